@@ -1,0 +1,1 @@
+"""The parts of Flexsync in the order of their use."""
