@@ -218,6 +218,15 @@ class Gate:
         """Seconds until the deadline; infinite without one."""
         return self._ends_at - self._clock()
 
+    def check(self) -> None:
+        """Raise BudgetSpent when the calls, the time or the patience of this run are used up."""
+        if not self._spent[0] and self._over_calls():
+            self._spend(f"max_calls is reached: {self._started} calls were made.", "Run again, or raise max_calls.")
+        if not self._spent[0] and self._ends_at < math.inf and self._clock() >= self._ends_at:
+            self._spend(f"The deadline of {self.deadline:g} s has passed.", "Run again, or raise the deadline.")
+        if self._spent[0]:
+            raise self._budget_error()
+
     def pause(self, seconds: float) -> None:
         """Let no call start for `seconds`, because the server asked for it (429 or 503 with Retry-After).
 
@@ -264,7 +273,7 @@ class Gate:
     # --- entering and leaving -----------------------------------------------------------------------------------
 
     async def _enter(self, lane: _Lane, operation: str) -> int:
-        self._check_budget()
+        self.check()
         if self._held or lane.queue or not lane.has_room or self._in_flight >= self.max_in_flight or self._delay() > 0:
             number = await self._wait(lane)
         else:
@@ -325,7 +334,7 @@ class Gate:
     def _pump(self) -> None:
         """Start whoever may start now, and see to it that somebody looks again when time alone will allow more."""
         try:
-            self._check_budget()
+            self.check()
         except BudgetSpent:
             self._dismiss()
         delay = 0.0
@@ -382,14 +391,6 @@ class Gate:
         self._pump()
 
     # --- budgets ----------------------------------------------------------------------------------------------------
-
-    def _check_budget(self) -> None:
-        if not self._spent[0] and self._over_calls():
-            self._spend(f"max_calls is reached: {self._started} calls were made.", "Run again, or raise max_calls.")
-        if not self._spent[0] and self._ends_at < math.inf and self._clock() >= self._ends_at:
-            self._spend(f"The deadline of {self.deadline:g} s has passed.", "Run again, or raise the deadline.")
-        if self._spent[0]:
-            raise self._budget_error()
 
     def _over_calls(self) -> bool:
         return self.max_calls is not None and self._started >= self.max_calls
