@@ -39,6 +39,7 @@ class Account:
         self.people = Customers(seed, count, base, ties)
         self.contracts = Subscriptions(self.people, self.catalog)
         self.seed, self.base = seed, base
+        self.environment, self.tenant, self.user = catalogs.ENVIRONMENT, catalogs.TENANT, catalogs.USER
         self.customers, self.subscriptions = Table(self.people), Table(self.contracts)
         self.externals: dict[str, set[int]] = {}
         self.owned: dict[str, list[int]] = {}
@@ -109,6 +110,11 @@ class Account:
     def change_subscription(self, number: int, row: Json, updated: int, kind: int) -> None:
         """A subscription row's new content."""
         self.subscriptions.change(number, row, updated, kind)
+
+    def show_subscription(self, number: int, kind: int) -> None:
+        """As show_customer."""
+        updated = self.subscriptions.column("updated_at")[number]
+        self.subscriptions.change(number, self.subscriptions.written[number], updated, kind)
 
     def put_usage(self, row: int, feature_id: str, value: Decimal) -> None:
         """What a subscription has used of a feature."""

@@ -56,7 +56,7 @@ class Mutators:
             updated = moment_of(fields.pop("updated_at", None), created)
             status = fields.get("status", "published")
             given = {"external_id": f"made-{number}", "name": f"Made {number}", **fields}
-            row = new_row(fields.get("id") or self.account.fresh_id("cust", self.account.customers), given)
+            row = new_row(self.account, fields.get("id") or self.account.fresh_id("cust", self.account.customers), given)
             row |= {key: fields[key] for key in ("status", "created_by", "updated_by", "metadata", "timezone") if key in fields}
             self._insert(row, created, updated, customers.STATUSES.index(status), self.faults.late if late is None else late)
             return {**row, "created_at": stamp(created), "updated_at": stamp(updated)}

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from threading import RLock
 
@@ -22,7 +23,6 @@ from connector.sandbox.access import KEYS, Key, admit
 from connector.sandbox.account import Account
 from connector.sandbox.answers import FIXED_HEADERS, Json, Refusal, Reply, json_reply, page_not_found, refuse
 from connector.sandbox.bodies import Params
-from connector.sandbox.catalog import ENVIRONMENT
 from connector.sandbox.clock import DAY, SECOND, Clock, http_date, micros
 from connector.sandbox.faults import Faults
 from connector.sandbox.filters import Filter, bind_body, bind_query, check_expand
@@ -79,7 +79,6 @@ class Sandbox(Mutators):
         now = micros(self.clock())
         base = micros(base_time) if base_time else now - now % DAY
         self.keys = {**KEYS, **(keys or {})}
-        self.environment_id = ENVIRONMENT
         self.calls: Counter[str] = Counter()
         self.calls_total = 0
         self.log: deque[tuple[str, str, Params, bytes | None]] = deque(maxlen=1000)
@@ -99,6 +98,18 @@ class Sandbox(Mutators):
 
     def _now(self) -> int:
         return micros(self.clock())
+
+    @classmethod
+    def from_recorded(cls, path: str | Path) -> Sandbox:
+        """An account rebuilt from recorded exchanges (recorded.py); its clock stands at the first one."""
+        from connector.sandbox.recorded import rebuild
+
+        return rebuild(Path(path))
+
+    @property
+    def environment_id(self) -> str:
+        """The one environment that this account's keys can name."""
+        return self.account.environment
 
     @property
     def faults(self) -> Faults:

@@ -11,7 +11,6 @@ from typing import NoReturn
 from connector.sandbox.account import Account
 from connector.sandbox.answers import Json, Reply, json_reply, panic, refuse
 from connector.sandbox.bodies import Reader, read_object
-from connector.sandbox.catalog import ENVIRONMENT, TENANT, USER
 from connector.sandbox.clock import stamp_nanos
 from connector.sandbox.customers import ARCHIVED, PUBLISHED, STATUSES
 from connector.sandbox.ids import mix
@@ -44,7 +43,7 @@ def _fields(reader: Reader) -> Json:
     return fields
 
 
-def new_row(customer_id: str, fields: Json) -> Json:
+def new_row(account: Account, customer_id: str, fields: Json) -> Json:
     """A customer row with the server's defaults, keys in its order (contract.md 4)."""
     row: Json = {"id": customer_id, "external_id": fields["external_id"], "name": fields["name"]}
     row["email"] = fields.get("email") or ""
@@ -52,11 +51,11 @@ def new_row(customer_id: str, fields: Json) -> Json:
         row["contact"] = fields["contact"]
     row |= {key: fields.get(key) or "" for key in TEXTS[4:10]}
     row["timezone"] = fields.get("timezone") or "UTC"
-    row |= {"metadata": fields.get("metadata"), "environment_id": ENVIRONMENT, "tenant_id": TENANT, "status": "published"}
-    return row | {"created_at": "", "updated_at": "", "created_by": USER, "updated_by": USER}
+    row |= {"metadata": fields.get("metadata"), "environment_id": account.environment, "tenant_id": account.tenant}
+    return row | {"status": "published", "created_at": "", "updated_at": "", "created_by": account.user, "updated_by": account.user}
 
 
-def create(account: Account, body: bytes | None, user: str = USER) -> Reply:
+def create(account: Account, body: bytes | None, user: str) -> Reply:
     """POST /customers."""
     reader = read_object(body, INVALID)
     fields = _fields(reader)
@@ -67,7 +66,7 @@ def create(account: Account, body: bytes | None, user: str = USER) -> Reply:
     if taken is not None:
         refuse("already_exists", "A customer with this identifier already exists", external_id=fields["external_id"])
     _refuse_unknown_tax(reader)
-    row = new_row(account.fresh_id("cust", account.customers), fields)
+    row = new_row(account, account.fresh_id("cust", account.customers), fields)
     row["created_by"] = row["updated_by"] = user
     nanos = account.now() * 1000 + mix(account.seed + account.customers.count) % 1000
     moment = (nanos + 500) // 1000
@@ -98,7 +97,7 @@ def _refuse_text(fields: Json, message: str, keys: tuple[str, ...]) -> None:
         refuse("database_error", message)
 
 
-def update(account: Account, customer_id: str | None, external_id: str | None, body: bytes | None, user: str = USER) -> Reply:
+def update(account: Account, customer_id: str | None, external_id: str | None, body: bytes | None, user: str) -> Reply:
     """PUT /customers: addressing, checks, and an answer with the old `updated_at` and `updated_by` (contract.md 5.3)."""
     if not customer_id and not external_id:
         refuse("validation_error", NO_IDENTIFIER)
@@ -144,7 +143,7 @@ def _merged(account: Account, number: int, before: Json, fields: Json) -> Json:
     _refuse_text({key: given.get(key) for key in (*TEXTS, "metadata")}, "Failed to update customer", ("external_id", "name", "email"))
     fresh = {**before, **given}
     kept = {key: before[key] for key in ("status", "created_at", "updated_at", "created_by", "updated_by")}
-    return new_row(fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
+    return new_row(account, fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
 
 
 def _remember(account: Account, number: int, before: Json, given: Json) -> dict[str, str]:
@@ -166,7 +165,7 @@ def _refuse_taken(account: Account, number: int, external_id: str, email: str) -
         refuse("already_exists", message, email=email, external_id=external_id)
 
 
-def archive(account: Account, customer_id: str, user: str = USER) -> Reply:
+def archive(account: Account, customer_id: str, user: str) -> Reply:
     """DELETE /customers/{id}: soft, and blocked by a subscription in status `active` only (contract.md 5.4)."""
     number = account.customers.find(customer_id)
     if number is None:
