@@ -31,7 +31,7 @@ START = 4  # calls in flight that every endpoint begins with: enough to learn, t
 FLOOR = 8  # successes that a window needs at least, so that its median means something
 GREW = 2.0  # a median this many times the best one says that the server is queueing
 GAIN = 1.1  # a rate this many times the best one is worth its latency
-FADE = 1.01  # per window, so that a record set in quieter times does not hold forever
+FADE = 1.05  # per window at the lowest limit, so that a record from quieter times does not hold forever
 LEAST_PAUSE = 0.1  # seconds: `Retry-After: 0` must not become a busy loop
 TICK = 0.001  # seconds: a timer may fire a hair early, and must not spin
 
@@ -110,10 +110,11 @@ class _Lane:
         self.median = statistics.median(self.window)
         rate = len(self.window) / max(now - self.window_began, 1e-9)
         queueing = self.median > GREW * self.best and rate < GAIN * self.best_rate
-        self.best = min(self.best * FADE, self.median)
-        self.best_rate = max(self.best_rate / FADE, rate)
+        least = min(START, self.most)  # only faults go below the start: slow answers are not a refusal
+        fade = FADE if self.limit <= least else 1.0  # at the bottom an unreachable record gives way, elsewhere it holds
+        self.best = min(self.best * fade, self.median)
+        self.best_rate = max(self.best_rate / fade, rate)
         if queueing:
-            least = min(START, self.most)  # only faults go below the start: slow answers are not a refusal
             lower = self.limit / 2 if self.fresh else self.limit - 1
             self.limit = min(self.limit, max(least, lower))
             self.fresh = False
@@ -353,8 +354,13 @@ class Gate:
 
     def _next(self) -> _Lane | None:
         """The class with the fewest calls under way goes first, so slow endpoints cannot take every place."""
-        ready = [lane for lane in self._lanes.values() if lane.queue and lane.has_room]
-        return min(ready, key=lambda lane: (lane.in_flight, lane.turn), default=None)
+        first: _Lane | None = None
+        for lane in self._lanes.values():
+            if not lane.queue or not lane.has_room:
+                continue
+            if first is None or (lane.in_flight, lane.turn) < (first.in_flight, first.turn):
+                first = lane
+        return first
 
     def _delay(self) -> float:
         """Seconds until a call may start, as far as pause and ceiling are concerned."""
