@@ -6,8 +6,8 @@ Left out, and why:
   no such routes.
 - `pagination.total` where the recording shows only some of the matches (TOTALS): the other rows were never seen.
 - `x-request-id` and `date`, ids and times of the `rec-*` customers: made anew; equal times must stay equal times.
-- `next_usage_reset_at` of customers seen only in a usage sample is compared, but proves nothing: the day and zone of their
-  subscription were read from it.
+- `next_usage_reset_at` of customers seen only in a usage sample is compared, but proves nothing: the day and zone of
+  their subscription were read from it.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def rounded(text: str) -> str:
 
 
 def test_times_of_the_written_customers_relate_as_recorded(replay: Replay) -> None:
-    """PUT answers the old `updated_at`, a re-read the new one, POST's nanoseconds are stored rounded: all as recorded."""
+    """PUT answers the old `updated_at`, a re-read the new one, POST's nanoseconds are stored rounded, as recorded."""
     places = [n for n in flow() if "/usage" not in EXCHANGES[n]["request"]["path"]]
     theirs = moments(EXCHANGES[n]["response"]["body"] or "" for n in places)
     ours = moments(replay.answers[n][2] for n in places)

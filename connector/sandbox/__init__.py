@@ -1,7 +1,7 @@
 """A FlexPrice server to practise on: seeded data, real answers, faults by switch.
 
-Promises what contract.md says of the customer routes, in process (`Sandbox.answer`) or on a socket (`Sandbox.serving`,
-`Sandbox.running`). Never needs an account or the internet.
+Promises what contract.md says of the customer routes, in process (`Sandbox.answer`) or on a socket
+(`Sandbox.serving`, `Sandbox.running`). Never needs an account or the internet.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from connector.sandbox import Faults, run
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m connector.sandbox", description="A FlexPrice server to practise on.")
+    parser = argparse.ArgumentParser(
+        prog="python -m connector.sandbox", description="A FlexPrice server to practise on."
+    )
     parser.add_argument("--customers", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=0)

@@ -1,7 +1,7 @@
 """The state of the account: two tables, what was written over them, and the changes that have not arrived yet.
 
-Promises that every change goes through one method, so that a replica that lags, and a commit that becomes visible late, are
-the same change applied later. Never checks whether a change is allowed; `writes.py` does.
+Promises that every change goes through one method, so that a replica that lags, and a commit that becomes visible
+late, are the same change applied later. Never checks whether a change is allowed; `writes.py` does.
 """
 
 from __future__ import annotations

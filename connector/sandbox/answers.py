@@ -1,6 +1,7 @@
 """What an answer is made of: status, headers, bytes, and every error body the server knows.
 
-Promises Go's JSON escaping (contract.md 1.4) and the exact error bodies of contract.md 1.2 and 2. Never looks at data.
+Promises Go's JSON escaping (contract.md 1.4) and the exact error bodies of contract.md 1.2 and 2. Never looks at
+data.
 """
 
 from __future__ import annotations

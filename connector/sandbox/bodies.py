@@ -1,7 +1,7 @@
 """Request bodies and query strings, read as leniently and as strictly as the server reads them.
 
-Promises contract.md 3.1: keys match in any case, null means not given, content after the first JSON value is ignored,
-and a wrong JSON type is a 400. Never looks at what the values mean.
+Promises contract.md 3.1: keys match in any case, null means not given, content after the first JSON value is
+ignored, and a wrong JSON type is a 400. Never looks at what the values mean.
 """
 
 from __future__ import annotations

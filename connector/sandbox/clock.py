@@ -1,7 +1,7 @@
 """The sandbox's clock, and timestamps the way the server writes them.
 
-Promises that what is printed is Go's RFC 3339 (contract.md 4): a fraction of 0 to 9 digits with trailing
-zeros trimmed. Never reads the real time when a start was given.
+Promises that what is printed is Go's RFC 3339 (contract.md 4): a fraction of 0 to 9 digits with trailing zeros
+trimmed. Never reads the real time when a start was given.
 """
 
 from __future__ import annotations

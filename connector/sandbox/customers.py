@@ -1,8 +1,8 @@
 """Customers that nobody wrote, computed from (seed, number).
 
-Promises the same customer for the same seed, number of customers and base time, `created_at` rising with the number, and
-every awkward shape of contract.md 4: null and empty metadata, absent and empty contact, ties, trimmed fractions, archived
-rows that share an external id with their successor. No name belongs to a person.
+Promises the same customer for the same seed, number of customers and base time, `created_at` rising with the
+number, and every awkward shape of contract.md 4: null and empty metadata, absent and empty contact, ties, trimmed
+fractions, archived rows that share an external id with their successor. No name belongs to a person.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ __all__ = ["ARCHIVED", "COLUMNS", "PUBLISHED", "STATUSES", "Customers", "Profile
 
 STATUSES = ("published", "archived", "deleted")
 PUBLISHED, ARCHIVED = 0, 1
-COLUMNS = frozenset(
-    """id tenant_id status created_at updated_at created_by updated_by environment_id metadata external_id name email contact
-    address_line1 address_line2 address_city address_state address_postal_code address_country timezone""".split()
-)
+_NAMES = """
+id tenant_id status created_at updated_at created_by updated_by environment_id metadata external_id name email contact
+address_line1 address_line2 address_city address_state address_postal_code address_country timezone
+"""
+COLUMNS = frozenset(_NAMES.split())
 """What `filters` and `sort` may name (contract.md 3.4)."""
 
 SPAN = 400 * DAY
@@ -206,7 +207,7 @@ class Customers:
         return row
 
     def integrations(self, number: int, created: int) -> list[Json]:
-        """Links to other systems, for one customer in sixteen (contract.md 3.9); whole seconds, unlike the customer's."""
+        """Links to other systems, for one customer in sixteen; whole seconds (contract.md 3.9)."""
         bits = mix(self.bits[number])
         if bits & 15:
             return []

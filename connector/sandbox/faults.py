@@ -1,7 +1,7 @@
 """What can go wrong, by switch.
 
-Promises that the same seed and the same sequence of calls break in the same places. Never breaks anything that was not
-switched on.
+Promises that the same seed and the same sequence of calls break in the same places. Never breaks anything that was
+not switched on.
 """
 
 from __future__ import annotations
@@ -116,7 +116,10 @@ def _value(name: str, kind: str, value: str) -> object:
         raise FixInput(f"fault {name}: {value!r} does not fit.", remedy=f"Give a value of type {kind}.") from None
 
 
-PROXY_PAGE = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<h1>502 Bad Gateway</h1>\r\n</body>\r\n</html>\r\n"
+PROXY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
+    b"<body>\r\n<h1>502 Bad Gateway</h1>\r\n</body>\r\n</html>\r\n"
+)
 
 
 @dataclass

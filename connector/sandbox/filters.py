@@ -122,7 +122,9 @@ def _condition(entry: Reader) -> Condition:
     return found
 
 
-def _filter(reader: Reader, sort: list[tuple[str, str]], conditions: list[Condition], metadata: dict[str, str] | None) -> Filter:
+def _filter(
+    reader: Reader, sort: list[tuple[str, str]], conditions: list[Condition], metadata: dict[str, str] | None
+) -> Filter:
     made = Filter(
         limit=_limit(reader.whole("limit")),
         offset=_offset(reader.whole("offset")),

@@ -1,7 +1,7 @@
 """Identifiers that carry their row number, and seeded bits.
 
-Promises that ids of one table sort like their row numbers as long as the time part never falls, and that a row number can
-be read back from an id without a dictionary. Never promises randomness that would be worth a secret.
+Promises that ids of one table sort like their row numbers as long as the time part never falls, and that a row
+number can be read back from an id without a dictionary. Never promises randomness that would be worth a secret.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def ulid(millis: int, row: int, tag: int) -> str:
     """26 characters: ten of time, eight of row number, eight of seeded noise."""
     p = _PAIRS
     return (
-        p[millis >> 40 & 1023] + p[millis >> 30 & 1023] + p[millis >> 20 & 1023] + p[millis >> 10 & 1023] + p[millis & 1023]
+        p[millis >> 40 & 1023] + p[millis >> 30 & 1023] + p[millis >> 20 & 1023] + p[millis >> 10 & 1023]
+        + p[millis & 1023]
         + p[row >> 30 & 1023] + p[row >> 20 & 1023] + p[row >> 10 & 1023] + p[row & 1023]
         + p[tag >> 30 & 1023] + p[tag >> 20 & 1023] + p[tag >> 10 & 1023] + p[tag & 1023]
     )  # fmt: skip

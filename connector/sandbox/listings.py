@@ -1,6 +1,7 @@
 """The two listings: customers and subscriptions.
 
-Promises each one's defaults and look-ups (contract.md 3.1, 7.1); what they share is `query.py`. Never changes anything.
+Promises each one's defaults and look-ups (contract.md 3.1, 7.1); what they share is `query.py`. Never changes
+anything.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class SubscriptionListing:
                 _refuse_status(status)
         if filter.subscription_status:
             return {subscriptions.KIND[status] for status in filter.subscription_status}
-        return set(subscriptions.KIND.values()) if filter.names("subscription_status") else {subscriptions.KIND["active"]}
+        return (
+            set(subscriptions.KIND.values()) if filter.names("subscription_status") else {subscriptions.KIND["active"]}
+        )
 
     def indexed(self, name: str, values: Iterable[str]) -> set[int] | None:
         """Rows by id or customer."""

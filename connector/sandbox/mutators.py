@@ -1,7 +1,7 @@
 """Changes made from outside the API: by a test, by churn, by an operator's SQL.
 
-Promises that a change is seen by the next answer (or after `late` seconds), with the timestamps that it was given. Never
-runs the server's validation: an operator's SQL does not either.
+Promises that a change is seen by the next answer (or after `late` seconds), with the timestamps that it was given.
+Never runs the server's validation: an operator's SQL does not either.
 """
 
 from __future__ import annotations
@@ -56,9 +56,17 @@ class Mutators:
             updated = moment_of(fields.pop("updated_at", None), created)
             status = fields.get("status", "published")
             given = {"external_id": f"made-{number}", "name": f"Made {number}", **fields}
-            row = new_row(self.account, fields.get("id") or self.account.fresh_id("cust", self.account.customers), given)
-            row |= {key: fields[key] for key in ("status", "created_by", "updated_by", "metadata", "timezone") if key in fields}
-            self._insert(row, created, updated, customers.STATUSES.index(status), self.faults.late if late is None else late)
+            row = new_row(
+                self.account, fields.get("id") or self.account.fresh_id("cust", self.account.customers), given
+            )
+            row |= {
+                key: fields[key]
+                for key in ("status", "created_by", "updated_by", "metadata", "timezone")
+                if key in fields
+            }
+            self._insert(
+                row, created, updated, customers.STATUSES.index(status), self.faults.late if late is None else late
+            )
             return {**row, "created_at": stamp(created), "updated_at": stamp(updated)}
 
     def _insert(self, row: Json, created: int, updated: int, kind: int, late: float) -> None:
@@ -149,7 +157,12 @@ class Mutators:
         now = self.account.now()
         when = stamp(now)
         self.update_subscription(
-            subscription_id, updated_at=now, subscription_status="cancelled", end_date=when, cancel_at=when, cancelled_at=when
+            subscription_id,
+            updated_at=now,
+            subscription_status="cancelled",
+            end_date=when,
+            cancel_at=when,
+            cancelled_at=when,
         )
 
     def update_subscription(self, subscription_id: str, **fields: Any) -> None:

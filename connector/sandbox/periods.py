@@ -1,7 +1,7 @@
 """Billing periods and reset windows: anniversaries in a subscription's own zone.
 
-Promises what was seen on a running server (contract.md 6.1, 11): a period keeps the local time of day of its anchor, a
-window begins at local midnight. Never reads a clock.
+Promises what was seen on a running server (contract.md 6.1, 11): a period keeps the local time of day of its
+anchor, a window begins at local midnight. Never reads a clock.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def next_reset(reset: str, anchor: int, now: int, zone_name: str) -> str | None:
     if reset not in ("DAILY", "MONTHLY"):
         return None
     day = now // 86_400_000_000
-    return _next_midnight(reset, anchor, now, zone_name) if zone_name not in ("", "UTC") else _next_utc(reset, anchor, day)
+    return (
+        _next_midnight(reset, anchor, now, zone_name) if zone_name not in ("", "UTC") else _next_utc(reset, anchor, day)
+    )
 
 
 @lru_cache(maxsize=65_536)

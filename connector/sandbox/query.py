@@ -191,10 +191,10 @@ def _text_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
         return lambda cell: cell is not None and (part in cell.lower()) is not negative
     if c.operator == "eq":
         return _equal_test(listing, c)
-    if c.operator in ("gt", "lt"):
-        bound, above = f"{c.number:g}", c.operator == "gt"
-        return lambda cell: cell is not None and cell != bound and (cell > bound) is above
-    refuse("database_error", f"Failed to list {listing.noun}")
+    bound, above = f"{c.number:g}", c.operator == "gt"
+    if c.operator not in ("gt", "lt"):  # a date compared with text
+        refuse("database_error", f"Failed to list {listing.noun}")
+    return lambda cell: cell is not None and cell != bound and (cell > bound) is above
 
 
 def _equal_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
@@ -294,14 +294,14 @@ def _merged(spans: list[tuple[Order, int, int]], reach: int, upward: bool) -> It
 
 
 def _sorted(table: Table, rows: list[int], asked: Filter) -> list[int]:
-    """SQL's order: the entries given, then `created_at` in `order`; what is left open falls as the rows are numbered."""
+    """SQL's order: the entries given, then `created_at` in `order`; what is left open falls by row number."""
     rows.sort(reverse=asked.order == "desc")
     for name, direction in reversed([*asked.sort, ("created_at", asked.order)]):
         rows.sort(key=_sort_key(table, name), reverse=direction == "desc")
     return rows
 
 
-def _sort_key(table: Table, name: str) -> Callable[[int], object]:
+def _sort_key(table: Table, name: str) -> Callable[[int], int | tuple[bool, str]]:
     if name in STAMPS:
         return table.column(name).__getitem__
     if name == "id":
@@ -316,4 +316,3 @@ def _sort_key(table: Table, name: str) -> Callable[[int], object]:
 
 def _cut(rows: list[int], asked: Filter) -> Page:
     return Page(rows[asked.offset : asked.offset + asked.limit], len(rows))
-

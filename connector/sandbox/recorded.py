@@ -1,8 +1,9 @@
 """An account rebuilt from exchanges with a real server (tests/recorded).
 
-Promises that answers come from rebuilt plans, features, entitlements and subscriptions through the same code as generated
-ones, never from a stored answer. What the recording does not show is filled in and named here: customers that only the
-totals tell of, and the day and zone of subscriptions that were only seen as the source of a usage answer.
+Promises that answers come from rebuilt plans, features, entitlements and subscriptions through the same code as
+generated ones, never from a stored answer. What the recording does not show is filled in and named here: customers
+that only the totals tell of, and the day and zone of subscriptions that were only seen as the source of a usage
+answer.
 """
 
 from __future__ import annotations
@@ -130,7 +131,10 @@ class Findings:
         """Features and plans as the account had them."""
         features = [make_feature(body, parse_rfc3339(body["created_at"]) or 0) for body in self.features.values()]
         entities = {source["entity_id"]: source["entity_name"] for source in self.sources.values()}
-        plans = [self._plan(entity, name) for entity, name in (entities | {k: v["name"] for k, v in self.plans.items()}).items()]
+        plans = [
+            self._plan(entity, name)
+            for entity, name in (entities | {k: v["name"] for k, v in self.plans.items()}).items()
+        ]
         return Catalog(features, plans)
 
     def _plan(self, entity: str, name: str) -> Plan:
@@ -168,7 +172,6 @@ def _objects(value: Any) -> Iterator[Json]:
 
 
 def _fill_customers(sandbox: Sandbox, found: Findings, now: int) -> None:
-    account = sandbox.account
     known = dict(found.customers)
     for customer_id, _ in found.seen:
         known.setdefault(customer_id, _invented(_bare_row(sandbox, customer_id), 0))
@@ -186,9 +189,15 @@ def _bare_row(sandbox: Sandbox, customer_id: str) -> Json:
     """A customer of whom only the id is known."""
     account = sandbox.account
     owner = {"environment_id": account.environment, "tenant_id": account.tenant, "created_by": account.user}
-    blank = {key: "" for key in ("email", "address_line1", "address_line2", "address_city", "address_state")}
+    blank = dict.fromkeys(("email", "address_line1", "address_line2", "address_city", "address_state"), "")
     row: Json = {"id": customer_id, "external_id": f"of-{customer_id}", "name": "Unseen", **blank}
-    row |= {"address_postal_code": "", "address_country": "", "timezone": "UTC", "metadata": None, "status": "published"}
+    row |= {
+        "address_postal_code": "",
+        "address_country": "",
+        "timezone": "UTC",
+        "metadata": None,
+        "status": "published",
+    }
     return row | owner | {"updated_by": account.user}
 
 
@@ -240,8 +249,8 @@ def _implied(sandbox: Sandbox, customer_id: str, entries: list[Json], known: dic
     anchor, zone = _anchor(entries)
     for place, plan in enumerate(dict.fromkeys(source["entity_id"] for source in sources)):
         row = subscriptions.blank(
-            id=newest if place == 0 else f"{newest}_older{place}", customer_id=customer_id, plan_id=plan, status="active",
-            type="standalone", anchor=anchor, base=sandbox.account.base, zone=zone,
+            id=newest if place == 0 else f"{newest}_older{place}", customer_id=customer_id, plan_id=plan,
+            status="active", type="standalone", anchor=anchor, base=sandbox.account.base, zone=zone,
         )  # fmt: skip
         moment = (FILL_FROM + timedelta(seconds=-place)).isoformat().replace("+00:00", "Z")
         row |= {"created_at": moment, "updated_at": moment}

@@ -1,6 +1,7 @@
 """From method and path to the function that answers.
 
-Promises the routing of contract.md 0 and 1.1: static segments win, plain-text 404 for the rest, no 405. Never looks at keys.
+Promises the routing of contract.md 0 and 1.1: static segments win, plain-text 404 for the rest, no 405. Never looks
+at keys.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ __all__ = ["ROUTES", "Route", "find", "redirect_target"]
 
 
 class Route(NamedTuple):
-    """One row of the table of operations. `name` is what faults are limited by, `template` what calls are counted by."""
+    """One operation. `name` is what faults are limited by, `template` what calls are counted by."""
 
     method: str
     template: str

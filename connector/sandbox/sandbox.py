@@ -1,7 +1,8 @@
 """The server without sockets: a request in, a status, headers and bytes out.
 
-Promises to behave as contract.md says for every customer route and the subscription search, and to answer the same for the
-same seed, clock and calls. Never reaches the network, and never sleeps: delays are only told to `server.py`.
+Promises to behave as contract.md says for every customer route and the subscription search, and to answer the same
+for the same seed, clock and calls. Never reaches the network, and never sleeps: delays are only told to
+`server.py`.
 """
 
 from __future__ import annotations
@@ -171,7 +172,13 @@ class Sandbox(Mutators):
         return self._trouble.afterwards(reply)
 
     def _admitted(
-        self, route: Route, parts: dict[str, str], query: Params, body: bytes | None, headers: Mapping[str, str], calm: bool
+        self,
+        route: Route,
+        parts: dict[str, str],
+        query: Params,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        calm: bool,
     ) -> Reply:
         key = admit(headers, self.keys, route.write, self.environment_id)
         if isinstance(key, Reply):
@@ -257,7 +264,10 @@ class Sandbox(Mutators):
         if key:
             numbers.add(self._by_key(account, key))
         if len(numbers) > 1:
-            refuse("validation_error", DIFFERENT.replace("external_customer_id", "customer_lookup_key").replace(" id or", " customer_id or"))
+            refuse(
+                "validation_error",
+                DIFFERENT.replace("external_customer_id", "customer_lookup_key").replace(" id or", " customer_id or"),
+            )
         return str(account.customers.row(numbers.pop())["id"])
 
     def _entitlements(self, call: Call) -> Reply:

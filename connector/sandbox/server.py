@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from urllib.parse import parse_qsl, unquote
 
@@ -25,7 +25,7 @@ DRIPS = 20
 """Pieces that a dripping body is cut into."""
 
 
-def handler(sandbox: Sandbox) -> Callable[[web.BaseRequest], object]:
+def handler(sandbox: Sandbox) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """What aiohttp calls for each request."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,7 +1,8 @@
 """Subscriptions that nobody wrote, computed from their customer.
 
-Promises every status and type of contract.md 6.2, and that a customer's subscriptions have neighbouring row numbers. What
-an archived customer has left is cancelled, because the server refuses to archive one with an active subscription (5.4).
+Promises every status and type of contract.md 6.2, and that a customer's subscriptions have neighbouring row
+numbers. What an archived customer has left is cancelled, because the server refuses to archive one with an active
+subscription (5.4).
 """
 
 from __future__ import annotations
@@ -188,7 +189,9 @@ def _cancelled(made: Json, updated: int) -> None:
 def _terms(made: Json, bits: int) -> None:
     """Commitments, references, thresholds: each on a few subscriptions."""
     if bits & 15 == 0:
-        made.update(commitment_amount="500.25", commitment_duration="MONTHLY", overage_factor="1.5", enable_true_up=True)
+        made.update(
+            commitment_amount="500.25", commitment_duration="MONTHLY", overage_factor="1.5", enable_true_up=True
+        )
     if bits >> 4 & 15 == 0:
         made.update(lookup_key=f"contract-{made['id'][-6:].lower()}", payment_terms="30 NET", currency="eur")
     if bits >> 8 & 15 == 0 and made["metadata"] is ABSENT:

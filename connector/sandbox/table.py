@@ -1,7 +1,7 @@
 """Rows by number: computed ones, written ones, and the sorted orders that pages are cut from.
 
-Promises that a page of a keyset query costs its own rows and a few bisections, whatever the size of the table. Never holds
-a dictionary for a row that nobody wrote.
+Promises that a page of a keyset query costs its own rows and a few bisections, whatever the size of the table.
+Never holds a dictionary for a row that nobody wrote.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ STAMPS = ("created_at", "updated_at")
 class Source(Protocol):
     """What computes the rows that nobody wrote."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """How many there are."""
 
     def stamps(self, column: str) -> array[int]:
         """Microseconds of `created_at` or `updated_at` of every row."""

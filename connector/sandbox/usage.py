@@ -1,7 +1,8 @@
 """Usage, entitlements and upcoming grants of a customer (contract.md 6).
 
-Promises the server's own distortions: limits summed over all subscriptions while usage counts for the newest only, whose
-id every source carries; nothing from inherited, draft, paused, cancelled or incomplete ones. Never changes state.
+Promises the server's own distortions: limits summed over all subscriptions while usage counts for the newest only,
+whose id every source carries; nothing from inherited, draft, paused, cancelled or incomplete ones. Never changes
+state.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 import msgspec
 
 from connector.sandbox.account import Account
-from connector.sandbox.answers import Json, encode
+from connector.sandbox.answers import Json
 from connector.sandbox.catalog import ENVIRONMENT, TENANT, TYPE_RANK, USER, Entitlement, Group
 from connector.sandbox.clock import parse_rfc3339, stamp
 from connector.sandbox.ids import mix, ulid
@@ -189,7 +190,9 @@ def seeded_usage(bits: int, group: Group, own: list[Entitlement]) -> Decimal:
 def grants_of(account: Account, customer_id: str) -> Json:
     """GET /customers/{id}/grants/upcoming, earliest first (contract.md 6.5)."""
     now = account.now()
-    items = [grant for row in account.live(customer_id) if not account.inherited(row) for grant in _grants(account, row, now)]
+    items = [
+        grant for row in account.live(customer_id) if not account.inherited(row) for grant in _grants(account, row, now)
+    ]
     items.sort(key=lambda grant: parse_rfc3339(grant["scheduled_for"]) or 0)
     return {"items": items, "pagination": {"total": len(items), "limit": 0, "offset": 0}}
 
@@ -236,10 +239,6 @@ def _grant(account: Account, row: int, subscription: Json, place: int, now: int)
         body["idempotency_key"] = f"{bits >> 12:013x}"
     when = subscription["created_at"]
     return body | {
-        "tenant_id": TENANT, "status": "published", "created_at": when, "updated_at": when, "created_by": USER, "updated_by": USER,
+        "tenant_id": TENANT, "status": "published", "created_at": when, "updated_at": when,
+        "created_by": USER, "updated_by": USER,
     }  # fmt: skip
-
-
-def encoded(body: Json) -> bytes:
-    """The answer's bytes."""
-    return encode(body)

@@ -1,7 +1,7 @@
 """Create, update, archive: POST, PUT and DELETE of customers (contract.md 5).
 
-Promises the answers the server gives, its bugs included: PUT's stale timestamps, the panic on null metadata, the echo of
-nanoseconds. Never checks who is asking; the router does.
+Promises the answers the server gives, its bugs included: PUT's stale timestamps, the panic on null metadata, the
+echo of nanoseconds. Never checks who is asking; the router does.
 """
 
 from __future__ import annotations
@@ -52,7 +52,13 @@ def new_row(account: Account, customer_id: str, fields: Json) -> Json:
     row |= {key: fields.get(key) or "" for key in TEXTS[4:10]}
     row["timezone"] = fields.get("timezone") or "UTC"
     row |= {"metadata": fields.get("metadata"), "environment_id": account.environment, "tenant_id": account.tenant}
-    return row | {"status": "published", "created_at": "", "updated_at": "", "created_by": account.user, "updated_by": account.user}
+    return row | {
+        "status": "published",
+        "created_at": "",
+        "updated_at": "",
+        "created_by": account.user,
+        "updated_by": account.user,
+    }
 
 
 def create(account: Account, body: bytes | None, user: str) -> Reply:
@@ -86,7 +92,7 @@ def _refuse_unknown_tax(reader: Reader) -> None:
     """The account has no tax rates, so every code is unknown and the create is rolled back (contract.md 2.4)."""
     for item in reader.objects("tax_rate_overrides") or ():
         code = item.text("tax_rate_code") or ""
-        refuse("not_found", f"Tax rate with code {code} was not found", code=code)
+        refuse("not_found", f"Tax rate with code {code} was not found", tax_rate_code=code)
 
 
 def _refuse_text(fields: Json, message: str, keys: tuple[str, ...]) -> None:
@@ -98,7 +104,7 @@ def _refuse_text(fields: Json, message: str, keys: tuple[str, ...]) -> None:
 
 
 def update(account: Account, customer_id: str | None, external_id: str | None, body: bytes | None, user: str) -> Reply:
-    """PUT /customers: addressing, checks, and an answer with the old `updated_at` and `updated_by` (contract.md 5.3)."""
+    """PUT /customers; the answer has the old `updated_at` and `updated_by` (contract.md 5.3)."""
     if not customer_id and not external_id:
         refuse("validation_error", NO_IDENTIFIER)
     fields = _fields(read_object(body, INVALID))
@@ -113,7 +119,8 @@ def update(account: Account, customer_id: str | None, external_id: str | None, b
 
 
 NO_IDENTIFIER = (
-    "Provide id as query parameter (?id=...) or provide external_customer_id as query parameter (?external_customer_id=...)"
+    "Provide id as query parameter (?id=...) or "
+    "provide external_customer_id as query parameter (?external_customer_id=...)"
 )
 DIFFERENT = (
     "Providing either id or external_customer_id is sufficient. But when providing both, "
@@ -140,14 +147,15 @@ def _merged(account: Account, number: int, before: Json, fields: Json) -> Json:
         given["metadata"] = _remember(account, number, before, given)
     if given.get("name") == "" or given.get("external_id") == "":
         refuse("database_error", "Failed to update customer")
-    _refuse_text({key: given.get(key) for key in (*TEXTS, "metadata")}, "Failed to update customer", ("external_id", "name", "email"))
+    texts = {key: given.get(key) for key in (*TEXTS, "metadata")}
+    _refuse_text(texts, "Failed to update customer", ("external_id", "name", "email"))
     fresh = {**before, **given}
     kept = {key: before[key] for key in ("status", "created_at", "updated_at", "created_by", "updated_by")}
     return new_row(account, fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
 
 
 def _remember(account: Account, number: int, before: Json, given: Json) -> dict[str, str]:
-    """An external id's change also writes the *new* id into `old_external_ids`; null metadata panics (contract.md 5.3)."""
+    """A change of external id writes the *new* id into `old_external_ids`; null metadata panics (contract.md 5.3)."""
     if before["metadata"] is None:
         panic()
     _refuse_taken(account, number, given["external_id"], before["email"])
