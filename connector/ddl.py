@@ -59,8 +59,8 @@ INTERNAL: dict[str, tuple[str, str]] = {
     ),
     "rejects": (
         "rows that do not fit their table, until they are taken in; raw holds the body and stays in this file",
-        """run_id VARCHAR, table_name VARCHAR, owner VARCHAR, key VARCHAR, field VARCHAR, value VARCHAR,
-        reason VARCHAR, observed_at TIMESTAMPTZ, raw BLOB""",
+        """run_id VARCHAR, table_name VARCHAR, owner VARCHAR, subscription_id VARCHAR, key VARCHAR, field VARCHAR,
+        value VARCHAR, reason VARCHAR, observed_at TIMESTAMPTZ, raw BLOB""",
     ),
     "certificates": ("proof of completeness, one per run", "run_id VARCHAR, green BOOLEAN, body VARCHAR"),
 }

@@ -63,7 +63,7 @@ _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
     SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue) + row_number() OVER (ORDER BY w.customer_id),
         $resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
-        concat_ws('|', '{SCHEMA_VERSION}', coalesce(w.subs, ''), coalesce(CAST(epoch_us(w.period_start) AS VARCHAR), '')),
+        concat_ws('|', '{SCHEMA_VERSION}', coalesce(w.subs, ''), coalesce(epoch_us(w.period_start)::VARCHAR, '')),
         a.body_hash, a.rows, 'pending'
     FROM wanted w
     LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = $resource

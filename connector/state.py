@@ -1,0 +1,57 @@
+"""Cursors, windows and run ids: arithmetic only.
+
+Promised: a cursor is the moment its run began by the server's clock, never past it (design section 4); a window starts
+an overlap before the cursor, because a row can become visible late (contract.md 3.7). Never done: reading a clock
+that is not handed in, I/O.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+FULL, INCREMENTAL = "full", "incremental"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Attributes:
+        run_id: sortable by time of beginning.
+        mode: full or incremental.
+        t0: the server's clock when it began, whole seconds.
+        since: start of the incremental window; None for a full run.
+        resumed: how often it was taken up again.
+        resources: what it was asked to load.
+    """
+
+    run_id: str
+    mode: str
+    t0: datetime
+    since: datetime | None
+    resumed: int
+    resources: tuple[str, ...]
+
+
+def new_run_id(now: datetime) -> str:
+    """Make an id that sorts by time: 20261123T211712Z-3f9a1c."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def mode_of(cursor: datetime | None, full_at: datetime | None, now: datetime, full_every: timedelta) -> str:
+    """Full on the first run and whenever the last full walk is older than `full_every`."""
+    if cursor is None or full_at is None or now - full_at >= full_every:
+        return FULL
+    return INCREMENTAL
+
+
+def window_start(cursor: datetime, overlap: timedelta) -> datetime:
+    """Where an incremental window starts: `overlap` before the cursor, by the server's clock."""
+    return cursor - overlap
+
+
+def resumable(started_at: datetime, now: datetime, resume_for: timedelta) -> bool:
+    """Whether an interrupted run is young enough to be taken up again."""
+    return now - started_at < resume_for
