@@ -7,10 +7,12 @@ import contextlib
 import gzip
 import json
 import logging
+import re
 import shutil
 import ssl
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,11 +20,12 @@ from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 import tenacity
 from aiohttp import web
 
-from connector import calls, client
+from connector import calls, client, models
 from connector.answers import UnknownOutcome
 from connector.client import AsyncFlexprice, Flexprice
 from connector.errors import (
@@ -751,6 +754,32 @@ def test_typed_usage_is_exact() -> None:
     assert row.usage_percent == Decimal("0.0000000248913578")
     assert row.current_usage == Decimal("12345678901234567890.5")
     assert row.next_usage_reset_at == datetime(1, 1, 1, tzinfo=UTC)
+
+
+MODELS = {
+    r"/v1/customers/usage|/v1/customers/[^/]+/usage": models.UsageSummary,
+    r"/v1/customers/.+/entitlements": models.Entitlements,
+    r"/v1/customers/[^/]+/grants/upcoming": models.UpcomingGrants,
+    r"/v1/subscriptions/search": models.SubscriptionPage,
+    r"/v1/customers/search": models.CustomerPage,
+    r"/v1/customers/(external/)?[^/]+": models.Customer,
+}
+
+
+def test_recorded_bodies_fit_the_models() -> None:
+    """Every good answer of a real server decodes into its model."""
+    fitted = Counter[str]()
+    text = (Path(__file__).parent / "recorded" / "real-server.jsonl").read_text(encoding="utf-8")
+    for exchange in map(json.loads, text.splitlines()):
+        request, response = exchange["request"], exchange["response"]
+        model = next((kind for path, kind in MODELS.items() if re.fullmatch(path, request["path"])), None)
+        if model and response["status"] < 300 and response["body"]:
+            found = msgspec.json.decode(response["body"], type=model)
+            fitted[model.__name__] += 1
+            for customer in getattr(found, "items", ()) if model is models.CustomerPage else ():
+                assert customer.created_at.tzinfo is not None
+    assert set(fitted) == {model.__name__ for model in MODELS.values()}
+    assert sum(fitted.values()) > 60
 
 
 def test_body_that_does_not_fit_names_the_field() -> None:
