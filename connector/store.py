@@ -136,6 +136,14 @@ class Store:
                 return ledger.resume(db, run)
             return ledger.begin(db, now, resources, full=full, full_every=full_every, overlap=overlap, version=version)
 
+    def last_run(self) -> Run | None:
+        """Return the newest run that ended green or degraded."""
+        found = self.rows(
+            """SELECT run_id, mode, started_at, resumed, resources FROM flexsync.runs
+            WHERE status IN ('green', 'degraded') ORDER BY run_id DESC LIMIT 1"""
+        )
+        return Run(*found[0][:3], None, found[0][3], tuple(found[0][4])) if found else None
+
     def interrupt(self, run: Run, calls: int) -> None:
         """Note that a run was stopped and can be resumed."""
         with self.transaction() as db:
@@ -244,7 +252,8 @@ class Store:
             return 0
         with self.transaction() as db:
             db.execute(
-                f"UPDATE {resource} SET gone_at = $now, run_id = $run, observed_at = $now WHERE list_contains($ids, id)",
+                f"""UPDATE {resource} SET gone_at = $now, run_id = $run, observed_at = $now
+                WHERE list_contains($ids, id)""",
                 {"now": now, "run": run.run_id, "ids": list(ids)},
             )
             if resource == "subscriptions":

@@ -21,7 +21,7 @@ from connector import calls
 from connector.calls import SUBSCRIPTION_STATUSES, Call, Reply
 from connector.children import FanOut
 from connector.client import AsyncFlexprice
-from connector.errors import FlexsyncError, Refused, SkipRow
+from connector.errors import FixInput, FlexsyncError, Refused, SkipRow
 from connector.landing import Landed, Landing, Result
 from connector.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
 from connector.proof import Certificate, Totals
@@ -89,6 +89,9 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Say something once."""
+
+    def end(self) -> None:
+        """Nothing follows."""
 
 
 class Sync:
@@ -395,6 +398,19 @@ class Sync:
         watch = self.store.zero_watch(run)
         children = self.store.child_proofs(run)
         return Certificate(run.run_id, proof, children, watch, rejected, self.notes, self.faults)
+
+    async def measure(self) -> tuple[Certificate, Run]:
+        """Prove the last finished run anew, against the live API: the customers that existed at its T0.
+
+        Raises:
+            FixInput: nothing has been synced yet.
+        """
+        run = self.store.last_run()
+        if run is None:
+            raise FixInput(f"{self.store.path} holds no finished run.", remedy="Run `flexsync sync` first.")
+        proof = self.store.customer_proof(run, await self._existed(run), self.method)
+        rejected = self.store.rejected_listings()
+        return Certificate(run.run_id, proof, self.store.child_proofs(run), self.store.zero_watch(run), rejected), run
 
     async def _existed(self, run: Run) -> int | None:
         """How many customers existed at T0, by totals that agree (contract.md 11)."""

@@ -1,0 +1,80 @@
+"""The demo: a sandbox inside, a sync, a publication, and one question answered with SQL. No account, no internet.
+
+Promised: it ends with an answer read from the file that it leaves behind, and says what to type next; it touches
+nothing outside its folder. Never done: pretending; the server is the sandbox and the numbers are invented.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from connector import publish
+from connector.errors import FixInput, OurFault
+from connector.settings import load
+from pipelines import jobs
+from pipelines.sync import Options, Progress, Report
+
+QUESTION = "Which customers have used up more than they are entitled to?"
+ANSWER = """SELECT c.name, f.name AS feature, u.current_usage AS used, u.total_limit AS "limit",
+    round(u.usage_percent * 100, 1) AS percent
+FROM usage u
+JOIN customers c ON c.id = u.customer_id
+JOIN features f ON f.id = u.feature_id
+WHERE f.type = 'metered' AND u.total_limit > 0 AND u.current_usage > u.total_limit
+ORDER BY u.usage_percent DESC, c.name
+LIMIT 5"""
+
+
+def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[Report, Any]:
+    """Load a sandbox account into `folder` and answer the question.
+
+    Args:
+        folder: made when missing; its demo files are replaced.
+        customers: size of the sandbox account.
+        seed: of its data.
+        progress: is told how far it is.
+
+    Returns:
+        The report and the answer as an Arrow table.
+    """
+    _clear(folder)
+    with _server(customers, seed) as base_url:
+        settings = load(
+            environ={},
+            base_url=base_url,
+            api_key="sandbox",
+            store=folder / "work.duckdb",
+            publish=(f"duckdb:{folder / 'billing.duckdb'}", f"parquet:{folder / 'lake'}"),
+        )
+        report = jobs.sync(settings, Options(), progress)
+    with publish.open(folder / "billing.duckdb") as reading:
+        return report, reading.sql(ANSWER)
+
+
+def _clear(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    strange = [path.name for path in folder.iterdir() if path.name.split(".")[0] not in {"work", "billing", "lake"}]
+    if strange:
+        raise FixInput(f"{folder} holds {strange[0]}, which is not the demo's.", remedy="Give another --folder.")
+    for path in folder.glob("work.duckdb*"):
+        path.unlink()
+
+
+@contextmanager
+def _server(customers: int, seed: int) -> Iterator[str]:
+    """Run the sandbox in a process of its own, so that both have a core."""
+    command = [sys.executable, "-m", "connector.sandbox", "--customers", str(customers), "--seed", str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
+    try:
+        line = process.stdout.readline().strip() if process.stdout else ""
+        if not line.startswith("http://"):
+            raise OurFault("the sandbox did not start.", remedy="Try `python -m connector.sandbox` by itself.")
+        yield line
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
