@@ -142,7 +142,10 @@ class Store:
             """SELECT run_id, mode, started_at, resumed, resources FROM flexsync.runs
             WHERE status IN ('green', 'degraded') ORDER BY run_id DESC LIMIT 1"""
         )
-        return Run(*found[0][:3], None, found[0][3], tuple(found[0][4])) if found else None
+        if not found:
+            return None
+        run_id, mode, t0, resumed, resources = found[0]
+        return Run(run_id, mode, t0, None, resumed, tuple(resources))
 
     def interrupt(self, run: Run, calls: int) -> None:
         """Note that a run was stopped and can be resumed."""

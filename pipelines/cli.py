@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DONE, PART = 0, 1
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[timedelta]):
     """A length of time such as 90s, 15m, 26h or 7d."""
 
     name = "duration"
@@ -37,7 +37,7 @@ class Duration(click.ParamType):
             self.fail(f"{value!r} is not a duration: write 90s, 15m, 26h or 7d.", param, ctx)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """An ISO 8601 moment; without a zone it is UTC."""
 
     name = "moment"
@@ -221,14 +221,11 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     if as_json:
         out.data(found)
     else:
-        age = (
-            "never finished a run" if found["age_seconds"] is None else f"{timedelta(seconds=found['age_seconds'])} old"
-        )
+        seconds = found["age_seconds"]
+        age = "never finished a run" if seconds is None else f"{timedelta(seconds=seconds)} old"
         out.say(f"{found['source']}: {age}, {found['rejects']} rejects, {found['suspects']} suspects")
-        out.table(
-            ("run", "mode", "status", "began", "calls"),
-            [list(run.values())[:4] + [run["calls"]] for run in found["runs"]],
-        )
+        columns = ("run_id", "mode", "status", "started_at", "calls")
+        out.table(columns, [[run[name] for name in columns] for run in found["runs"]])
         out.table(("table", "rows"), list(found["rows"].items()))
     return PART if found["stale"] else DONE
 

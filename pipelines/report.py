@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import IO, Any
 
 import msgspec
 
@@ -150,7 +150,7 @@ def _unproven(report: Report) -> list[str]:
     ]
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | None = None) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: IO[str] | None = None) -> None:
     """Print rows as a table on stdout, as wide as needed."""
     from rich.console import Console
     from rich.table import Table
