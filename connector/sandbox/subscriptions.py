@@ -14,9 +14,10 @@ from itertools import accumulate
 from connector.sandbox.answers import Json
 from connector.sandbox.catalog import ENVIRONMENT, TENANT, USER, Catalog
 from connector.sandbox.clock import DAY, SECOND, stamp
-from connector.sandbox.customers import Customers, Profile
+from connector.sandbox.customers import Customers
 from connector.sandbox.ids import mix, ulid
 from connector.sandbox.periods import period_around
+from connector.sandbox.profiles import COUNT_BY_CODE, PROFILES, Profile
 
 __all__ = ["COLUMNS", "LIVE", "STATUSES", "Subscriptions", "blank"]
 
@@ -28,6 +29,7 @@ LIVE = frozenset({KIND["active"], KIND["trialing"]})
 TRIAL = 14 * DAY
 OFFSETS = (350_000, 350_000, 3 * DAY, 41 * DAY)
 """How long after the customer its subscription came; few values, so that ties carry over."""
+KINDS_BY_CODE = [bytes(KIND[status] for status in profile.subscriptions) for profile in PROFILES]
 PLAN_OF = (0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3)
 
 
@@ -43,7 +45,7 @@ class Subscriptions:
     @cached_property
     def first(self) -> array[int]:
         """The first row number of every customer, and one past the last."""
-        return array("I", accumulate(self.customers.subscription_counts(), initial=0))
+        return array("I", accumulate(self.customers.codes.translate(COUNT_BY_CODE), initial=0))
 
     @cached_property
     def count(self) -> int:
@@ -53,10 +55,8 @@ class Subscriptions:
     @cached_property
     def owners(self) -> array[int]:
         """The customer of every row."""
-        found = array("I")
-        for number, count in enumerate(self.customers.subscription_counts()):
-            found.extend([number] * count)
-        return found
+        counts = self.customers.codes.translate(COUNT_BY_CODE)
+        return array("I", [number for number, count in enumerate(counts) for _ in range(count)])
 
     def of(self, number: int) -> range:
         """The rows of a computed customer."""
@@ -79,31 +79,34 @@ class Subscriptions:
 
     def kinds(self) -> bytearray:
         """The status of every row, as its place in STATUSES."""
-        return bytearray(KIND[self.status(row)] for row in range(self.count))
+        return bytearray().join(map(KINDS_BY_CODE.__getitem__, self.customers.codes))
 
     def created(self, row: int) -> int:
         """Microseconds; later slots are newer."""
         owner = self.owners[row]
-        slot, born = row - self.first[owner], self.customers.created(owner)
+        return self._created(row, self.customers.created(owner), row - self.first[owner])
+
+    def _created(self, row: int, born: int, slot: int) -> int:
+        bits = self.bits(row)
         if self.status(row) == "trialing":
-            start = self.base - (1 + self.bits(row) % 12) * DAY
-            return max(born + 350_000, start)
-        moment = born + OFFSETS[self.bits(row) & 3] + slot * 61 * SECOND
-        return moment if moment < self.base - 1800 * SECOND else max(born, self.base - 1800 * SECOND + slot * SECOND)
+            return max(born + 350_000, self.base - (1 + bits % 12) * DAY)
+        moment = born + OFFSETS[bits & 3] + slot * 61 * SECOND
+        latest = self.base - 1800 * SECOND
+        return moment if moment < latest else max(born, latest + slot * SECOND)
 
     def updated(self, row: int, created: int) -> int:
         """Microseconds; some rows differ by one, as on the real server."""
         bits = self.bits(row)
-        if self.status(row) in ("cancelled", "paused") or bits >> 2 & 7 == 0:
+        if bits >> 2 & 7 == 0 or self.status(row) in ("cancelled", "paused"):
             return created + (bits >> 8) % max(1, self.base - created - 2 * SECOND)
         return created + (bits >> 5 & 3 == 0)
 
     def stamps(self, column: str) -> array[int]:
         """A fresh column of timestamps."""
-        created = array("q", map(self.created, range(self.count)))
-        if column == "created_at":
-            return created
-        return array("q", map(self.updated, range(self.count), created))
+        born, owners, first = self.customers.stamps("created_at"), self.owners, self.first
+        rows = zip(range(self.count), owners, strict=True)
+        created = array("q", [self._created(row, born[owner], row - first[owner]) for row, owner in rows])
+        return created if column == "created_at" else array("q", map(self.updated, range(self.count), created))
 
     def id_of(self, row: int) -> str:
         """The subscription's id."""
