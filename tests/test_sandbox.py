@@ -239,7 +239,7 @@ def holds(condition: Json, row: Json) -> bool:
 @given(
     st.sampled_from(["published", "archived"]),
     st.lists(conditions, max_size=3),
-    sorts,
+    st.lists(entries, max_size=3),
     st.integers(1, 40),
     st.integers(0, 30),
 )

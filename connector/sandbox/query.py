@@ -191,9 +191,9 @@ def _text_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
         return lambda cell: cell is not None and (part in cell.lower()) is not negative
     if c.operator == "eq":
         return _equal_test(listing, c)
-    bound, above = f"{c.number:g}", c.operator == "gt"
     if c.operator not in ("gt", "lt"):  # a date compared with text
         refuse("database_error", f"Failed to list {listing.noun}")
+    bound, above = f"{c.number:g}", c.operator == "gt"
     return lambda cell: cell is not None and cell != bound and (cell > bound) is above
 
 
