@@ -89,32 +89,29 @@ class Plan:
     sequence: int = 16
 
 
-@dataclass(frozen=True, slots=True)
 class Group:
-    """One feature with everything that a set of subscriptions grants of it, newest subscription first."""
+    """One feature with everything that a set of subscriptions grants of it, newest subscription first.
 
-    feature: Feature
-    sources: tuple[Entitlement, ...]
-    tails: tuple[bytes, ...]
+    Attributes:
+        limit: the sum over sources; None when any is unlimited or the feature is not metered.
+        soft: true if any source is soft.
+        resets: the most common reset periods; more than one is a tie, which the server breaks at random.
+        tails: each source's JSON but for its subscription id.
+    """
 
-    @property
-    def limit(self) -> int | None:
-        """The sum over sources; None when any is unlimited or the feature is not metered."""
-        if not self.feature.metered or any(s.usage_limit is None for s in self.sources):
-            return None
-        return sum(s.usage_limit or 0 for s in self.sources)
+    def __init__(self, feature: Feature, sources: Sequence[Entitlement]) -> None:
+        self.feature, self.sources, self.metered = feature, sources, feature.metered
+        limits = [source.usage_limit for source in sources if source.usage_limit is not None]
+        self.limit = sum(limits) if self.metered and len(limits) == len(sources) else None
+        self.soft = any(source.soft for source in sources)
+        self.resets = _most_common([source.reset for source in sources])
+        self.tails = [source_tail(source) for source in sources]
+        self.aggregation = feature.aggregation
 
-    @property
-    def soft(self) -> bool:
-        """True if any source is soft."""
-        return any(s.soft for s in self.sources)
 
-    @property
-    def resets(self) -> list[str]:
-        """The most common reset periods; more than one is a tie, which the server breaks at random."""
-        counted = [s.reset for s in self.sources]
-        most = max(map(counted.count, counted))
-        return [reset for reset in dict.fromkeys(counted) if counted.count(reset) == most]
+def _most_common(texts: list[str]) -> list[str]:
+    most = max(map(texts.count, texts))
+    return [text for text in dict.fromkeys(texts) if texts.count(text) == most]
 
 
 class Catalog:
@@ -125,6 +122,7 @@ class Catalog:
         self.by_key = {feature.body["lookup_key"]: feature for feature in self.features.values()}
         self.plans = {plan.id: plan for plan in plans}
         self._groups: dict[tuple[str, ...], list[Group]] = {}
+        self._usage_groups: dict[tuple[str, ...], list[Group]] = {}
 
     def groups(self, entities: tuple[str, ...]) -> list[Group]:
         """The features that plans and add-ons grant together, by creation, newest feature first (as recorded)."""
@@ -133,13 +131,24 @@ class Catalog:
             found = self._groups[entities] = self._group(entities)
         return found
 
+    def usage_groups(self, entities: tuple[str, ...]) -> list[Group]:
+        """The same in the order of a usage answer: by type, then name (contract.md 6.1)."""
+        found = self._usage_groups.get(entities)
+        if found is None:
+            found = self._usage_groups[entities] = sorted(self.groups(entities), key=_usage_order)
+        return found
+
     def _group(self, entities: Sequence[str]) -> list[Group]:
         parts: dict[str, list[Entitlement]] = {}
         for entity in entities:
             for entitlement in self.plans[entity].entitlements if entity in self.plans else ():
                 parts.setdefault(entitlement.feature_id, []).append(entitlement)
-        groups = [Group(self.features[f], tuple(s), tuple(map(source_tail, s))) for f, s in parts.items()]
+        groups = [Group(self.features[feature], sources) for feature, sources in parts.items()]
         return sorted(groups, key=lambda group: (-group.feature.created, group.feature.id))
+
+
+def _usage_order(group: Group) -> tuple[int, str]:
+    return TYPE_RANK[group.feature.body["type"]], group.feature.body["name"]
 
 
 def source_tail(entitlement: Entitlement) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 
 from connector.sandbox.account import Account
 from connector.sandbox.answers import Json
-from connector.sandbox.catalog import ENVIRONMENT, TENANT, TYPE_RANK, USER, Entitlement, Group
+from connector.sandbox.catalog import ENVIRONMENT, TENANT, USER, Entitlement, Group
 from connector.sandbox.clock import parse_rfc3339, stamp
 from connector.sandbox.ids import mix, ulid
 from connector.sandbox.periods import next_anniversary, next_reset
@@ -48,10 +48,13 @@ def sources_of(account: Account, customer_id: str, wanted: Iterable[str]) -> lis
     return [row for row in rows if account.subscription(row)["id"] in ids] if ids else rows
 
 
-def groups_of(account: Account, rows: list[int], feature_ids: Iterable[str]) -> list[Group]:
-    """The features that subscriptions grant together."""
-    entities = tuple(entity for row in rows for entity in account.entities_of(row))
-    groups = account.catalog.groups(entities)
+def entities_of(account: Account, rows: list[int]) -> tuple[str, ...]:
+    """The plans and add-ons of subscriptions, in their order."""
+    return tuple(entity for row in rows for entity in account.entities_of(row))
+
+
+def chosen(groups: list[Group], feature_ids: Iterable[str]) -> list[Group]:
+    """The groups of the features asked for, all of them when none was named."""
     ids = set(feature_ids)
     return [group for group in groups if group.feature.id in ids] if ids else groups
 
@@ -74,7 +77,7 @@ def entitlements_of(account: Account, customer_id: str, subscription_ids: list[s
             "entitlement": _entitlement(account, group),
             "sources": _sources(group, subscriptions[0]["id"]),
         }
-        for group in groups_of(account, rows, feature_ids)
+        for group in chosen(account.catalog.groups(entities_of(account, rows)), feature_ids)
     ]
     return {"customer_id": customer_id, "subscriptions": subscriptions, "features": features}
 
@@ -84,14 +87,14 @@ def _entitlement(account: Account, group: Group) -> Json:
     if group.limit is not None:
         body["usage_limit"] = group.limit
     body["is_soft_limit"] = group.soft
-    if group.feature.metered:
+    if group.metered:
         resets = group.resets
         body["usage_reset_period"] = resets[account.now() % len(resets)]
     static = list(dict.fromkeys(s.static for s in group.sources if s.static))
     config = [s.config for s in group.sources if s.config]
     body |= {"static_values": static} if static else {}
     body |= {"config_values": config} if config else {}
-    if group.feature.metered:
+    if group.metered:
         parallel = any(s.mode == "parallel" for s in group.sources)
         body["aggregation_mode"] = "parallel" if parallel else "additive"
         if parallel:
@@ -115,18 +118,14 @@ def usage_of(
     if rows:
         newest = account.subscription(rows[0])
         meter = Meter(account, rows[0], newest, zeros)
-        groups = sorted(groups_of(account, rows, feature_ids), key=_usage_order)
+        groups = chosen(account.catalog.usage_groups(entities_of(account, rows)), feature_ids)
         features = [_usage(group, meter, newest["id"]) for group in groups]
     return {"customer_id": customer_id, "features": features, "period": None}
 
 
-def _usage_order(group: Group) -> tuple[int, str]:
-    return TYPE_RANK[group.feature.body["type"]], group.feature.body["name"]
-
-
 def _usage(group: Group, meter: Meter, subscription_id: str) -> Json:
     limit = group.limit
-    used, resets_at = meter.read(group) if group.feature.metered else (Decimal(0), None)
+    used, resets_at = meter.read(group) if group.metered else (Decimal(0), None)
     return {
         "feature": group.feature.raw,
         "total_limit": limit,
@@ -177,7 +176,7 @@ def seeded_usage(bits: int, group: Group, own: list[Entitlement]) -> Decimal:
     limits = [source.usage_limit for source in own]
     top = sum(limit or 0 for limit in limits) or 10 ** (2 + (bits >> 4 & 3))
     parts = (bits >> 8) % 1_142_857 + 1  # of a million: up to 14 % over
-    if group.feature.aggregation in ("COUNT", "COUNT_UNIQUE", "MAX"):
+    if group.aggregation in ("COUNT", "COUNT_UNIQUE", "MAX"):
         return Decimal(max(1, top * parts // 1_000_000))
     places = (bits >> 40) % 17
     noise = Decimal((bits >> 24) % 10**places if places else 0).scaleb(-places)

@@ -67,6 +67,16 @@ class Api:
         """The ids of a search."""
         return [item["id"] for item in self.search(**body)["items"]]
 
+    def live_subscriptions(self) -> list[Json]:
+        """All active and trialing subscriptions, oldest first."""
+        rows: list[Json] = []
+        while True:
+            statuses = ["active", "trialing"]
+            page = self.subscriptions(subscription_status=statuses, limit=1000, offset=len(rows), sort=UP)
+            rows += page
+            if len(page) < 1000:
+                return rows
+
     def subscriptions(self, **body: Any) -> list[Json]:
         """POST /subscriptions/search; must succeed."""
         answer = self("POST", "/subscriptions/search", json=body)
