@@ -387,6 +387,28 @@ def test_replica_lags_behind() -> None:
     assert [row["id"] for row in search(sandbox, external_ids=["new"])] == [made["id"]]
 
 
+def test_cached_customer_is_stale_until_written_through_the_api() -> None:
+    """With `cache`, GET by id answers the old row after a change from outside; a PUT evicts it."""
+    sandbox = account(5, faults=Faults(cache=1800))
+    customer_id = sandbox.customer_ids()[0]
+    before = body(sandbox, "GET", f"/customers/{customer_id}")
+    sandbox.update_customer(customer_id, name="Changed")
+    assert body(sandbox, "GET", f"/customers/{customer_id}") == before
+    assert search(sandbox, customer_ids=[customer_id])[0]["name"] == "Changed"
+    body(sandbox, "PUT", f"/customers/{customer_id}", sent={})
+    assert body(sandbox, "GET", f"/customers/{customer_id}")["name"] == "Changed"
+
+
+def test_loose_ties_change_places() -> None:
+    """With `loose_ties`, rows of one timestamp come in another order every time, unless the sort names the id."""
+    sandbox = account(40, ties=20, faults=Faults(loose_ties=True))
+    by_time = [tuple(row["id"] for row in search(sandbox, sort=UP[:1])) for _ in range(4)]
+    by_id = [tuple(row["id"] for row in search(sandbox, sort=UP)) for _ in range(4)]
+    assert len(set(by_time)) > 1
+    assert len(set(by_id)) == 1
+    assert {frozenset(page) for page in by_time} == {frozenset(by_id[0])}
+
+
 def test_calls_are_counted_by_template() -> None:
     """Calls are counted by route, and the last ones are kept."""
     sandbox = account(10)
@@ -575,6 +597,16 @@ def test_dripping_body_arrives_whole_and_late() -> None:
         answer = httpx.get(f"{base_url}/customers", headers={"x-api-key": "sandbox"})
     assert time.monotonic() - begun > 0.15
     assert answer.json()["items"]
+
+
+def test_bodies_have_no_size_limit() -> None:
+    """40,000 ids in one request (1.6 MB) work, as on the real server; more than PostgreSQL can bind do not."""
+    with account(50).running() as base_url, httpx.Client(headers={"x-api-key": "sandbox"}) as client:
+        codes = [
+            client.post(f"{base_url}/customers/search", json={"customer_ids": [f"cust_{n:026d}" for n in range(count)]})
+            for count in (40_000, 66_000)
+        ]
+    assert [answer.status_code for answer in codes] == [200, 500]
 
 
 def test_latency_is_waited_for() -> None:

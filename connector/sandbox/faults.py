@@ -47,6 +47,8 @@ class Faults:
         churn: changes per second by a background task (create, update, archive).
         late: seconds until a row made by churn or by a mutator becomes visible, with its old timestamps.
         lag: seconds that lists and look-ups are behind (a read replica).
+        cache: seconds that GET by id may be stale after a change from outside (contract.md 3.8).
+        loose_ties: rows that the sort leaves equal come in another order every time (contract.md 3.3).
         old: behaviours of OLD.
         endpoint: limits all shares and delays to these routes (names of `routes.NAMES`); empty means all.
         first: limits them to the first so many calls that they could apply to; 0 means no limit.
@@ -75,6 +77,8 @@ class Faults:
     churn: float = 0.0
     late: float = 0.0
     lag: float = 0.0
+    cache: float = 0.0
+    loose_ties: bool = False
     old: frozenset[str] = frozenset()
     endpoint: frozenset[str] = frozenset()
     first: int = 0
@@ -134,7 +138,9 @@ class Trouble:
     def __post_init__(self) -> None:
         self.chance = Random(self.faults.seed)
         f = self.faults
-        self.quiet = f == Faults(seed=f.seed, churn=f.churn, late=f.late, lag=f.lag, old=f.old)
+        self.quiet = f == Faults(
+            seed=f.seed, churn=f.churn, late=f.late, lag=f.lag, old=f.old, cache=f.cache, loose_ties=f.loose_ties
+        )  # fmt: skip
 
     def applies(self, route: str) -> bool:
         """Whether the next call of a route may be troubled; counts it."""

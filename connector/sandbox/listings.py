@@ -30,8 +30,8 @@ class CustomerListing:
     columns = customers.COLUMNS
     documents = frozenset({"metadata"})
 
-    def __init__(self, account: Account, chance: Random, archived_included: bool = False) -> None:
-        self.account, self.table, self.chance = account, account.customers, chance
+    def __init__(self, account: Account, chance: Random, loose: bool, archived_included: bool = False) -> None:
+        self.account, self.table, self.chance, self.loose = account, account.customers, chance, loose
         self.archived_included = archived_included
 
     def coin(self) -> bool:
@@ -84,8 +84,8 @@ class SubscriptionListing:
     columns = subscriptions.COLUMNS
     documents = frozenset({"metadata"})
 
-    def __init__(self, account: Account, chance: Random) -> None:
-        self.account, self.table, self.chance = account, account.subscriptions, chance
+    def __init__(self, account: Account, chance: Random, loose: bool) -> None:
+        self.account, self.table, self.chance, self.loose = account, account.subscriptions, chance, loose
 
     def coin(self) -> bool:
         """As for customers (inferred)."""

@@ -17,7 +17,6 @@ from connector.sandbox import Sandbox
 
 Json = dict[str, Any]
 UP = [{"field": "created_at", "direction": "asc"}, {"field": "id", "direction": "asc"}]
-UPDATED_UP = [{"field": "updated_at", "direction": "asc"}, {"field": "id", "direction": "asc"}]
 
 
 class Api:
