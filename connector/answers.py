@@ -28,6 +28,7 @@ from connector.errors import (
     TryAgain,
     Unreachable,
 )
+from connector.settings import Secret
 
 __all__ = ["PASSING", "UnknownOutcome", "cut", "is_object", "judge", "redirected", "retry_after"]
 
@@ -72,7 +73,9 @@ def is_object(body: bytes) -> bool:
         return False
 
 
-def judge(call: Call, status: int, headers: Mapping[str, str], body: bytes, hide: str) -> StopRun | SkipRow | TryAgain:
+def judge(
+    call: Call, status: int, headers: Mapping[str, str], body: bytes, hide: Secret
+) -> StopRun | SkipRow | TryAgain:
     """The error that an answer stands for.
 
     Args:
@@ -105,7 +108,7 @@ def judge(call: Call, status: int, headers: Mapping[str, str], body: bytes, hide
     return kind(message, remedy=_REMEDIES.get(status, _REMEDIES[400] if status < 500 else ""), **known)
 
 
-def redirected(call: Call, status: int, location: str, hide: str) -> Unreachable:
+def redirected(call: Call, status: int, location: str, hide: Secret) -> Unreachable:
     """A 3xx: it is never followed, because the key would travel with it (contract.md 1.1)."""
     where = _blot(location, hide)[:SHOWN]
     return Unreachable(
@@ -115,7 +118,7 @@ def redirected(call: Call, status: int, location: str, hide: str) -> Unreachable
     )
 
 
-def cut(call: Call, what: str, hide: str) -> TryAgain:
+def cut(call: Call, what: str, hide: Secret) -> TryAgain:
     """No whole answer came: refused connection, time-out, cut body. `what` says which."""
     return TryAgain(f"{named(call)}: {_blot(what, hide)[:SHOWN]}.")
 
@@ -193,11 +196,11 @@ def _listed(details: Mapping[str, Any]) -> str:
     return f" ({text[:SHOWN]})" if text else ""
 
 
-def _blot(text: str, hide: str) -> str:
-    return text.replace(hide, "***") if hide else text
+def _blot(text: str, hide: Secret) -> str:
+    return text.replace(hide.reveal(), "***") if hide else text
 
 
-def _blot_all(value: Any, hide: str) -> Any:
+def _blot_all(value: Any, hide: Secret) -> Any:
     if isinstance(value, str):
         return _blot(value, hide)
     if isinstance(value, dict):

@@ -106,12 +106,12 @@ class AsyncFlexprice(AsyncOperations):
         self.settings = settings
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
-        self._key = settings.require_key().reveal()
+        self._key = settings.require_key()
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
-        self._reading = httpx.Headers(_headers(settings, self._key))
-        self._writing = httpx.Headers({**self._reading, "content-type": "application/json"})
+        self._reading = _Headers(_headers(settings, self._key))
+        self._writing = _Headers({**self._reading, "content-type": "application/json"})
         self._transport = _transport(self._base, self.gate.max_in_flight)
         self._on_call = on_call
         self._closed = False
@@ -322,6 +322,13 @@ class Flexprice(Operations):
 # --- how the wire is set up ---------------------------------------------------------------------------------------
 
 
+class _Headers(httpx.Headers):
+    """Headers that a traceback with local variables does not print: the key is among them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} headers>"
+
+
 class _Ready(httpx.Request):
     """A request made of parts that `connector.calls` has encoded already.
 
@@ -401,9 +408,9 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _headers(settings: Settings, key: str) -> dict[str, str]:
+def _headers(settings: Settings, key: Secret) -> dict[str, str]:
     headers = {
-        settings.api.key_header: key,
+        settings.api.key_header: key.reveal(),
         "accept": "application/json",
         "accept-encoding": "gzip",
         "user-agent": f"flexsync/{_version()}",

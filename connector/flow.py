@@ -275,7 +275,7 @@ class Gate:
 
     async def _enter(self, lane: _Lane, operation: str) -> int:
         self.check()
-        if self._held or lane.queue or not lane.has_room or self._in_flight >= self.max_in_flight or self._delay() > 0:
+        if lane.queue or not lane.has_room or self._in_flight >= self.max_in_flight or self._delay() > 0:
             number = await self._wait(lane)
         else:
             self._start(lane)

@@ -7,11 +7,15 @@ import contextlib
 import gzip
 import json
 import logging
+import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
+import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -499,6 +503,28 @@ def test_deadline_of_the_run_cuts_a_call_short() -> None:
     asyncio.run(main())
 
 
+def test_cancelled_call_gives_everything_back() -> None:
+    """A caller that is cancelled leaves no call at the gate, and with a pool of one the next call still works."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(0 if request.path.endswith("search") else 30)
+        return web.json_response({})
+
+    async def main() -> None:
+        gate = Gate(max_in_flight=1)
+        async with serving(handler) as base, AsyncFlexprice(base_url=base, api_key=KEY, gate=gate) as api:
+            for _ in range(3):
+                task = asyncio.create_task(api.send(USAGE))
+                await asyncio.sleep(0.05)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert gate.in_flight == 0
+            await asyncio.wait_for(api.send(LISTING), 5)
+
+    asyncio.run(main())
+
+
 # --- writes ---------------------------------------------------------------------------------------------------------
 
 
@@ -710,10 +736,21 @@ def test_key_never_comes_back_in_an_error(status: int, call: calls.Call, caplog:
     assert KEY not in str(error) + repr(error) + repr(vars(error)) + repr(error.args) + caplog.text
 
 
-def test_key_is_not_in_the_clients_repr() -> None:
-    """Neither the client nor its settings print the key."""
-    api = AsyncFlexprice(api_key=KEY)
-    assert KEY not in repr(api) + repr(api.settings) + str(api.settings)
+def test_key_is_in_no_repr_and_no_traceback_with_locals() -> None:
+    """Neither client, settings nor a traceback that shows our functions' local variables prints the key."""
+
+    async def main() -> None:
+        script = Script((404, {"message": "no"}))
+        async with serving(script) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
+            shown = [repr(api), repr(api.settings), repr(vars(api))]
+            with pytest.raises(NotFound) as caught:
+                await api.send(CREATE)
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        shown += [str(frame.locals) for frame in frames.stack if "connector" in frame.filename]
+        assert len(shown) > 5
+        assert KEY not in "".join(shown)
+
+    asyncio.run(main())
 
 
 # --- operations by name -----------------------------------------------------------------------------------------------
@@ -859,6 +896,21 @@ def test_sync_client_is_shared_by_threads() -> None:
         for thread in threads:
             thread.join()
     assert names == ["Acme"] * 8
+
+
+def test_interrupted_sync_call_ends() -> None:
+    """Ctrl-C in a waiting call ends the call too: nothing goes on behind the caller's back."""
+
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        raise AssertionError
+
+    with background(handler) as base, Flexprice(base_url=base, api_key=KEY) as api:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            api.get_customer("cust_1")
+        time.sleep(0.2)
+        assert api.gate.in_flight == 0
 
 
 def test_sync_client_has_every_operation() -> None:

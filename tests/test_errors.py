@@ -26,9 +26,10 @@ from connector.errors import (
     Unreachable,
 )
 from connector.flow import Retry
+from connector.settings import Secret
 from connector.tries import Fault, Tries
 
-KEY = "sk_MARKER0123456789MARKER"
+KEY = Secret("sk_MARKER0123456789MARKER")
 CALL = calls.get_customer("cust_1")
 USAGE = calls.get_usage("cust_1")
 CREATE = calls.create_customer(external_id="e1", name="A")

@@ -320,6 +320,49 @@ def test_limit_finds_what_the_server_can_do(capacity: int, least: int, most: int
     assert told["possible_per_second"] > 0.5 * min(capacity, 32) / 0.05
 
 
+def test_unused_limit_does_not_grow() -> None:
+    """Calls made one after another say nothing about more at once, so the limit stays where it began."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(clock=loop.time)
+        for _ in range(200):
+            await call(gate, "usage", 0.01)
+        assert gate.report()["endpoints"]["usage"]["limit"] == START
+
+    play(main)
+
+
+def test_place_given_to_a_caller_that_is_gone_is_handed_on() -> None:
+    """A caller cancelled in the very moment it is let in gives its place to the next one."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(max_in_flight=1, clock=loop.time)
+        async with gate.slot("usage"):
+            gone, next_one = (asyncio.ensure_future(call(gate, "usage", 1)) for _ in range(2))
+            await asyncio.sleep(0)
+        gone.cancel()  # the place is its own already, but it has not run yet
+        await asyncio.wait_for(next_one, 5)
+        assert gone.cancelled()
+        assert gate.in_flight == 0
+
+    play(main)
+
+
+def test_cancelled_waiter_stops_the_count_of_waiting() -> None:
+    """Seconds waited end with the last waiter, also when it gives up."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(max_in_flight=1, clock=loop.time)
+        async with gate.slot("usage"):
+            waiting = asyncio.ensure_future(call(gate, "usage", 1))
+            await asyncio.sleep(2)
+            waiting.cancel()
+            await asyncio.sleep(8)
+        assert gate.report()["waited"]["limit"] == pytest.approx(2)
+
+    play(main)
+
+
 def test_limits_belong_to_endpoints() -> None:
     """Faults of one endpoint halve its own limit and nobody else's."""
 
