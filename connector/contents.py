@@ -180,15 +180,14 @@ def newest_run(db: Database, catalog: str) -> RunInfo | None:
     return RunInfo(run_id, mode, status, began, ended, tuple(reasons or ()))
 
 
-def check_version(of: object, version: str | int | None) -> None:
-    """Raise `FixInput` unless the schema version is the one that this Flexsync knows."""
-    if str(version) == str(SCHEMA_VERSION):
-        return
-    newer = str(version).isdigit() and int(str(version)) > SCHEMA_VERSION
-    raise FixInput(
-        f"{of} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
-        remedy="Upgrade Flexsync." if newer else "Publish it again from a current store.",
-    )
+def check_version(of: object, version: str | int | None, *, exactly: bool = False) -> None:
+    """Raise `FixInput` when the schema version is newer than this Flexsync's, or `exactly` and another one."""
+    given = int(version) if version is not None and str(version).isdigit() else 0
+    if given > SCHEMA_VERSION or (exactly and given != SCHEMA_VERSION):
+        raise FixInput(
+            f"{of} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
+            remedy="Upgrade Flexsync." if given > SCHEMA_VERSION else "Sync into a new --store.",
+        )
 
 
 def _parts(without: Sequence[str], now: datetime) -> Iterator[Part]:

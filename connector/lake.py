@@ -1,7 +1,7 @@
 """The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet` and one `DIR/manifest.json` that names the run.
 
-Promised: readers resolve the manifest once and see one run; files never change once they are named; the two newest
-runs are kept, and only folders that hold a manifest of ours are ever deleted. Never done: following a path out of
+Promised: readers resolve the manifest once and see one run; files never change once they are named; the run that
+was named before stays, and only folders that hold a manifest of ours are ever deleted. Never done: following a path out of
 the lake.
 """
 
@@ -22,7 +22,6 @@ from connector.targets import Target
 
 FORMAT = "flexsync-parquet"
 FORMAT_VERSION = 1
-KEPT = 2  # newest runs that stay, so that a reader that has just read the manifest finds its files
 ROW_GROUP = 122_880  # rows; what DuckDB reads as one piece of work
 MANIFEST = "manifest.json"
 
@@ -109,11 +108,12 @@ def write(db: Database, store: str, edition: Edition, target: Target) -> Manifes
         manifest = _manifest(edition, {name: Entry(file.rows, (file,)) for name, file in files.items()})
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         (unfinished / MANIFEST).write_bytes(body)  # marks the folder as ours
+        kept = {_named(target.path), final.name}
         targets.put(unfinished, final)
         _name_it(target, body)
     finally:
         targets.remove(unfinished)
-    _prune(target, final)
+    _prune(target, kept)
     return manifest
 
 
@@ -181,11 +181,11 @@ def _named(lake: Path) -> str:
     return next((PurePosixPath(entry.files[0].path).parts[1] for entry in tables.values()), "")
 
 
-def _prune(target: Target, newest: Path) -> None:
-    others = [folder for folder in (target.path / "runs").iterdir() if folder != newest and _ours(folder)]
-    others.sort(key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
-    for folder in others[: len(others) - (KEPT - 1)]:
-        _delete(target, folder)
+def _prune(target: Target, kept: set[str]) -> None:
+    """Leave the new run and the one that was named before: a reader may have read the manifest a moment ago."""
+    for folder in (target.path / "runs").iterdir():
+        if folder.name not in kept and _ours(folder):
+            _delete(target, folder)
 
 
 def _delete(target: Target, folder: Path) -> None:

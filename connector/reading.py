@@ -58,6 +58,7 @@ class Reading:
         environment_id: of the account, or None.
         published_at: when; None for a working store.
         excluded: columns that the publication leaves out.
+        schema_version: of its tables; an older one is read as it is.
     """
 
     def __init__(self, path: Path, db: Any, held: ExitStack) -> None:
@@ -66,11 +67,12 @@ class Reading:
         self._held = held
         self.run: RunInfo | None = contents.newest_run(db, CATALOG)
         meta: dict[str, str] = dict(rows(db, f"SELECT key, value FROM {CATALOG}.flexsync.meta"))
-        contents.check_version(path, meta.get("schema_version"))
+        self.schema_version = meta.get("schema_version", "0")
+        contents.check_version(path, self.schema_version)
         self.environment_id: str | None = meta.get("environment_id")
         self.published_at = datetime.fromisoformat(meta["published_at"]) if "published_at" in meta else None
         self.excluded: tuple[str, ...] = tuple(filter(None, str(meta.get("excluded", "")).split(", ")))
-        self.tables = contents.names()
+        self.tables = _tables(db)
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pa.Table:
         """Answer a query; of several statements, the last one's answer.
@@ -88,7 +90,7 @@ class Reading:
                 self._refuse_writes(statement)
                 found = self.connection.sql(statement.query, params=params)
             return _empty() if found is None else found.to_arrow_table()
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:  # OSError: a Parquet file that is damaged inside
             raise self._told(error) from error
 
     def df(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pd.DataFrame:
@@ -126,7 +128,7 @@ class Reading:
         if kind in ("DROP", "ALTER") and set(re.findall(r"\w+", body)) & {n.split(".")[-1] for n in self.tables}:
             raise self._read_only(kind)
 
-    def _told(self, error: duckdb.Error) -> FixInput:
+    def _told(self, error: Exception) -> FixInput:
         message = str(error).splitlines()[0]
         if any(sign in message for sign in _WRITES):
             return self._read_only(message)
@@ -183,7 +185,7 @@ def _open(place: Path, use: Any) -> Reading:
             for setting in _LOCKDOWN:
                 db.execute(setting)
             reading = Reading(place, db, held)
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError, ValueError) as error:  # the last two from damaged Parquet files
             raise _unreadable(place, error) from error
         reading._held = held.pop_all()
     return reading
@@ -222,6 +224,12 @@ def _hold(place: Path, held: ExitStack) -> tuple[lake.Manifest, dict[str, list[A
     raise FixInput(f"{place} lacks files that its manifest names.", remedy="Publish to it again.")
 
 
+def _tables(db: Any) -> tuple[str, ...]:
+    query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = '{CATALOG}'"
+    found = {table if schema == "main" else f"{schema}.{table}" for schema, table in rows(db, query)}
+    return tuple(name for name in contents.names() if name in found)
+
+
 def _dataset(files: list[Any]) -> Any:
     import pyarrow.dataset as ds
 
@@ -230,7 +238,7 @@ def _dataset(files: list[Any]) -> Any:
     return ds.FileSystemDataset(fragments, fragments[0].physical_schema, form)
 
 
-def _unreadable(place: Path, error: duckdb.Error) -> FlexsyncError:
+def _unreadable(place: Path, error: Exception) -> FlexsyncError:
     message = str(error).splitlines()[0]
     if any(sign in message for sign in _LOCKED):
         return LockHeld(f"a sync is writing to {place}.", remedy="Read the newest publication meanwhile.")

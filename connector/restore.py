@@ -21,7 +21,7 @@ from connector import contents, ddl, lake, reading, targets
 from connector.errors import FixInput, LockHeld
 from connector.publish import text, told, wal
 from connector.resources import RESOURCES
-from connector.targets import DUCKDB, Target
+from connector.targets import PARQUET, Target
 
 
 def restore(target: str, path: Path | str) -> None:
@@ -84,14 +84,17 @@ def _fill(path: Path, source: Target) -> None:
 
 def _attach(db: Any, source: Target) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return each table as something to select from, and the columns left out, after checking that it is ours."""
+    if source.kind == PARQUET:
+        manifest = lake.read(source.path)
+        contents.check_version(source, manifest.schema_version, exactly=True)
+        return _checked(source.path, manifest), manifest.excluded
     with reading.open(source.path) as publication:
-        excluded = publication.excluded
         if publication.published_at is None:
             raise FixInput(f"{source} is a working store, not a publication.", remedy="Copy the file instead.")
-    if source.kind == DUCKDB:
-        db.execute(f"ATTACH {text(source.path)} AS {reading.CATALOG} (READ_ONLY)")
-        return {name: _path(name, reading.CATALOG) for name in contents.names()}, excluded
-    return _checked(source.path), excluded
+        contents.check_version(source, publication.schema_version, exactly=True)
+        excluded = publication.excluded
+    db.execute(f"ATTACH {text(source.path)} AS {reading.CATALOG} (READ_ONLY)")
+    return {name: _path(name, reading.CATALOG) for name in contents.names()}, excluded
 
 
 def _path(name: str, catalog: str) -> str:
@@ -99,8 +102,7 @@ def _path(name: str, catalog: str) -> str:
     return f'{catalog}."{schema or "main"}"."{table}"'
 
 
-def _checked(folder: Path) -> dict[str, str]:
-    manifest = lake.read(folder)
+def _checked(folder: Path, manifest: lake.Manifest) -> dict[str, str]:
     missing = set(contents.names()) - set(manifest.tables)
     if missing:
         raise FixInput(f"{folder} lacks {', '.join(sorted(missing))}.", remedy="Publish to it again.")

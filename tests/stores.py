@@ -53,7 +53,7 @@ def end_run(store: Store, number: int, customers: int = 20, status: str = "green
         )
         db.execute(
             """INSERT INTO usage (customer_id, feature_id, current_usage, run_id, observed_at)
-            SELECT 'c' || i, 'f', i / 7::DECIMAL(38, 18), $run, $at FROM range($n) r(i)""",
+            SELECT 'c' || i, 'f', (i || '.142857142857142857')::DECIMAL(38, 18), $run, $at FROM range($n) r(i)""",
             given,
         )
         db.execute(
