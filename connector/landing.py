@@ -89,9 +89,15 @@ class _Verdicts:
         }
 
 
+_CHUNK = 2047  # bytes; from 2048 on hashlib lets go of the interpreter, and getting it back costs more than the hash
+
+
 def fingerprint(item: Item, body: bytes) -> bytes:
     """Hash of a body together with what else decides its rows; 16 bytes."""
-    return hashlib.blake2b(body, digest_size=16, key=hashlib.md5(item.context.encode()).digest()).digest()  # noqa: S324  # a key, not a secret
+    digest = hashlib.blake2b(item.context.encode(), digest_size=16)
+    for place in range(0, len(body), _CHUNK):
+        digest.update(body[place : place + _CHUNK])
+    return digest.digest()
 
 
 class Landing:
@@ -108,6 +114,8 @@ class Landing:
         self.run_id = run_id
         self.accept = accept
         self.reader = Reader()
+        self._rejects = bool(rows(db, "SELECT 1 FROM flexsync.rejects LIMIT 1"))
+        self._suspects = bool(rows(db, "SELECT 1 FROM flexsync.suspects LIMIT 1"))
 
     def land(self, results: Sequence[Result], *, final: bool) -> Landed:
         """Take one batch in.
@@ -127,8 +135,11 @@ class Landing:
                 same.append(result)
             else:
                 groups[result.item.resource].append(result)
+        given: list[pa.Table] = []
         for resource, group in groups.items():
-            marks += self._changed(resource, group, landed, final)
+            marks += self._changed(resource, group, landed, final, given)
+        if given:
+            _upsert_answers(self.db, pa.concat_tables(given))
         marks += self._same(same, landed)
         mark(self.db, _marks(marks))
         return landed
@@ -136,7 +147,9 @@ class Landing:
     def _says_the_same(self, result: Result) -> bool:
         """Whether the body is the last good one; a second try is always read, for the first may have left rows."""
         item = result.item
-        return item.state == "pending" and item.previous_hash == fingerprint(item, result.body or b"")
+        if item.state != "pending" or item.previous_hash is None:
+            return False
+        return item.previous_hash == fingerprint(item, result.body or b"")
 
     # --- answers that say what the last one said ---
 
@@ -159,7 +172,9 @@ class Landing:
 
     # --- answers that say something new ---
 
-    def _changed(self, resource: str, group: list[Result], landed: Landed, final: bool) -> list[Mark]:
+    def _changed(
+        self, resource: str, group: list[Result], landed: Landed, final: bool, given: list[pa.Table]
+    ) -> list[Mark]:
         decoded = self.reader.read([_answer(result) for result in group])
         landed.unknown.update(decoded.unknown)
         if resource != "upcoming_grants" and decoded.tables["features"].num_rows:
@@ -169,7 +184,7 @@ class Landing:
         good = [i for i in range(len(group)) if i not in decoded.failed and "" not in verdicts.held.get(i, ())]
         self._replace(resource, group, decoded, verdicts, good, rejected, landed.counts)
         self._file_rejects(resource, group, decoded, landed.counts)
-        self._write_answers(group, decoded, verdicts, good, rejected)
+        given += self._answers(group, decoded, verdicts, good, rejected)
         self._note_suspects(group, decoded, verdicts, final)
         return [self._mark(i, result, decoded, verdicts, final) for i, result in enumerate(group)]
 
@@ -185,12 +200,30 @@ class Landing:
     def _judge(self, resource: str, group: list[Result], decoded: Decoded, final: bool) -> _Verdicts:
         verdicts = _Verdicts()
         self._judge_vanished(resource, group, decoded, verdicts)
-        if resource == "usage":
-            index = {(r.item.customer_id, r.item.subscription_id): i for i, r in enumerate(group)}
-            self._judge_falls("usage", "''", index, decoded, verdicts)
-            self._judge_falls("subscription_usage", "s.subscription_id", index, decoded, verdicts)
-            self._judge_first_zeros(group, index, decoded, verdicts, final)
+        if resource != "usage":
+            return verdicts
+        index = {(r.item.customer_id, r.item.subscription_id): i for i, r in enumerate(group)}
+        if all(r.item.fresh and not proof.slow(r.seconds) for r in group):
+            self._note_first_zeros(group, decoded)
+            return verdicts
+        self._judge_falls("usage", "''", index, decoded, verdicts)
+        self._judge_falls("subscription_usage", "s.subscription_id", index, decoded, verdicts)
+        self._judge_first_zeros(group, index, decoded, verdicts, final)
         return verdicts
+
+    def _note_first_zeros(self, group: list[Result], decoded: Decoded) -> None:
+        """On first sight every metered zero is unproven: there is nothing that it could be compared with."""
+        asked = [r.item.subscription_id for r in group if r.item.subscription_id]
+        for table in ("usage", "subscription_usage") if asked else ("usage",):
+            self.db.register("staged", decoded.tables[table])
+            only = "AND list_contains($asked, s.subscription_id)" if table == "subscription_usage" else ""
+            self.db.execute(
+                f"""INSERT INTO flexsync.unproven SELECT $run, s.customer_id, s.subscription_id, s.feature_id
+                FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
+                WHERE s.current_usage = 0 {only}""",
+                {"run": self.run_id, **({"asked": asked} if only else {})},
+            )
+            self.db.unregister("staged")
 
     def _judge_vanished(self, resource: str, group: list[Result], decoded: Decoded, verdicts: _Verdicts) -> None:
         if resource == "upcoming_grants":
@@ -342,16 +375,15 @@ class Landing:
         )
         self.db.unregister("plain")
 
-    def _write_answers(
+    def _answers(
         self, group: list[Result], decoded: Decoded, verdicts: _Verdicts, good: list[int], rejected: set[str]
-    ) -> None:
+    ) -> list[pa.Table]:
+        """Rows for flexsync.answers; without a hash where part of the answer was not taken in."""
         until = _trusted_until(decoded)
         given = [group[i] for i in good]
         if not given:
-            return
-        clean = [
-            g.item.customer_id not in rejected and i not in verdicts.held for i, g in zip(good, given, strict=True)
-        ]
+            return []
+        clean = [group[i].item.customer_id not in rejected and i not in verdicts.held for i in good]
         staged = _keys(
             given,
             run_id=[self.run_id] * len(given),
@@ -362,12 +394,15 @@ class Landing:
             seconds=[g.seconds for g in given],
             known=[g.item.previous_rows is not None or not g.item.fresh or g.item.state != "pending" for g in given],
         )
-        _upsert_answers(self.db, staged)
+        return [staged]
 
     def _file_rejects(self, resource: str, group: list[Result], decoded: Decoded, counts: Counts) -> None:
         """Replace what is filed for these answers; a reject that is filed no more has been taken in."""
         asked = {r.item.customer_id: r.item.subscription_id for r in group}
         tables = list(RESOURCES[resource].tables)
+        if not (self._rejects or decoded.rejects):
+            return
+        self._rejects = True
         self.db.register("asked", _keys(group, one=[1] * len(group)))
         self.db.execute(
             """DELETE FROM flexsync.rejects r USING asked a WHERE r.owner = a.customer_id
@@ -380,6 +415,8 @@ class Landing:
     # --- suspects and zeros ---
 
     def _clear_suspects(self, results: list[Result]) -> None:
+        if not self._suspects:
+            return
         self.db.register("cleared", _keys(results, one=[1] * len(results)))
         self.db.execute(
             """DELETE FROM flexsync.suspects x USING cleared c WHERE x.customer_id = c.customer_id
@@ -394,6 +431,7 @@ class Landing:
             self._clear_suspects(clear)
         if not (final and verdicts.rows):
             return
+        self._suspects = True
         held = [group[i] for i in verdicts.held]
         before = self._tally(held)
         self._clear_suspects(held)

@@ -148,11 +148,13 @@ def is_done(db: Database, run_id: str, name: str) -> bool:
 
 def add_counts(db: Database, run_id: str, counts: Counts) -> None:
     """Add rows moved to the run's tally."""
-    inserted, updated, deleted, rejected = counts.all()
-    for table in {*inserted, *updated, *deleted, *rejected}:
-        figures = [inserted[table], updated[table], deleted[table], rejected[table]]
-        if any(figures):
-            db.execute("INSERT INTO flexsync.run_tables VALUES ($1, $2, $3, $4, $5, $6)", [run_id, table, *figures])
+    figures: list[Any] = []
+    for table in {name for counter in counts.all() for name in counter}:
+        four = [counter[table] for counter in counts.all()]
+        figures += [run_id, table, *four] if any(four) else []
+    if figures:
+        values = ", ".join("(?, ?, ?, ?, ?, ?)" for _ in range(len(figures) // 6))
+        db.execute(f"INSERT INTO flexsync.run_tables VALUES {values}", figures)
 
 
 def counts_of(db: Database, run_id: str) -> dict[str, dict[str, int]]:

@@ -119,19 +119,22 @@ def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: s
         counts: is added to.
     """
     db.register("staged", staged)
+    if all(scope.column("fresh").to_pylist()):
+        if staged.num_rows:
+            insert(db, table, "staged", run_id, counts)
+        db.unregister("staged")
+        return
     db.register("scope", scope)
     column = f'"{table.owner}"'
     fresh = f"(SELECT * FROM staged WHERE {column} IN (SELECT owner FROM scope WHERE fresh))"
     known = f"(SELECT * FROM staged WHERE {column} NOT IN (SELECT owner FROM scope WHERE fresh))"
     if staged.num_rows:
         insert(db, table, fresh, run_id, counts)
-    if not all(scope.column("fresh").to_pylist()):
-        if staged.num_rows:
-            merge(db, table, known, run_id, counts, guard="true", newest="observed_at DESC")
-        sql = f"""DELETE FROM "{table.name}" t
-            WHERE {column} IN (SELECT owner FROM scope WHERE NOT fresh AND NOT keep)
-            AND NOT EXISTS (SELECT 1 FROM staged s WHERE {_match(table)})"""
-        counts.deleted[table.name] += db.execute(sql).fetchone()[0]
+        merge(db, table, known, run_id, counts, guard="true", newest="observed_at DESC")
+    sql = f"""DELETE FROM "{table.name}" t
+        WHERE {column} IN (SELECT owner FROM scope WHERE NOT fresh AND NOT keep)
+        AND NOT EXISTS (SELECT 1 FROM staged s WHERE {_match(table)})"""
+    counts.deleted[table.name] += db.execute(sql).fetchone()[0]
     db.unregister("staged")
     db.unregister("scope")
 

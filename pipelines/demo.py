@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from connector import publish
+from connector import reading as copies
 from connector.errors import FixInput, OurFault
 from connector.settings import load
 from pipelines import jobs
@@ -52,13 +52,14 @@ def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[R
             publish=(f"duckdb:{folder / 'billing.duckdb'}", f"parquet:{folder / 'lake'}"),
         )
         report = jobs.sync(settings, Options(), progress)
-    with publish.open(folder / "billing.duckdb") as reading:
+    with copies.open(folder / "billing.duckdb") as reading:
         return report, reading.sql(ANSWER)
 
 
 def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    strange = [path.name for path in folder.iterdir() if path.name.split(".")[0] not in {"work", "billing", "lake"}]
+    known = {"work", "billing", "lake"}
+    strange = [path.name for path in folder.iterdir() if path.name.lstrip(".").split(".")[0] not in known]
     if strange:
         raise FixInput(f"{folder} holds {strange[0]}, which is not the demo's.", remedy="Give another --folder.")
     for path in folder.glob("work.duckdb*"):

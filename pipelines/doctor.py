@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connector import calls, publish
+from connector import calls
+from connector import reading as copies
 from connector.client import AsyncFlexprice
 from connector.errors import FlexsyncError
 from connector.schemas import SCHEMA_VERSION
@@ -47,11 +48,11 @@ def _check_store(path: Path) -> str:
 
 
 def _check_target(target: str) -> str:
-    newest = publish.newest([target])
+    newest = copies.newest([target])
     if newest is None:
         return "not published yet"
-    with publish.open(target.partition(":")[2]) as opened:
-        return f"run {opened.run.run_id}, {opened.run.status}"
+    with copies.open(target.partition(":")[2]) as opened:
+        return f"run {opened.run.run_id}, {opened.run.status}" if opened.run else "no run in it"
 
 
 async def _check_server(settings: Settings) -> list[dict[str, Any]]:

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector import calls, publish
+from connector import calls
+from connector import reading as copies
 from connector.client import AsyncFlexprice
 from connector.errors import FixInput, Interrupted, LockHeld
 from connector.resources import CHILDREN, chosen
+from connector.restore import restore
 from connector.schemas import TABLES
 from connector.settings import Settings
 from connector.store import Store
@@ -60,9 +62,9 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
 def _restore(settings: Settings) -> str:
     if settings.sync.store.exists():
         return ""
-    newest = publish.newest(settings.sync.publish)
+    newest = copies.newest(settings.sync.publish)
     if newest:
-        publish.restore(newest, settings.sync.store)
+        restore(newest, settings.sync.store)
     return newest or ""
 
 
@@ -111,7 +113,7 @@ async def total(api: AsyncFlexprice, call: calls.Call) -> int:
 def _cursor(settings: Settings) -> datetime | None:
     if not settings.sync.store.exists():
         return None
-    with publish.open(settings.sync.store) as reading:
+    with copies.open(settings.sync.store) as reading:
         found = reading.sql("SELECT min(cursor) FROM flexsync.cursors").column(0)[0].as_py()
         return found - settings.sync.overlap if found else None
 
@@ -129,12 +131,12 @@ def reading(settings: Settings, path: str | None = None) -> Iterator[tuple[Any, 
     source = Path(path) if path else settings.sync.store
     remark = ""
     try:
-        opened = publish.open(source)
+        opened = copies.open(source)
     except LockHeld:
-        newest = publish.newest(settings.sync.publish)
+        newest = copies.newest(settings.sync.publish)
         if not newest:
             raise
-        opened, remark = publish.open(newest.partition(":")[2]), f"a sync holds {source}; this is {newest}"
+        opened, remark = copies.open(newest.partition(":")[2]), f"a sync holds {source}; this is {newest}"
     try:
         yield opened, remark
     finally:

@@ -25,6 +25,7 @@ from connector.errors import FixInput, FlexsyncError, Refused, SkipRow
 from connector.landing import Landed, Landing, Result
 from connector.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
 from connector.proof import Certificate, Totals
+from connector.publish import publish
 from connector.queue import Item
 from connector.resources import RESOURCES, chosen
 from connector.settings import Settings
@@ -468,11 +469,9 @@ def publish_all(store: Store, settings: Settings, report: Report) -> list[str]:
 
     A degraded run publishes too, marked as such, unless `publish_when` says green.
     """
-    from connector import publish
-
     if settings.sync.publish_when == "green" and report.status != "green":
         return []
     for target in settings.sync.publish:
-        publish.publish(store, target, exclude=settings.privacy.exclude)
+        publish(store, target, exclude=settings.privacy.exclude)
         report.published.append(target)
     return report.published

@@ -49,9 +49,14 @@ class Account:
         self.integrations: dict[int, list[Json]] = {}
         self.replica: Account | None = None
         self.lag = 0
+        self.loose_resets = False  # break ties of reset periods anew at every call (contract.md 6.2)
         self._log: deque[tuple[int, str, tuple[Any, ...]]] = deque()
         self._later: list[tuple[int, str, tuple[Any, ...]]] = []
         self._last_millis = 0
+
+    def reset_of(self, resets: list[str]) -> str:
+        """One of equally common reset periods: always the first, unless `loose_resets`."""
+        return resets[self.now() % len(resets)] if self.loose_resets else resets[0]
 
     # -- changes ---------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ class Faults:
         late: seconds until a row made by churn or by a mutator becomes visible, with its old timestamps.
         lag: seconds that lists and look-ups are behind (a read replica).
         cache: seconds that GET by id may be stale after a change from outside (contract.md 3.8).
-        loose_ties: rows that the sort leaves equal come in another order every time (contract.md 3.3).
+        loose_ties: what the server leaves to chance is left to chance: the order of rows that the sort leaves equal
+            (contract.md 3.3), and which of equally common reset periods is shown (6.2).
         old: behaviours of OLD.
         endpoint: limits all shares and delays to these routes (names of `routes.NAMES`); empty means all.
         first: limits them to the first so many calls that they could apply to; 0 means no limit.

@@ -121,6 +121,7 @@ class Sandbox(Handlers, Mutators):
         """One call with a percent-decoded path and lower-case header names, and how to deliver its answer."""
         with self.lock:
             self.account.settle()
+            self.account.read_side().loose_resets = self.faults.loose_ties
             self.log.append((method, path, query, body))
             self.calls_total += 1
             reply = self._routed(method, path, query, body, headers)

@@ -88,8 +88,7 @@ def _entitlement(account: Account, group: Group) -> Json:
         body["usage_limit"] = group.limit
     body["is_soft_limit"] = group.soft
     if group.metered:
-        resets = group.resets
-        body["usage_reset_period"] = resets[account.now() % len(resets)]
+        body["usage_reset_period"] = account.reset_of(group.resets)
     static = list(dict.fromkeys(s.static for s in group.sources if s.static))
     config = [s.config for s in group.sources if s.config]
     body |= {"static_values": static} if static else {}
@@ -153,9 +152,8 @@ class Meter:
 
     def read(self, group: Group) -> tuple[Decimal, str | None]:
         """The usage of the current window, and when it is reset."""
-        resets = group.resets
         now = self.account.now()
-        reset = resets[now % len(resets)]
+        reset = self.account.reset_of(group.resets)
         used = Decimal(0) if self.zeros else self._used(group, reset)
         return used, next_reset(reset, self.anchor, now, self.zone)
 
