@@ -1,7 +1,7 @@
 """The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet` and one `DIR/manifest.json` that names the run.
 
-Promised: readers resolve the manifest once and see one run; files never change once they are named; the run that
-was named before stays, and only folders that hold a manifest of ours are ever deleted. Never done: following a path out of
+Promised: readers resolve the manifest once and see one run; files never change once they are named; the run that was
+named before stays; only folders that hold a manifest of ours are ever deleted. Never done: following a path out of
 the lake.
 """
 

@@ -23,6 +23,8 @@ from connector.publish import text, told, wal
 from connector.resources import RESOURCES
 from connector.targets import PARQUET, Target
 
+MEMORY = "256MB"  # DuckDB's own limit: containers without a disk are often small
+
 
 def restore(target: str, path: Path | str) -> None:
     """Make a working store from a publication.
@@ -70,7 +72,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _fill(path: Path, source: Target) -> None:
     with duckdb.connect(str(path)) as db:
-        db.execute("SET TimeZone = 'UTC'")
+        db.execute(f"SET memory_limit = '{MEMORY}'")
+        db.execute("SET preserve_insertion_order = false")  # tables have none, and keeping it costs memory
         tables, excluded = _attach(db, source)
         db.execute("BEGIN")
         for statement in ddl.statements():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from connector.store import Store
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 ENVIRONMENT = "env_1"
 KINDS = ("duckdb", "parquet")
+SPAWN = multiprocessing.get_context("forkserver")  # not fork: DuckDB's threads would not come along
+SPAWN.set_forkserver_preload(["pytest", "pyarrow.dataset", "connector.restore", "connector.store"])  # starts in 20 ms
 
 
 def run_id(number: int) -> str:

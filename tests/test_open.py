@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import ENVIRONMENT, KINDS, end_run, run_id, runs_seen, store_in, target
+from stores import ENVIRONMENT, KINDS, SPAWN, end_run, run_id, runs_seen, store_in, target
 
 from connector import contents, reading
 from connector.errors import FixInput, LockHeld
 from connector.publish import publish
 from connector.store import Store
 
-SPAWN = multiprocessing.get_context("forkserver")
 WRITES = [
     "CREATE TABLE evil AS SELECT 1",
     "CREATE TABLE memory.main.evil AS SELECT 1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from stores import ENVIRONMENT, KINDS, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
+from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
 from connector import contents, lake, reading
 from connector.errors import FixInput
 from connector.publish import publish
 
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["stores", "pyarrow.dataset"])  # a child starts in milliseconds
 KILLS = 16  # per kind
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES
     ('a', '', NULL, MAP {}, '9999-12-31 23:59:59.999999+00', '0001-01-01 00:00:00+00', NULL, '{"x": "\\u003c"}', 'r'),
