@@ -175,7 +175,7 @@ class Landing:
     def _changed(
         self, resource: str, group: list[Result], landed: Landed, final: bool, given: list[pa.Table]
     ) -> list[Mark]:
-        decoded = self.reader.read([_answer(result) for result in group])
+        decoded = self.reader.read([answer_of(result) for result in group])
         landed.unknown.update(decoded.unknown)
         if resource != "upcoming_grants" and decoded.tables["features"].num_rows:
             merge_features(self.db, decoded.tables["features"], self.run_id, landed.counts)
@@ -516,7 +516,8 @@ def _upsert_answers(db: Database, staged: pa.Table) -> None:
     db.unregister("given")
 
 
-def _answer(result: Result) -> Answer:
+def answer_of(result: Result) -> Answer:
+    """Put a result's body and its item together, for the reader."""
     item = result.item
     return Answer(
         item.resource,

@@ -10,7 +10,7 @@ own microsecond (an updated one must be met again).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -94,7 +94,7 @@ class Page:
     position: Position
 
 
-async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncIterator[Page]:
+async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncGenerator[Page, None]:
     """Walk a listing upward by `plan.by` from `start`.
 
     Args:
@@ -206,7 +206,7 @@ def replace_position(position: Position, *, done: bool) -> Position:
     return msgspec.structs.replace(position, done=done)
 
 
-async def walk_by_offset(name: str, status: str, send: Send, start: Position | None = None) -> AsyncIterator[Page]:
+async def walk_by_offset(name: str, status: str, send: Send, start: Position | None = None) -> AsyncGenerator[Page, None]:
     """Walk GET /customers from the oldest page up, one page of overlap: for servers without the filter language.
 
     Rows that are archived meanwhile move the rest down; the overlap covers as many as a page holds, and the
