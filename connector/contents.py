@@ -28,9 +28,8 @@ _RUN = "run_id, mode, status, started_at, finished_at, reasons"
 class Source(Protocol):
     """What is needed of a working store."""
 
-    @property
-    def db(self) -> Any:
-        """Its connection; only cursors of it are used."""
+    def cursor(self) -> Any:
+        """Open a connection of its own to it."""
         ...
 
     @property
@@ -139,7 +138,7 @@ def needed(table: Table) -> tuple[str, ...]:
 @contextmanager
 def snapshot(store: Source) -> Iterator[Any]:
     """Give a connection of its own to the store, so that the transaction is ours from BEGIN to the end."""
-    db = store.db.cursor()
+    db = store.cursor()
     try:
         yield db
     finally:

@@ -206,7 +206,9 @@ def replace_position(position: Position, *, done: bool) -> Position:
     return msgspec.structs.replace(position, done=done)
 
 
-async def walk_by_offset(name: str, status: str, send: Send, start: Position | None = None) -> AsyncGenerator[Page, None]:
+async def walk_by_offset(
+    name: str, status: str, send: Send, start: Position | None = None
+) -> AsyncGenerator[Page, None]:
     """Walk GET /customers from the oldest page up, one page of overlap: for servers without the filter language.
 
     Rows that are archived meanwhile move the rest down; the overlap covers as many as a page holds, and the

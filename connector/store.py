@@ -42,6 +42,7 @@ class Store:
         self.db = db
         self.path = path
         self._lock = lock
+        self._open = True
         self._mutex = threading.RLock()
         self._reader = Reader()
         self.unknown: Counter[str] = Counter()  # unknown fields met in listings
@@ -73,7 +74,11 @@ class Store:
     def close(self) -> None:
         """Close the file and let go of the lock; safe to call twice."""
         with self._mutex:
-            self.db.close()
+            if self._open:
+                self._open = False
+                self.db.execute("USE memory")
+                self.db.execute("DETACH store")  # writes the log into the file
+                self.db.close()
             if self._lock is not None:
                 self._lock.release()
 
@@ -94,6 +99,12 @@ class Store:
             except BaseException:
                 _roll_back(self.db)
                 raise
+
+    def cursor(self) -> Any:
+        """Open a connection of its own to the same file; the caller closes it."""
+        db = self.db.cursor()
+        db.execute("USE store")
+        return db
 
     def rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Rows of a query, as Python values."""
@@ -411,31 +422,40 @@ def _locked(path: Path) -> filelock.BaseFileLock:
 
 
 def _connect(path: Path) -> Any:
+    """Attach the file as `store`: a catalog is named after its file, and `flexsync.duckdb` would hide a schema."""
+    db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2})
     try:
-        db = duckdb.connect(str(path), config={"memory_limit": MEMORY, "threads": 2})
+        db.execute(f"ATTACH {_quoted(str(path))} AS store")
     except duckdb.Error as error:
+        db.close()
         text = str(error).splitlines()[0]
-        if "lock" in text.lower():
+        if "lock" in text.lower() or "Unique file handle" in text:
             raise LockHeld(
                 f"{path} is open in another process: {text}", remedy="Close it there; one process writes at a time."
             ) from error
         raise FixInput(
             f"{path} cannot be opened as a DuckDB file: {text}", remedy="Give a --store of Flexsync's, or a new name."
         ) from error
+    db.execute("USE store")
     db.execute("SET TimeZone = 'UTC'")  # not at connecting: the zone extension is not loaded yet there
     db.execute("SET preserve_insertion_order = false")
     return db
 
 
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _prepare(db: Any, path: Path) -> None:
-    tables = {row[0] for row in db.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()}
+    query = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'store'"
+    tables = {row[0] for row in db.execute(query).fetchall()}
     if not tables:
         _make(db)
         return
     if "flexsync.meta" not in tables:
         raise FixInput(f"{path} is a DuckDB file that Flexsync did not make.", remedy="Give --store a name of its own.")
-    found = db.execute("SELECT value FROM flexsync.meta WHERE key = 'schema_version'").fetchone()
-    version = int(found[0]) if found else 0
+    found = db.execute("SELECT value FROM flexsync.meta WHERE key = 'schema_version'").fetchall()
+    version = int(found[0][0]) if found else 0
     if version > SCHEMA_VERSION:
         raise FixInput(
             f"{path} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",

@@ -33,7 +33,7 @@ def target(kind: str, folder: Path) -> str:
 def store_in(folder: Path, number: int = 1, customers: int = 20) -> Iterator[Store]:
     """Give an open store that ended run `number`."""
     with Store.open(folder / "work.duckdb") as store:
-        bound = store.db.cursor().execute("SELECT count(*) FROM flexsync.meta WHERE key = 'environment_id'").fetchall()
+        bound = store.cursor().execute("SELECT count(*) FROM flexsync.meta WHERE key = 'environment_id'").fetchall()
         if not bound[0][0]:
             with store.transaction() as db:
                 db.execute("INSERT INTO flexsync.meta VALUES ('environment_id', $e)", {"e": ENVIRONMENT})
@@ -88,7 +88,7 @@ def end_run(store: Store, number: int, customers: int = 20, status: str = "green
 
 def ask(store: Store, query: str) -> list[tuple[Any, ...]]:
     """Rows of a query, on a connection of its own."""
-    return rows(store.db.cursor(), query)
+    return rows(store.cursor(), query)
 
 
 def runs_seen(opened: Reading) -> set[str]:
