@@ -389,7 +389,8 @@ class _Batch:
             if below is not None and getattr(below, EXTRA_FIELD):
                 parts[path] = getattr(below, EXTRA_FIELD)
         if parts:
-            self.decoded.unknown.update(f"{table.name}.{name}" for name in parts)
+            shown = USAGE if table is SUBSCRIPTION_USAGE else table  # the same object, filed twice
+            self.decoded.unknown.update(f"{shown.name}.{name}" for name in parts)
         return join(parts)
 
     def reject(self, table: Table, owner: int, misfit: Misfit, rows: _Rows | None = None, place: int = 0) -> None:
