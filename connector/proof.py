@@ -124,6 +124,7 @@ class ChildProof:
     failed: int = 0
     suspect: int = 0
     rejected: int = 0
+    contradicted: int = 0
     examples: list[str] = field(default_factory=list)
 
     def reasons(self) -> list[str]:
@@ -134,6 +135,7 @@ class ChildProof:
             (self.failed, f"calls failed{some}"),
             (self.suspect, f"figures are suspect and keep their last good value{'' if self.failed else some}"),
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
+            (self.contradicted, "customers have usage but no entitlement, as when loading them failed"),
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]
 
@@ -215,6 +217,7 @@ class Certificate:
                     "failed": child.failed,
                     "suspect": child.suspect,
                     "rejected": child.rejected,
+                    "contradicted": child.contradicted,
                 }
                 for child in self.children
             },

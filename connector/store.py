@@ -334,7 +334,9 @@ class Store:
 
     def customer_proof(self, run: Run, existed: int | None, method: str) -> CustomerProof:
         """What the store holds of the customers that existed at T0."""
-        query = "SELECT count(DISTINCT id) FROM customers WHERE created_at < $t0 AND gone_at IS {} NULL"
+        # A server without filters counts all it has, so all that we have is what that is compared with.
+        before = "created_at < $t0" if method == "keyset" else "$t0 IS NOT NULL"
+        query = f"SELECT count(DISTINCT id) FROM customers WHERE {before} AND gone_at IS {{}} NULL"
         stored = self.count(query.format(""), {"t0": run.t0})
         gone = self.count(query.format("NOT"), {"t0": run.t0})
         rejected = self.count("SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = 'customers'")
@@ -361,6 +363,7 @@ class Store:
             failed=self.count("SELECT count(*) FROM flexsync.queue WHERE resource = $r AND state = 'failed'", given),
             suspect=self.count("SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
             rejected=self.count(rejected, {"tables": tables}),
+            contradicted=self.count(_CONTRADICTED) if name == "entitlements" and "usage" in run.resources else 0,
             examples=self._examples(name),
         )
 
@@ -402,6 +405,11 @@ class Store:
             WHERE table_name IN ('customers', 'customer_integrations', 'subscriptions')"""
         )
 
+
+# A failed load of entitlements is an empty answer with status 200; usage of the same customer gives it away.
+_CONTRADICTED = """SELECT count(DISTINCT u.customer_id) FROM usage u JOIN flexsync.sweep s USING (customer_id)
+    WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
+    AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
 
 # --- opening, in parts ----------------------------------------------------------------------------------------
 

@@ -231,8 +231,17 @@ class Sync:
                 await self._walk(run, "sweep/subscriptions", "subscriptions", plan)
             await self._reread_unswept(run)
         except (FilterIgnoredError, SkipRow) as error:
-            self.everyone = True
-            self._note(f"every customer is called, for subscriptions cannot be swept: {error}")
+            await self._list_subscriptions_whole(run, "walk", error)
+
+    async def _list_subscriptions_whole(self, run: Run, phase: str, error: Exception) -> None:
+        """Without filters: call everybody, and read the subscriptions from the beginning, if one page holds them."""
+        self.everyone = True
+        self._note(f"every customer is called, for subscriptions cannot be swept: {error}")
+        try:
+            plan = _subscriptions(SUBSCRIPTION_STATUSES, "created_at")
+            await self._walk(run, f"{phase}/whole/subscriptions", "subscriptions", plan)
+        except (FilterIgnoredError, SkipRow) as again:
+            self.faults.append(f"subscriptions: they could not be listed: {again}")
 
     async def _reread_unswept(self, run: Run) -> None:
         """Ask by id for subscriptions that we hold and that the listing did not name, so a cancellation arrives."""
@@ -362,12 +371,18 @@ class Sync:
         """Read what changed since the run began, call whoever became active, and ask a second time where needed."""
         since = window_start(run.t0, self.settings.sync.overlap)
         if self.method == "keyset":
-            for status in STATUSES:
-                plan = _customers(status, "updated_at", since)
-                await self._walk(run, f"closing/customers/{status}", "customers", plan)
+            try:
+                for status in STATUSES:
+                    plan = _customers(status, "updated_at", since)
+                    await self._walk(run, f"closing/customers/{status}", "customers", plan)
+            except (FilterIgnoredError, Refused) as error:  # the first question that needed a filter
+                await self._list_by_offset(run, "closing", error)
         if "subscriptions" in run.resources and not self.everyone:
             plan = _subscriptions(SUBSCRIPTION_STATUSES, "updated_at", since)
-            await self._walk(run, "closing/subscriptions", "subscriptions", plan)
+            try:
+                await self._walk(run, "closing/subscriptions", "subscriptions", plan)
+            except (FilterIgnoredError, SkipRow) as error:
+                await self._list_subscriptions_whole(run, "closing", error)
         if self._children(run):
             await self._store(self.store.fill_queue, run, sample=0, everyone=self.everyone)
             await self._fan_out(run, "pending", final=False)
