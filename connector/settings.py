@@ -354,7 +354,7 @@ def _take(item: _Item, values: dict[str, dict[str, Any]], faults: list[str]) -> 
 
 def _convert(wanted: Any, value: Any) -> Any:
     if timedelta in (get_args(wanted) or (wanted,)):
-        return value if isinstance(value, timedelta) else _duration(value)
+        return value if isinstance(value, timedelta) else duration(value)
     if wanted is Path:
         value = str(value) if isinstance(value, Path) else value
         return Path(msgspec.convert(value, str))
@@ -364,7 +364,7 @@ def _convert(wanted: Any, value: Any) -> Any:
         raise ValueError("does not fit: " + str(error).split(" - at")[0].replace("`", "").lower()) from None
 
 
-def _duration(value: Any) -> timedelta:
+def duration(value: Any) -> timedelta:
     """A length of time from ``90s``, ``15m``, ``2h``, ``7d`` or a sum like ``1h30m``. A bare number has no unit."""
     total, end = 0.0, 0
     for match in _DURATION.finditer(value) if isinstance(value, str) else ():

@@ -20,6 +20,7 @@ __all__ = ["PER_CUSTOMER", "Fault", "Tries", "Wait"]
 
 PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one failing customer must not end a run
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
+EARLY = 4  # refused connections of a read before anything ever answered: a wrong address more likely than a blip
 SAME = 3  # identical 500s that make it permanent (contract.md 2.4: some are)
 REFUSED_EARLY = frozenset({401, 429, 503})  # answered before any handler ran, so a write was not carried out
 
@@ -99,7 +100,8 @@ class Tries:
         self._unauthorized += error.status == 401
         if self._unauthorized > 1 and not key_worked:
             raise error
-        if self._repeats(fault) or self.made >= self.retry.attempts:
+        nobody = self.call.repeatable and not (fault.sent or key_worked) and self.made >= EARLY
+        if nobody or self._repeats(fault) or self.made >= self.retry.attempts:
             raise self._final(fault)
         return Wait(self.retry.seconds(self.made))
 

@@ -30,11 +30,12 @@ class Duration(click.ParamType[timedelta]):
         """Parse, or fail naming the value."""
         if isinstance(value, timedelta):
             return value
-        units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+        from connector.settings import duration
+
         try:
-            return timedelta(**{units[value[-1:]]: float(value[:-1])})
-        except (KeyError, ValueError):
-            self.fail(f"{value!r} is not a duration: write 90s, 15m, 26h or 7d.", param, ctx)
+            return duration(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a duration: write 90s, 15m, 26h, 1h30m or 7d.", param, ctx)
 
 
 class Moment(click.ParamType[datetime]):
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit; every error ends as one message and one code."""
     try:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except click.exceptions.Abort:
-        _fail("interrupted.", "State is kept: the same command goes on from there.", 130)
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, KeyboardInterrupt):
+            _fail("interrupted.", "State is kept: the same command goes on from there.", 130)
+        _fail("not confirmed: nothing was changed.", "Answer y, or add --yes.", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -315,7 +318,12 @@ def sql(query: str, on: str | None, kind: str, output: Path | None, **flags: Any
         if remark:
             out.say(f"note: {remark}")
         found = opened.sql(sys.stdin.read() if query == "-" else query)
-        _write(found, kind, output)
+        try:
+            _write(found, kind, output)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise FixInput(f"{output} cannot be written: {error}.", remedy="Give another --output.") from error
     return DONE
 
 
@@ -386,6 +394,13 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
+def _file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FixInput(f"{path} cannot be read: {error}.", remedy="Name a UTF-8 file with a JSON object.") from error
+
+
 def _object(text: str | None) -> dict[str, Any]:
     """Read a JSON object given as text, as @FILE, or as - for standard input."""
     if text is None:
@@ -395,7 +410,7 @@ def _object(text: str | None) -> dict[str, Any]:
     if text == "-":
         text = sys.stdin.read()
     elif text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
+        text = _file(Path(text[1:]))
     try:
         found = json.loads(text)
     except ValueError as error:

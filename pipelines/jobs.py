@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector import calls
+from connector import calls, contents, targets
 from connector import reading as copies
 from connector.client import AsyncFlexprice
 from connector.errors import FixInput, Interrupted, LockHeld
@@ -50,6 +50,7 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
     """Load once and publish. Restores the store from the newest publication when it is missing."""
     settings.require_key()
     chosen(settings.sync.only)
+    check_targets(settings)
     restored = _restore(settings)
     if restored:
         progress.note(f"{settings.sync.store} was missing: restored from {restored}")
@@ -57,6 +58,24 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
         report = run(_sync(settings, store, options, progress))
         publish_all(store, settings, report)
         return report
+
+
+def check_targets(settings: Settings) -> None:
+    """Say before the run, not after it, what cannot be published. Raises `FixInput`."""
+    contents.excluded(settings.privacy.exclude)
+    for target in settings.sync.publish:
+        place = targets.parse(target)
+        if place.path == settings.sync.store.resolve():
+            raise FixInput(f"{target} is the working store itself.", remedy="Give the publication a name of its own.")
+        if not place.path.parent.is_dir():
+            raise FixInput(f"{place.path.parent} does not exist.", remedy=f"Make the folder, or mend {target}.")
+
+
+def existing(settings: Settings) -> Store:
+    """Open the store for writing, and do not make one. Raises `FixInput`, `LockHeld`."""
+    if not settings.sync.store.exists():
+        raise FixInput(f"{settings.sync.store} does not exist.", remedy="Mend --store, or run `flexsync sync` first.")
+    return Store.open(settings.sync.store)
 
 
 def _restore(settings: Settings) -> str:
@@ -181,7 +200,7 @@ def show_state(settings: Settings) -> dict[str, Any]:
 
 def reset_state(settings: Settings) -> None:
     """Forget cursors and body hashes: the next run reads everything again. Rows stay."""
-    with Store.open(settings.sync.store) as store, store.transaction() as db:
+    with existing(settings) as store, store.transaction() as db:
         db.execute("DELETE FROM flexsync.cursors")
         db.execute("UPDATE flexsync.answers SET body_hash = NULL")
         db.execute("UPDATE flexsync.runs SET status = 'failed' WHERE status IN ('running', 'interrupted')")
@@ -189,7 +208,7 @@ def reset_state(settings: Settings) -> None:
 
 def set_state(settings: Settings, moment: datetime) -> None:
     """Move the cursors back to `moment`; never forward, for that would leave a hole."""
-    with Store.open(settings.sync.store) as store:
+    with existing(settings) as store:
         later = store.rows("SELECT max(cursor) FROM flexsync.cursors")[0][0]
         if later is None:
             raise FixInput("there is no cursor yet.", remedy="Run `flexsync sync` first.")

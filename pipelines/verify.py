@@ -17,13 +17,13 @@ from connector.schemas import TABLES
 from connector.settings import Settings
 from connector.store import Store
 from connector.tables import Answer, Reader
-from pipelines.jobs import run
+from pipelines.jobs import existing, run
 from pipelines.sync import Sync
 
 
 def verify(settings: Settings, sample: int) -> dict[str, Any]:
     """Build a certificate against the live API, and compare a random sample of customers field by field."""
-    with Store.open(settings.sync.store) as store:
+    with existing(settings) as store:
         return run(_verify(settings, store, sample))
 
 
