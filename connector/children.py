@@ -8,6 +8,7 @@ was answered be committed. Never done: I/O of its own, deciding who is called.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,40 @@ SECONDS = 1.0  # the longest that an answer waits for its commit
 
 Take = Callable[[str, int, int], Awaitable[list[Item]]]  # resource, beyond item, count
 Commit = Callable[[Sequence[Result]], Awaitable[None]]
+
+
+class _Feed:
+    """Items of one resource, loaded a batch ahead of those who take them."""
+
+    def __init__(self, take: Take, resource: str) -> None:
+        self._take = take
+        self._resource = resource
+        self._items: deque[Item] = deque()
+        self._beyond = 0
+        self._more = True
+        self._loading: asyncio.Task[None] | None = None
+
+    async def next(self) -> Item | None:
+        """Hand out the next item; None when there is none left."""
+        while not self._items:
+            if self._loading is None:
+                if not self._more:
+                    return None
+                self._loading = asyncio.create_task(self._load())
+            await asyncio.shield(self._loading)
+        item = self._items.popleft()
+        if self._more and self._loading is None and len(self._items) < BATCH // 2:
+            self._loading = asyncio.create_task(self._load())
+        return item
+
+    async def _load(self) -> None:
+        try:
+            found = await self._take(self._resource, self._beyond, BATCH)
+            self._items.extend(found)
+            self._beyond = found[-1].item if found else self._beyond
+            self._more = len(found) == BATCH
+        finally:
+            self._loading = None
 
 
 class FanOut:
@@ -46,7 +81,11 @@ class FanOut:
         self._send = send
         self._commit = commit
         self._workers = workers
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(maxsize=2 * BATCH)
+        self._results: list[Result] = []
+        self._ready = asyncio.Event()  # a batch is full, or it is over
+        self._room = asyncio.Event()  # fewer than two batches wait
+        self._room.set()
+        self._over = False
         self._broken: BaseException | None = None
 
     async def run(self, resources: Sequence[str]) -> None:
@@ -59,35 +98,29 @@ class FanOut:
         try:
             async with asyncio.TaskGroup() as group:
                 for resource in resources:
-                    self._start(group, resource)
+                    feed = _Feed(self._take, resource)
+                    for _ in range(self._workers):
+                        group.create_task(self._work(feed))
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         finally:
-            await self._results.put(None)
+            self._over = True
+            self._ready.set()
             await asyncio.shield(committer)
         if self._broken:
             raise self._broken
 
-    def _start(self, group: asyncio.TaskGroup, resource: str) -> None:
-        items: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=4 * self._workers)
-        group.create_task(self._feed(resource, items))
-        for _ in range(self._workers):
-            group.create_task(self._work(items))
-
-    async def _feed(self, resource: str, items: asyncio.Queue[Item | None]) -> None:
-        beyond = 0
-        while found := await self._take(resource, beyond, BATCH):
-            for item in found:
-                await items.put(item)
-            beyond = found[-1].item
-        for _ in range(self._workers):
-            await items.put(None)
-
-    async def _work(self, items: asyncio.Queue[Item | None]) -> None:
-        while (item := await items.get()) is not None:
+    async def _work(self, feed: _Feed) -> None:
+        while (item := await feed.next()) is not None:
+            result = await self._ask(item)
             if self._broken:
                 raise self._broken
-            await self._results.put(await self._ask(item))
+            self._results.append(result)
+            if len(self._results) >= BATCH:
+                self._ready.set()
+                if len(self._results) >= 2 * BATCH:
+                    self._room.clear()
+                    await self._room.wait()
 
     async def _ask(self, item: Item) -> Result:
         make = RESOURCES[item.resource].call
@@ -101,30 +134,19 @@ class FanOut:
         return Result(item, reply.body, reply.date or _now(), reply.elapsed)
 
     async def _commit_all(self) -> None:
-        """Commit batches until told to stop; after a failed commit, swallow the rest so that nobody waits."""
-        ended = False
-        while not ended:
-            batch, ended = await self._batch()
+        """Commit batches until it is over; after a failed commit, swallow the rest so that nobody waits."""
+        while not (self._over and not self._results):
+            if len(self._results) < BATCH and not self._over:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ready.wait(), SECONDS)
+                self._ready.clear()
+            batch, self._results[:BATCH] = self._results[:BATCH], []
+            self._room.set()
             if batch and not self._broken:
                 try:
                     await self._commit(batch)
                 except BaseException as error:  # handed to whoever called run()
                     self._broken = error
-
-    async def _batch(self) -> tuple[list[Result], bool]:
-        first = await self._results.get()
-        batch: list[Result] = []
-        if first is None:
-            return batch, True
-        batch.append(first)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SECONDS):
-                while len(batch) < BATCH:
-                    result = await self._results.get()
-                    if result is None:
-                        return batch, True
-                    batch.append(result)
-        return batch, False
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -582,13 +582,18 @@ def _suspect_of(fall: proof.Fall, asked: str, kind: str) -> dict[str, Any]:
     }
 
 
-def _trusted_until(decoded: Decoded) -> dict[str, datetime]:
-    """Customer -> the earliest moment at which its figures start anew."""
+def _trusted_until(decoded: Decoded) -> dict[str, int]:
+    """Customer -> the earliest moment, in microseconds, at which its figures start anew."""
+    until: dict[str, int] = {}
     for name, column in (("usage", "next_usage_reset_at"), ("upcoming_grants", "scheduled_for")):
         table = decoded.tables.get(name)
-        if table is not None and table.num_rows:
-            least = table.select(["customer_id", column]).group_by("customer_id").aggregate([(column, "min")])
-            return dict(
-                zip(least.column("customer_id").to_pylist(), least.column(f"{column}_min").to_pylist(), strict=True)
-            )
-    return {}
+        if table is None:
+            continue
+        moments = table.column(column).cast(pa.int64()).to_pylist()
+        for customer, moment in zip(table.column("customer_id").to_pylist(), moments, strict=True):
+            if moment is not None and moment < until.get(customer, _ENDLESS):
+                until[customer] = moment
+    return until
+
+
+_ENDLESS = 2**62  # microseconds

@@ -8,6 +8,7 @@ microseconds in UTC, and the year-1 "never" is NULL. Never done here: reading, c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Table:
         return pa.schema(fields, metadata={"table": self.name, "key": ",".join(self.key)})
 
 
+@cache
 def arrow_type(kind: str) -> Any:
     """Return the Arrow type of a kind."""
     import pyarrow as pa

@@ -453,7 +453,7 @@ def _array(column: Column, values: list[Any], bad: dict[int, Misfit]) -> pa.Arra
 def _cast(column: Column, values: list[Any]) -> pa.Array:
     if column.kind == DECIMAL:
         return pc.cast(pa.array(values, pa.string()), arrow_type(DECIMAL))
-    if column.kind == TIME and any(isinstance(value, str) for value in values):
+    if column.kind == TIME and column.path:  # text, as it was sent; what is made here is a moment already
         moments = pc.cast(pa.array(values, pa.string()), arrow_type(TIME))
         return pc.if_else(pc.less(moments, _NEVER), pa.scalar(None, moments.type), moments)
     if column.kind == MAP:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -125,6 +126,7 @@ class Sync:
         self.faults: list[str] = []
         self.unchanged = 0
         self.unknown: Counter[str] = Counter()
+        self._one = ThreadPoolExecutor(1, "store")  # the store does one thing at a time; memory stays low
         self._began = time.monotonic()
 
     async def run(self) -> Report:
@@ -151,7 +153,8 @@ class Sync:
 
     async def _store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
         """Run store work in a thread, to its end even when the run is cancelled meanwhile."""
-        task = asyncio.create_task(asyncio.to_thread(work, *given, **named))
+        loop = asyncio.get_running_loop()
+        task = loop.run_in_executor(self._one, partial(work, *given, **named))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
