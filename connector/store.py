@@ -62,7 +62,8 @@ class Store:
         try:
             db = _connect(path)
             try:
-                _prepare(db, path)
+                with _told(path):
+                    _prepare(db, path)
             except BaseException:
                 db.close()
                 raise
@@ -74,13 +75,16 @@ class Store:
     def close(self) -> None:
         """Close the file and let go of the lock; safe to call twice."""
         with self._mutex:
-            if self._open:
-                self._open = False
-                self.db.execute("USE memory")
-                self.db.execute("DETACH store")  # writes the log into the file
+            try:
+                if self._open:
+                    self._open = False
+                    with _told(self.path):
+                        self.db.execute("USE memory")
+                        self.db.execute("DETACH store")  # writes the log into the file
+            finally:
                 self.db.close()
-            if self._lock is not None:
-                self._lock.release()
+                if self._lock is not None:
+                    self._lock.release()
 
     def __enter__(self) -> Store:
         return self
@@ -253,6 +257,12 @@ class Store:
         query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND created_at < $t0 {status}
             AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
         return [row[0] for row in self.rows(query, {"t0": run.t0, "resource": resource})]
+
+    def forget_met(self, run: Run, resource: str, walk: str) -> None:
+        """Begin to note anew which rows a listing meets, unless that walk has begun already."""
+        with self.transaction() as db:
+            if ledger.position_of(db, run.run_id, walk) is None:
+                db.execute("DELETE FROM flexsync.met WHERE resource = $resource", {"resource": resource})
 
     def unswept(self) -> list[str]:
         """Subscriptions that we hold as active and that the sweep did not name."""
@@ -482,6 +492,9 @@ def _make(db: Any) -> None:
     db.execute("COMMIT")
 
 
+_FULL = ("No space left", "disk is full", "Disk is full", "File too large", "Disk quota", "max_temp_directory_size")
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Say in words what DuckDB could not do."""
@@ -489,7 +502,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
-        if "No space left" in text or "disk is full" in text.lower() or "max_temp_directory_size" in text:
+        if any(sign in str(error) for sign in _FULL):
             raise FixInput(
                 f"the disk of {path} is full: {text}",
                 remedy="Free some space and run the same command again; what was committed is kept.",

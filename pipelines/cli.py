@@ -176,6 +176,7 @@ def sandbox(customers: int, seed: int, port: int, host: str, latency: float | No
 @click.option("--calls-per-second", type=float, help="Never faster than this.")
 @click.option("--max-in-flight", type=int, help="Calls at once.")
 @click.option("--deadline", type=Duration(), help="End, resumable, after this time.")
+@click.option("--log", type=click.Path(path_type=Path), help="Append what happens to this file, as lines of JSON.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
 def sync(
     config: Path | None,
@@ -185,12 +186,14 @@ def sync(
     no_prune: bool,
     accept_lower: tuple[str, ...],
     dry_run: bool,
+    log: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> int:
     """Load what is new, prove it complete, publish it. 0: green. 1: degraded, and it says why."""
     from pipelines import jobs
     from pipelines import report as out
+    from pipelines.log import logged
     from pipelines.sync import Options
 
     flags["only"] = tuple(name.strip() for name in only.split(",")) if only else None
@@ -202,7 +205,8 @@ def sync(
         return DONE
     progress = out.progress()
     try:
-        report = jobs.sync(settings, options, progress)
+        with logged(progress, log) as told:
+            report = jobs.sync(settings, options, told)
     finally:
         progress.end()
     out.say(out.summary(report))
@@ -213,6 +217,7 @@ def sync(
 
 @cli.command()
 @where
+@click.option("--publish", multiple=True, metavar="KIND:PATH", help="Where to look while a sync holds the store.")
 @click.option("--max-age", type=Duration(), help="Exit 1 when the copy is older.")
 @click.option("--json", "as_json", is_flag=True)
 def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:

@@ -57,6 +57,7 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
     with Store.open(settings.sync.store) as store:
         report = run(_sync(settings, store, options, progress))
         publish_all(store, settings, report)
+        progress.ended(report.plain())
         return report
 
 
@@ -88,7 +89,7 @@ def _restore(settings: Settings) -> str:
 
 
 async def _sync(settings: Settings, store: Store, options: Options, progress: Progress) -> Report:
-    async with AsyncFlexprice(settings) as api:
+    async with AsyncFlexprice(settings, on_call=progress.called) as api:
         return await Sync(settings, api, store, options, progress).run()
 
 

@@ -99,8 +99,9 @@ def summary(report: Report) -> str:
     if report.resumed:
         lines[0] += f", resumed {report.resumed} time{'s' if report.resumed > 1 else ''}"
     lines += _customers(report)
-    lines.append(f"calls      {report.plain()['calls']} ({_operations(report)})")
-    lines.append(f"rows       {_moved(report)}")
+    lines.append(f"calls      {report.plain()['calls']}: {_operations(report)}")
+    lines += _pace(report)
+    lines += _moved(report)
     lines += [f"missing    {reason}" for reason in report.reasons]
     lines += [f"note       {note}" for note in report.notes]
     if report.unknown:
@@ -124,20 +125,31 @@ def _operations(report: Report) -> str:
     return ", ".join(f"{count} {name}" for name, count in operations.items())
 
 
-def _moved(report: Report) -> str:
+def _pace(report: Report) -> list[str]:
+    """Achieved and possible calls per second, and what was waited for."""
+    flow = report.flow
+    # Waiting for an endpoint's own limit is how the pace is kept; the other reasons are news.
+    reasons = [(reason, seconds) for reason, seconds in flow.get("waited", {}).items() if reason != "limit"]
+    waited = ", ".join(f"{seconds:.1f} s for {reason}" for reason, seconds in reasons)
+    paces = [
+        f"{name} {told['calls_per_second']:.0f} of {max(told['possible_per_second'], told['calls_per_second']):.0f}"
+        for name, told in flow.get("endpoints", {}).items()
+        if name in ("usage", "entitlements", "upcoming_grants")
+    ]
+    lines = [f"pace       calls a second, of those possible: {', '.join(paces)}"] if paces else []
+    return lines + ([f"waited     {waited}"] if waited else [])
+
+
+def _moved(report: Report) -> list[str]:
+    same = f"{report.unchanged} answers were the same as last time"
     if not report.moved:
-        return f"nothing moved; {report.unchanged} answers were the same as last time"
-    parts = []
-    for table, f in report.tables.items():
-        told = [
-            f"{f[key]} {word}"
-            for key, word in (("inserted", "new"), ("updated", "changed"), ("deleted", "gone"))
-            if f[key]
-        ]
-        if told:
-            parts.append(f"{table} {', '.join(told)}")
-    same = f"; {report.unchanged} answers were the same as last time" if report.unchanged else ""
-    return "; ".join(parts) + same
+        return [f"rows       nothing moved; {same}"]
+    lines = [f"rows       {'':<22}{'new':>9}{'changed':>9}{'gone':>9}"]
+    for table, moved in report.tables.items():
+        figures = [moved[key] for key in ("inserted", "updated", "deleted")]
+        if any(figures):
+            lines.append(f"           {table:<22}" + "".join(f"{figure:>9}" for figure in figures))
+    return lines + ([f"           {same}"] if report.unchanged else [])
 
 
 def _unproven(report: Report) -> list[str]:

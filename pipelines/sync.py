@@ -95,6 +95,12 @@ class Progress:
     def end(self) -> None:
         """Nothing follows."""
 
+    def called(self, call: Call, status: int, seconds: float) -> None:
+        """One HTTP exchange was made; status 0 means that no answer came."""
+
+    def ended(self, report: dict[str, Any]) -> None:
+        """Tell how the run ended."""
+
 
 class Sync:
     """One run over one store.
@@ -202,6 +208,8 @@ class Sync:
     async def _list_customers(self, run: Run, phase: str) -> None:
         """Walk customers: by `created_at` in a full run, by `updated_at` in an incremental one."""
         full = run.mode == FULL or phase != "walk"
+        if phase == "proof":  # whatever was met before may be gone by now
+            await self._store(self.store.forget_met, run, "customers", f"{phase}/customers/published")
         try:
             for status in STATUSES:
                 plan = _customers(status, "created_at" if full else "updated_at", None if full else run.since)
