@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +25,7 @@ from connector.resources import RESOURCES
 from connector.sandbox import Faults, Sandbox
 from connector.settings import Settings, load
 from pipelines import jobs
+from pipelines.cli import main
 from pipelines.sync import Options, Progress, Report
 
 BASE = datetime(2026, 11, 1, tzinfo=UTC)  # the invented business ends here, whatever day the tests run
@@ -213,3 +215,32 @@ def server(customers: int = 80, faults: str = "", seed: int = 7) -> Iterator[str
         process.wait(timeout=10)
         if process.stdout:
             process.stdout.close()
+
+
+def command(*arguments: object, env: Mapping[str, str], cwd: Path, stdin: str = "", seconds: float = 60) -> Done:
+    """Run `flexsync …` in this process, which saves the half second that starting one costs."""
+    out, err = io.StringIO(), io.StringIO()
+    before, folder = dict(os.environ), Path.cwd()
+    code: Any = 0
+    try:
+        os.environ.clear()
+        os.environ.update(env)
+        os.chdir(cwd)
+        with hard_limit(seconds), redirect_stdout(out), redirect_stderr(err), _typed(stdin):
+            main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _typed(text: str) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, io.StringIO(text)
+    try:
+        yield
+    finally:
+        sys.stdin = before
