@@ -20,7 +20,7 @@ from connector.schemas import TABLES
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"```console\n(.*?)```", re.S)
-LONGEST = 28  # lines of one output that are shown
+LONGEST = 40  # lines of one output that are shown
 
 
 def blocks(text: str) -> list[str]:
