@@ -54,11 +54,13 @@ class Moment(click.ParamType[datetime]):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit; every error ends as one message and one code."""
+    if arguments is None:
+        _take_signals()
     try:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, KeyboardInterrupt):
-            _fail("interrupted.", "State is kept: the same command goes on from there.", 130)
+            _interrupted()
         _fail("not confirmed: nothing was changed.", "Answer y, or add --yes.", 130)
     except click.ClickException as error:
         error.show()
@@ -69,8 +71,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(DONE)
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # how DuckDB words Ctrl-C
+            _interrupted()
         _bug(error)
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _take_signals() -> None:
+    """Let SIGTERM end the command as Ctrl-C does, and a second signal not break the tidying up."""
+    import signal
+
+    def end(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+
+
+def _interrupted() -> None:
+    _fail("interrupted.", "State is kept: the same command goes on from there.", 130)
 
 
 def _fail(message: str, remedy: str, code: int) -> None:

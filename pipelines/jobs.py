@@ -27,20 +27,39 @@ from pipelines.sync import Options, Progress, Report, Sync, publish_all
 T = TypeVar("T")
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; SIGINT and SIGTERM cancel it. Raises `Interrupted` then, after it has tidied up."""
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        task = loop.create_task(work)
-        for number in (signal.SIGINT, signal.SIGTERM):
+    """Run a coroutine; SIGINT and SIGTERM cancel it. Raises `Interrupted` then, after it has tidied up.
+
+    From then on further ones are ignored: the store is about to be closed, and that must not be cut.
+    """
+    after = {number: signal.getsignal(number) for number in SIGNALS}
+    handled: list[signal.Signals] = []
+    try:
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            task = loop.create_task(work)
+            for number in SIGNALS:
+                try:
+                    loop.add_signal_handler(number, task.cancel)
+                    handled.append(number)
+                except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+                    break
             try:
-                loop.add_signal_handler(number, task.cancel)
-            except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-                break
-        try:
-            return loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            raise Interrupted("interrupted.", remedy="State is kept: the same command goes on from there.") from None
+                return loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                after = dict.fromkeys(SIGNALS, signal.SIG_IGN)
+                for number in handled:
+                    loop.remove_signal_handler(number)
+                    signal.signal(number, signal.SIG_IGN)
+                raise Interrupted(
+                    "interrupted.", remedy="State is kept: the same command goes on from there."
+                ) from None
+    finally:
+        for number in handled:  # the loop leaves SIGTERM to the system
+            signal.signal(number, after[number])
 
 
 # --- sync -------------------------------------------------------------------------------------------------------
