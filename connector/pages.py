@@ -54,12 +54,14 @@ class Position(msgspec.Struct, frozen=True):
         after: everything up to and with this moment has been read, but for `open`.
         open: ids read at `after` while its microsecond is not finished; None when it is.
         offset: only for walks by offset.
+        left: rows at `after` that were not read yet; None when unknown.
         done: the walk is over.
     """
 
     after: datetime | None = None
     open: tuple[str, ...] | None = None
     offset: int = 0
+    left: int | None = None
     done: bool = False
 
 
@@ -154,24 +156,28 @@ async def _tie(plan: Walk, send: Send, position: Position) -> Page:
         raise FilterIgnoredError(f"{plan.name}: rows besides those at {moment} came")
     ids = tuple(row.id for row in rows)
     # An empty answer is the only proof that the microsecond is read: rows may have moved into view meanwhile.
-    position = Position(after=moment, open=(*seen, *ids) if rows else None)
+    position = Position(after=moment, open=(*seen, *ids), left=total - len(rows)) if rows else Position(after=moment)
     return Page(reply, ids, total, position)
 
 
 async def _crowd(plan: Walk, send: Send, position: Position) -> Page:
-    """Read a microsecond that holds more rows than one `not_in` can name, by offset, one page of overlap.
+    """Read a microsecond that holds more rows than one `not_in` can name, by offset, half a page of overlap.
 
-    Rows can leave it meanwhile (an update, an archive), which moves the rest down by one each: hence the overlap;
-    the certificate counts what came of it.
+    Rows can leave it meanwhile (an update, an archive), which moves the rest down by one each. Those not read yet stay
+    the last ones, so their number tells how far: a page that begins beyond them is asked again from further below.
     """
     moment, seen = position.after, position.open or ()
     assert moment is not None  # noqa: S101  # as above
-    offset = position.offset or max(0, len(seen) - plan.limit)
+    offset = position.offset or (0 if position.left is None else max(0, len(seen) - plan.limit))
     reply, rows, total = await _ask(plan, send, [at(plan.by, moment)], offset=offset)
+    while position.left is not None and offset > max(0, total - position.left):
+        offset = max(0, total - position.left - plan.limit // 2)
+        reply, rows, total = await _ask(plan, send, [at(plan.by, moment)], offset=offset)
     ids = tuple(row.id for row in rows)
     if len(rows) < plan.limit:
         return Page(reply, ids, total, Position(after=moment))
-    return Page(reply, ids, total, Position(after=moment, open=seen, offset=offset + plan.limit // 2))
+    left = max(0, total - offset - len(rows))
+    return Page(reply, ids, total, Position(after=moment, open=seen, offset=offset + plan.limit // 2, left=left))
 
 
 async def _ask(plan: Walk, send: Send, filters: Sequence[Json], offset: int = 0) -> tuple[Reply, list[_Row], int]:
