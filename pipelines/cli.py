@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _take_signals()
     try:
-        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(arguments) if arguments is not None else None
+        code = cli.main(args=given, prog_name="flexsync", standalone_mode=False)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, KeyboardInterrupt):
             _interrupted()
@@ -177,7 +178,10 @@ def sandbox(customers: int, seed: int, port: int, host: str, latency: float | No
         out.say(f"{customers} customers at {base_url}, key: sandbox. Stop with Ctrl-C. In another terminal:")
         click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync")
 
-    run(customers, seed, port, Faults.parse(asked), host, ready)
+    try:
+        run(customers, seed, port, Faults.parse(asked), host, ready)
+    except OSError as error:
+        raise FixInput(f"{host} port {port}: {error.strerror}.", remedy="Give another --port.") from error
     return DONE
 
 

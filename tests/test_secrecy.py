@@ -121,7 +121,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("only", ["", "usage", "/customers/search"], ids=["everything", "usage", "listing"])
+@pytest.mark.parametrize("only", ["", "usage"], ids=["everything", "usage"])
 @pytest.mark.parametrize("name", ANSWERS)
 def test_errors_that_repeat_the_key(echo: tuple[Echo, str], tmp_path: Path, name: str, only: str) -> None:
     """Whatever error carries the key back, it ends before it reaches a message, the store, a log or a publication."""
@@ -220,9 +220,10 @@ def test_settings_print_no_key(tmp_path: Path) -> None:
 def test_no_cassette_holds_a_key() -> None:
     """Recorded exchanges hold no key, and its header only with a mask."""
     cassettes = [path for path in (Path(__file__).parent / "cassettes").rglob("*") if path.is_file()]
-    assert cassettes
+    masks: set[bytes] = set()
     for path in cassettes:
         data = path.read_bytes().lower()
-        assert set(re.findall(rb"x-api-key\W*?\n\s*- *'?([^\s']*)", data)) <= {b"***"}, path
+        masks |= set(re.findall(rb"x-api-key\W*?\n\s*- *'?([^\s']*)", data))
         assert not re.search(rb"sk_[0-9a-z]{20}", data), path
         assert b"authorization" not in data, path
+    assert masks == {b"***"}
