@@ -233,8 +233,11 @@ class Landing:
             for i, r in enumerate(group)
             if r.item.why == "active" and r.item.previous_rows and not decoded.rows[i] and i not in decoded.failed
         ]
+        swept = {row[0] for row in rows(self.db, "SELECT customer_id FROM flexsync.sweep")} if gone else set()
         for i in gone:
             item = group[i].item
+            if item.customer_id not in swept:
+                continue  # unsubscribed since it was queued
             before = self._runs_before(item)
             if not proof.vanished_believed(before, item.customer_id, self.accept):
                 verdicts.held[i].add("")
@@ -373,6 +376,15 @@ class Landing:
             AND (t.customer_id IN (SELECT customer_id FROM plain WHERE sole)
                 OR (t.customer_id IN (SELECT customer_id FROM plain) AND {ended}))"""
         )
+        for name, owner, of in (
+            ("suspects", "customer_id", "t.resource = 'usage'"),
+            ("rejects", "owner", "t.table_name IN ('usage', 'usage_sources', 'subscription_usage', 'features')"),
+        ):  # nobody asks for these subscriptions alone any more, so nothing else would ever settle them
+            self.db.execute(
+                f"""DELETE FROM flexsync.{name} t WHERE {of} AND t.subscription_id <> ''
+                AND (t.{owner} IN (SELECT customer_id FROM plain WHERE sole)
+                    OR (t.{owner} IN (SELECT customer_id FROM plain) AND {ended}))"""
+            )
         self.db.unregister("plain")
 
     def _answers(

@@ -70,7 +70,8 @@ _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = $resource
         AND a.subscription_id = w.subscription_id
     WHERE NOT EXISTS (SELECT 1 FROM flexsync.queue q WHERE q.resource = $resource
-        AND q.customer_id = w.customer_id AND q.subscription_id = w.subscription_id AND q.why = w.why)"""
+        AND q.customer_id = w.customer_id AND q.subscription_id = w.subscription_id
+        AND (q.why = w.why OR (w.why <> 'active' AND q.state IN ('pending', 'again'))))"""
 _PLAIN = (
     "SELECT customer_id, '' AS subscription_id, 'active' AS why, counted, period_start, n = 1 AS sole, subs FROM active"
 )
@@ -81,9 +82,12 @@ _EACH = """SELECT s.customer_id, s.subscription_id, 'active' AS why, s.subscript
 _OTHERS = (
     "'' AS subscription_id, '{why}' AS why, '' AS counted, NULL::TIMESTAMPTZ AS period_start, true AS sole, '' AS subs"
 )
-_LEFT = f"""SELECT customer_id, {_OTHERS.format(why="left")} FROM flexsync.answers
-    WHERE resource = $resource AND subscription_id = '' AND rows > 0
-    AND customer_id NOT IN (SELECT customer_id FROM active)"""
+_LEFT = f"""SELECT customer_id, {_OTHERS.format(why="left")} FROM (
+        SELECT customer_id FROM flexsync.answers WHERE resource = $resource AND subscription_id = '' AND rows > 0
+        UNION SELECT customer_id FROM flexsync.suspects WHERE resource = $resource
+        UNION SELECT owner FROM flexsync.rejects WHERE owner <> '' AND list_contains($tables, table_name))
+    WHERE customer_id NOT IN (SELECT customer_id FROM active)
+    AND customer_id NOT IN (SELECT id FROM customers WHERE gone_at IS NOT NULL)"""
 _REST = "FROM customers WHERE gone_at IS NULL AND id NOT IN (SELECT customer_id FROM active)"
 _AUDIT = f"""SELECT id AS customer_id, {_OTHERS.format(why="audit")} {_REST}
     AND id NOT IN (SELECT customer_id FROM flexsync.answers WHERE rows > 0)
@@ -112,7 +116,8 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
         if everyone:
             wanted.append(_ALL)
         for query in wanted:
-            added += _insert(db, query, {"resource": name})
+            tables = {"tables": list(RESOURCES[name].tables)} if query is _LEFT else {}
+            added += _insert(db, query, {"resource": name, **tables})
         if sample and not everyone and RESOURCES[name].audited:
             added += _insert(db, _AUDIT, {"resource": name, "run": run_id, "sample": sample})
     return added

@@ -297,6 +297,8 @@ class Store:
                     sql = f"DELETE FROM {table} WHERE list_contains($ids, customer_id)"
                     counts.deleted[table] += db.execute(sql, given).fetchone()[0]
             db.execute("DELETE FROM flexsync.answers WHERE list_contains($ids, customer_id)", given)
+            db.execute("DELETE FROM flexsync.suspects WHERE list_contains($ids, customer_id)", given)
+            db.execute("DELETE FROM flexsync.rejects WHERE list_contains($ids, owner)", given)
             db.execute("DELETE FROM flexsync.sweep WHERE list_contains($ids, customer_id)", given)
             db.execute(
                 "UPDATE flexsync.queue SET state = 'done', error = 'gone' WHERE list_contains($ids, customer_id)", given

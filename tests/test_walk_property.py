@@ -313,3 +313,80 @@ async def counted(sandbox: Sandbox, t0: datetime) -> int | None:
     given = load(environ={}, base_url="http://127.0.0.1:1/v1", api_key="sandbox")
     job = Sync(given, Direct(sandbox), None)  # type: ignore[arg-type]  # counting needs no store
     return await job._existed(Run("r", FULL, t0, None, 0, ("customers",)))
+
+
+# --- whole runs ----------------------------------------------------------------------------------------------------
+
+
+class Business(Adversary):
+    """An adversary that knows subscriptions and usage too."""
+
+    def change(self, left: int = 1000) -> int:
+        choice = self.chance.random()
+        if choice < 0.5:
+            return super().change(left)
+        sandbox, ids = self.sandbox, self.sandbox.customer_ids("published")
+        held = [row for row in range(sandbox.account.subscriptions.count)]
+        row = self.chance.choice(held) if held else None
+        if choice < 0.65 and ids:
+            status = self.chance.choice(("active", "active", "trialing", "draft", "paused"))
+            sandbox.add_subscription(self.chance.choice(ids), self.chance.choice(("Starter", "Team", "Scale")), status)
+        elif row is not None and choice < 0.75:
+            sandbox.cancel_subscription(sandbox.account.subscription(row)["id"])
+        elif row is not None and choice < 0.85:
+            status = self.chance.choice(("active", "paused", "trialing"))
+            sandbox.update_subscription(sandbox.account.subscription(row)["id"], subscription_status=status)
+        elif choice < 0.95 and (active := sandbox.active_customer_ids()):
+            with pytest.MonkeyPatch.context() as quiet:
+                quiet.setattr(sandbox, "_between", None)
+                sandbox.set_usage(self.chance.choice(active), "api_calls", self.chance.randrange(10**6, 10**9))
+        return 0
+
+
+RUNS = {
+    "seed": st.integers(0, 2**32),
+    "size": st.integers(0, 14),
+    "limit": st.integers(2, 6),
+    "rate": st.floats(0, 1),
+    "runs": st.integers(1, 2),
+}
+
+
+def whole_runs(seed: int, size: int, limit: int, rate: float, runs: int) -> None:
+    """Sync under attack, then once in peace; the store is then what the account is."""
+    sandbox = calm(size, seed)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pipeline, "walk", lambda plan, send, start=None: walk(replace(plan, limit=limit), send, start))
+        world = World(Path(folder), sandbox, audit_sample=3)
+        for turn in range(runs):
+            with disturbed(sandbox, Business(sandbox, seed + turn, rate, breath=15)):
+                report = world.sync()
+            existed = report.certificate["customers"]
+            with Store.open(world.path) as store:
+                ids = {row[0] for row in store.rows("SELECT id FROM customers")}
+            t0 = datetime.fromisoformat(existed["t0"])
+            missing = {id for id in visible(sandbox) if born(sandbox, id) < t0} - ids
+            assert not (existed["holds"] and missing), f"green, yet {missing} are missing"
+            world.later(5)
+        sandbox.account.settle()
+        report = world.sync(accept=frozenset({"all"}))
+        assert not [reason for reason in report.reasons if "zeros" not in reason and "read zero" not in reason]
+        with Store.open(world.path) as store:
+            assert_exact(held(store), truth(sandbox))
+
+
+@settings(MANY, max_examples=12)
+@given(**RUNS)
+def test_runs_on_a_busy_account_end_with_the_truth(seed: int, size: int, limit: int, rate: float, runs: int) -> None:
+    """After runs on an account that changes between any two calls, a quiet one leaves every table exact."""
+    whole_runs(seed, size, limit, rate, runs)
+
+
+@pytest.mark.heavy
+@settings(MANY, max_examples=1000)
+@given(**RUNS)
+def test_many_runs_on_a_busy_account_end_with_the_truth(
+    seed: int, size: int, limit: int, rate: float, runs: int
+) -> None:
+    """As above, a thousand times."""
+    whole_runs(seed, size, limit, rate, runs)
