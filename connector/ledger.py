@@ -72,7 +72,8 @@ def begin(
     cursor, full_at = _least_cursor(db, resources)
     mode = FULL if full else mode_of(cursor, full_at, now, full_every)
     since = window_start(cursor, overlap) if cursor and mode == INCREMENTAL else None
-    run = Run(new_run_id(now), mode, now, since, 0, resources)
+    last = rows(db, "SELECT max(run_id) FROM flexsync.runs")[0][0]
+    run = Run(new_run_id(now, last), mode, now, since, 0, resources)
     for name in ("met", "walks", "queue", "sweep", "unproven"):
         db.execute(f"DELETE FROM flexsync.{name}")
     db.execute(

@@ -35,9 +35,22 @@ class Run:
     resources: tuple[str, ...]
 
 
-def new_run_id(now: datetime) -> str:
-    """Make an id that sorts by time: 20261123T211712Z-3f9a1c."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+def new_run_id(now: datetime, last: str | None = None) -> str:
+    """Make an id that sorts after every earlier one: 20261123T211712Z-3f9a1c.
+
+    Args:
+        now: when the run begins.
+        last: the newest id so far. Two runs may begin in one second, and a server's clock may be set back: then the
+            id takes the next second after that one, so that the newest run is always the last by its id.
+    """
+    moment = now.astimezone(UTC)
+    if last:
+        after = datetime.strptime(last.partition("-")[0], _STAMP).replace(tzinfo=UTC) + timedelta(seconds=1)
+        moment = max(moment, after)
+    return f"{moment:{_STAMP}}-{secrets.token_hex(3)}"
 
 
 def mode_of(cursor: datetime | None, full_at: datetime | None, now: datetime, full_every: timedelta) -> str:
