@@ -41,7 +41,6 @@ PASSING = {
     "latency": Faults(latency=5, jitter=20),
     "errors 503": Faults(error_rate=0.15),
     "errors 500": Faults(error_rate=0.05, error_status=500, endpoint=frozenset(CHILDREN)),
-    "errors 504": Faults(error_rate=0.15, error_status=504),
     "every listing fails once": Faults(error_rate=1.0, first=1, endpoint=frozenset({"search"})),
     "two empty 500s first": Faults(empty500=1.0, first=2),
     "empty 500s": Faults(empty500=0.05, endpoint=frozenset(CHILDREN)),
