@@ -67,7 +67,7 @@ class FanOut:
         take: hands out items of a resource in the order of their numbers.
         send: makes one call; the gate inside it decides how many run at once.
         commit: takes a batch of results in.
-        workers: calls of one resource that may be prepared at once.
+        workers: calls that may be under way at once, over all resources.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class FanOut:
         committer = asyncio.create_task(self._commit_all())
         try:
             async with asyncio.TaskGroup() as group:
-                for resource in resources:
-                    feed = _Feed(self._take, resource)
-                    for _ in range(self._workers):
-                        group.create_task(self._work(feed))
+                feeds = [_Feed(self._take, resource) for resource in resources]
+                for number in range(self._workers):
+                    first = number % len(feeds)
+                    group.create_task(self._work(feeds[first:] + feeds[:first]))
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         finally:
@@ -110,17 +110,22 @@ class FanOut:
         if self._broken:
             raise self._broken
 
-    async def _work(self, feed: _Feed) -> None:
-        while (item := await feed.next()) is not None:
-            result = await self._ask(item)
-            if self._broken:
-                raise self._broken
-            self._results.append(result)
-            if len(self._results) >= BATCH:
-                self._ready.set()
-                if len(self._results) >= 2 * BATCH:
-                    self._room.clear()
-                    await self._room.wait()
+    async def _work(self, feeds: Sequence[_Feed]) -> None:
+        """Work on one resource until it is done, then help with the next: a slow one cannot keep all from the rest."""
+        for feed in feeds:
+            while (item := await feed.next()) is not None:
+                result = await self._ask(item)
+                if self._broken:
+                    raise self._broken
+                await self._hand_in(result)
+
+    async def _hand_in(self, result: Result) -> None:
+        self._results.append(result)
+        if len(self._results) >= BATCH:
+            self._ready.set()
+            if len(self._results) >= 2 * BATCH:
+                self._room.clear()
+                await self._room.wait()
 
     async def _ask(self, item: Item) -> Result:
         make = RESOURCES[item.resource].call

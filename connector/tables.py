@@ -198,13 +198,12 @@ class Reader:
         ]
         entries.put("current_period_start", starts)
         plain = [not s for s in asked]
-        sole = [bool(s) or answers[i].sole for s, i in zip(asked, entries.owner, strict=True)]
         main = entries.where(plain)
         batch.table(USAGE, main)
         batch.table(USAGE_SOURCES, batch.children(main, "sources"))
-        # `counted` can be empty only where a source names no subscription: then there is nothing to file it under
-        batch.table(SUBSCRIPTION_USAGE, entries.where([a and bool(b) for a, b in zip(sole, counted, strict=True)]))
-        batch.table(FEATURES, self._new_features(batch, entries))
+        batch.table(SUBSCRIPTION_USAGE, entries.where([not p for p in plain]))
+        batch.file_sole()
+        batch.table(FEATURES, self._new_features(entries))
         return batch.decoded
 
     def _entitlements(self, answers: Sequence[Answer]) -> Decoded:
@@ -214,7 +213,7 @@ class Reader:
         batch.table(ENTITLEMENTS, entries)
         batch.table(ENTITLEMENT_SOURCES, batch.children(entries, "sources"))
         batch.table(ENTITLEMENT_BUCKETS, batch.children(entries, "entitlement.buckets"))
-        batch.table(FEATURES, self._new_features(batch, entries))
+        batch.table(FEATURES, self._new_features(entries))
         return batch.decoded
 
     def _grants(self, answers: Sequence[Answer]) -> Decoded:
@@ -228,13 +227,11 @@ class Reader:
     # --- features: the same few objects in every body ---
 
     def _feature_ids(self, batch: _Batch, entries: _Rows) -> list[str | None]:
-        return [self._feature(batch, bytes(row.feature), owner) for row, owner in zip(*entries.pairs(), strict=True)]
-
-    def _feature(self, batch: _Batch, raw: bytes, owner: int) -> str | None:
-        known = self._features.get(raw)
-        if known is None:
-            known = self._features[raw] = self._read_feature(batch, raw, owner)
-        return known[0] or None
+        entries.raws = [bytes(row.feature) for row in entries.structs]
+        for raw, owner in zip(entries.raws, entries.owner, strict=True):
+            if raw not in self._features:
+                self._features[raw] = self._read_feature(batch, raw, owner)
+        return [self._features[raw][0] or None for raw in entries.raws]
 
     def _read_feature(self, batch: _Batch, raw: bytes, owner: int) -> tuple[str, Any]:
         try:
@@ -244,10 +241,9 @@ class Reader:
             return _id_of(raw), None
         return row.id or "", row
 
-    def _new_features(self, batch: _Batch, entries: _Rows) -> _Rows:
+    def _new_features(self, entries: _Rows) -> _Rows:
         fresh = _Rows(FEATURES)
-        for row, owner in zip(*entries.pairs(), strict=True):
-            raw = bytes(row.feature)
+        for raw, owner in zip(entries.raws, entries.owner, strict=True):
             if raw not in self._emitted and self._features[raw][1] is not None:
                 self._emitted.add(raw)
                 fresh.structs.append(self._features[raw][1])
@@ -273,13 +269,11 @@ class _Rows:
         self.table = table
         self.structs: list[Any] = []
         self.owner: list[int] = []
+        self.raws: list[bytes] = []  # the raw feature of each, where there is one
         self.made: dict[str, list[Any]] = {}
 
     def put(self, name: str, values: list[Any]) -> None:
         self.made[name] = values
-
-    def pairs(self) -> tuple[list[Any], list[int]]:
-        return self.structs, self.owner
 
     def where(self, keep: list[bool]) -> _Rows:
         if all(keep):
@@ -342,6 +336,15 @@ class _Batch:
         rows.made = {name: _repeat(values, counts) for name, values in parents.made.items() if name == "feature_id"}
         rows.put("ordinal", [place for count in counts for place in range(count)])
         return rows
+
+    def file_sole(self) -> None:
+        """File a plain answer's figures under its subscription as well, where the customer has no other one."""
+        held, asked = self.decoded.tables["usage"], self.decoded.tables["subscription_usage"]
+        sole = pa.array({a.customer_id for a in self.answers if a.sole and not a.subscription_id}, pa.string())
+        # A source may name no subscription: then there is nothing to file its figure under.
+        named = pc.not_equal(held.column("subscription_id"), "")
+        own = held.filter(pc.and_(pc.is_in(held.column("customer_id"), sole), named))
+        self.decoded.tables["subscription_usage"] = pa.concat_tables([asked, own.select(asked.column_names)])
 
     def table(self, table: Table, rows: _Rows) -> None:
         """Make the Arrow table of `rows`, sending misfits to the rejects."""
