@@ -93,7 +93,12 @@ def merge_listing(db: Database, table: Table, resource: str, staged: Any, run_id
     db.register("staged", staged)
     met = "NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id)"
     guard = f"({met.replace('$resource', _text(resource))} OR s.updated_at >= t.updated_at)"
-    merge(db, table, "staged", run_id, counts, guard=guard, newest="updated_at DESC NULLS LAST, observed_at DESC")
+    newest = "updated_at DESC NULLS LAST, observed_at DESC"
+    known = db.execute(f"SELECT count(*) FROM {table.name} WHERE id IN (SELECT id FROM staged)").fetchall()[0][0]
+    if known:
+        merge(db, table, "staged", run_id, counts, guard=guard, newest=newest)
+    else:  # a page of a first run: there is nothing to compare with
+        insert(db, table, _once(table, "staged", newest), run_id, counts)
     db.execute(
         """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
         WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
