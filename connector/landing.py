@@ -158,6 +158,7 @@ class Landing:
             landed.unchanged += len(same)
             self._confirm(same)
             self._clear_suspects(same)
+            self._clear_rejects(same)
         return [(result.item.item, "done", "", 200) for result in same]
 
     def _confirm(self, same: list[Result]) -> None:
@@ -415,6 +416,16 @@ class Landing:
         if not (self._rejects or decoded.rejects):
             return
         self._rejects = True
+        self._drop_rejects(group, tables)
+        file_rejects(self.db, decoded.rejects, self.run_id, counts, asked)
+
+    def _clear_rejects(self, same: list[Result]) -> None:
+        """An answer that is the last good one again ends what was filed about a bad one in between."""
+        for resource in {r.item.resource for r in same} if self._rejects else ():
+            group = [r for r in same if r.item.resource == resource]
+            self._drop_rejects(group, list(RESOURCES[resource].tables))
+
+    def _drop_rejects(self, group: list[Result], tables: list[str]) -> None:
         self.db.register("asked", _keys(group, one=[1] * len(group)))
         self.db.execute(
             """DELETE FROM flexsync.rejects r USING asked a WHERE r.owner = a.customer_id
@@ -422,7 +433,6 @@ class Landing:
             {"tables": tables},
         )
         self.db.unregister("asked")
-        file_rejects(self.db, decoded.rejects, self.run_id, counts, asked)
 
     # --- suspects and zeros ---
 

@@ -202,7 +202,7 @@ def last_share(db: Database, run_id: str) -> float | None:
         {"run": run_id},
     )
     zeros = msgspec.json.decode(found[0][0]).get("zeros") if found else None
-    return zeros["share"] if zeros else None
+    return zeros["share"] if zeros and zeros["metered"] else None
 
 
 def count(db: Database, query: str, parameters: dict[str, Any] | None = None) -> int:

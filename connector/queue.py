@@ -71,7 +71,7 @@ _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
         AND a.subscription_id = w.subscription_id
     WHERE NOT EXISTS (SELECT 1 FROM flexsync.queue q WHERE q.resource = $resource
         AND q.customer_id = w.customer_id AND q.subscription_id = w.subscription_id
-        AND (q.why = w.why OR (w.why <> 'active' AND q.state IN ('pending', 'again'))))"""
+        AND (q.why = w.why OR (w.why <> 'active' AND (q.why <> 'active' OR q.state IN ('pending', 'again')))))"""
 _PLAIN = (
     "SELECT customer_id, '' AS subscription_id, 'active' AS why, counted, period_start, n = 1 AS sole, subs FROM active"
 )

@@ -241,9 +241,19 @@ class Store:
         if resource == "subscriptions" and staged.num_rows:
             _note_sweep(db, staged)
         if integrations and staged.num_rows:
-            scope = _owners(staged)
+            # which customer a misfit belongs to is not known, so none of the page loses a link that did not come
+            bad = [r for r in decoded.rejects if f"{r.table}.{r.field}".startswith(_LINKS)]
+            scope = _owners(staged, keep=bool(bad))
             children = decoded.tables["customer_integrations"]
             replace_owned(db, TABLES["customer_integrations"], children, scope, run.run_id, counts)
+
+    def settle_listing(self, run: Run, resource: str) -> None:
+        """After a full walk, forget what earlier runs filed: what still does not fit was filed anew by this one."""
+        with self.transaction() as db:
+            db.execute(
+                "DELETE FROM flexsync.rejects WHERE list_contains($tables, table_name) AND run_id <> $run",
+                {"tables": list(RESOURCES[resource].tables), "run": run.run_id},
+            )
 
     def unmet(self, run: Run, resource: str, *, active_only: bool) -> list[str]:
         """Ids that we hold and that no listing of this run has met: created before T0, not gone.
@@ -351,7 +361,10 @@ class Store:
         query = f"SELECT count(DISTINCT id) FROM customers WHERE {before} AND gone_at IS {{}} NULL"
         stored = self.count(query.format(""), {"t0": run.t0})
         gone = self.count(query.format("NOT"), {"t0": run.t0})
-        rejected = self.count("SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = 'customers'")
+        rejected = self.count(
+            """SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = 'customers'
+            AND key <> '' AND key NOT IN (SELECT id FROM customers)"""
+        )
         return CustomerProof(run.t0, existed, stored, rejected, gone, method)
 
     def child_proofs(self, run: Run) -> list[ChildProof]:
@@ -542,9 +555,13 @@ def _settle_rejects(db: Any, resource: str, staged: Any, rejects: Sequence[Any])
     )
 
 
-def _owners(staged: Any) -> Any:
+_LINKS = ("customer_integrations.", "customers.integrations[")  # where misfits of integrations are filed
+
+
+def _owners(staged: Any, *, keep: bool) -> Any:
     import pyarrow as pa
 
     owners = list(dict.fromkeys(staged.column("id").to_pylist()))
     no = pa.array([False] * len(owners), pa.bool_())
-    return pa.table({"owner": pa.array(owners, pa.string()), "fresh": no, "keep": no})
+    kept = pa.array([keep] * len(owners), pa.bool_())
+    return pa.table({"owner": pa.array(owners, pa.string()), "fresh": no, "keep": kept})

@@ -218,6 +218,7 @@ class Sync:
             await self._list_by_offset(run, phase, error)
         if full and not self.store.done(run, f"{phase}/customers/gone"):
             await self._find_gone(run, "customers", self.store.unmet(run, "customers", active_only=False))
+            await self._store(self.store.settle_listing, run, "customers")
             await self._store(self.store.step_done, run, f"{phase}/customers/gone")
 
     async def _list_by_offset(self, run: Run, phase: str, error: Exception) -> None:
@@ -262,6 +263,8 @@ class Sync:
         if run.mode == FULL:
             unswept |= set(self.store.unmet(run, "subscriptions", active_only=False))
         await self._find_gone(run, "subscriptions", sorted(unswept))
+        if run.mode == FULL:
+            await self._store(self.store.settle_listing, run, "subscriptions")
         await self._store(self.store.step_done, run, "gone/subscriptions")
 
     async def _find_gone(self, run: Run, resource: str, ids: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from connector import answers
 from connector.calls import Call, Reply
 from connector.client import AsyncFlexprice
 from connector.database import rows as fetch
-from connector.errors import BudgetSpent
+from connector.errors import BudgetSpent, Refused, TryAgain
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.schemas import BOOL, DECIMAL, INT, JSON, MAP, TABLES, TEXT, TEXTS, TIME, Column
 from connector.settings import Secret, Settings, load
@@ -40,6 +40,12 @@ class Direct:
         self.seconds: Callable[[Call], float] = lambda call: 0.0
 
     async def send(self, call: Call) -> Reply:
+        for _ in range(8):  # one error class has a random status (contract.md 2.3)
+            with suppress(TryAgain):
+                return self._send(call)
+        raise Refused(f"{call.operation} fails again and again")
+
+    def _send(self, call: Call) -> Reply:
         if self.max_calls is not None and self.calls >= self.max_calls:
             raise BudgetSpent("no calls are left")
         self.calls += 1
@@ -307,3 +313,16 @@ def assert_exact(have: dict[str, Rows], want: dict[str, Rows], gone: frozenset[s
 
 def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
+
+
+class Bent(Sandbox):
+    """A sandbox whose answers a test can change: `bend(route, path, query, body)` gives another body, or None."""
+
+    bend: Callable[[str, dict[str, str], dict[str, str], Any], Any] | None = None
+
+    def handle(self, call: Any) -> Any:
+        reply = super().handle(call)
+        if self.bend and reply.status == 200:
+            body = self.bend(call.route.name, call.path, dict(call.query), json.loads(reply.body))
+            reply.body = reply.body if body is None else json.dumps(body, separators=(",", ":")).encode()
+        return reply

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -326,7 +325,7 @@ class Business(Adversary):
         if choice < 0.5:
             return super().change(left)
         sandbox, ids = self.sandbox, self.sandbox.customer_ids("published")
-        held = [row for row in range(sandbox.account.subscriptions.count)]
+        held = list(range(sandbox.account.subscriptions.count))
         row = self.chance.choice(held) if held else None
         if choice < 0.65 and ids:
             status = self.chance.choice(("active", "active", "trialing", "draft", "paused"))
