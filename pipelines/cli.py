@@ -152,7 +152,7 @@ def demo(folder: Path, customers: int, seed: int) -> int:
     out.say("")
     click.echo(job.QUESTION)
     out.table(answer.column_names, list(zip(*(c.to_pylist() for c in answer.columns), strict=True)))
-    out.say(f"\n{folder}/billing.duckdb and {folder}/lake hold the copy. Next, type:")
+    click.echo(f"\n{folder}/billing.duckdb and {folder}/lake hold the copy. Next, type:")
     click.echo(
         f'  flexsync sql --on {folder}/billing.duckdb "SELECT plan_name, count(*) FROM subscriptions GROUP BY 1"'
     )

@@ -14,7 +14,7 @@ from typing import Any
 from connector import calls
 from connector import reading as copies
 from connector.client import AsyncFlexprice
-from connector.errors import FlexsyncError
+from connector.errors import FixInput, FlexsyncError
 from connector.schemas import SCHEMA_VERSION
 from connector.settings import Settings
 from connector.store import Store
@@ -40,7 +40,9 @@ def _check(name: str, look: Any) -> dict[str, Any]:
 
 
 def _check_store(path: Path) -> str:
-    free = shutil.disk_usage(path.parent if path.parent.exists() else Path()).free
+    if not path.parent.exists():
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
+    free = shutil.disk_usage(path.parent).free
     if not path.exists():
         return f"{path} will be made; {free // 2**20} MB free"
     Store.open(path).close()

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import msgspec
 
+from connector.resources import RESOURCES
 from pipelines.sync import Progress, Report
 
 
@@ -98,6 +99,8 @@ def summary(report: Report) -> str:
     lines = [f"{report.status.upper()}  run {report.run_id}, {report.mode}, {report.seconds:.1f} s"]
     if report.resumed:
         lines[0] += f", resumed {report.resumed} time{'s' if report.resumed > 1 else ''}"
+    if set(report.resources) != set(RESOURCES):
+        lines.append(f"only       {', '.join(report.resources)}; nothing is said of the rest")
     lines += _customers(report)
     lines.append(f"calls      {report.plain()['calls']}: {_operations(report)}")
     lines += _pace(report)

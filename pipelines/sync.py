@@ -60,6 +60,7 @@ class Report:
     status: str = ""
     mode: str = ""
     resumed: int = 0
+    resources: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     certificate: dict[str, Any] = field(default_factory=dict)
@@ -463,6 +464,7 @@ class Sync:
 
     def _finish(self, run: Run, certificate: Certificate) -> Report:
         report = Report(run.run_id, mode=run.mode, resumed=run.resumed, notes=self.notes)
+        report.resources = list(run.resources)
         report.tables = self.store.counts(run)
         report.unchanged = self.unchanged
         report.unknown = dict(self.unknown + self.store.unknown)
