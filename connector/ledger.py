@@ -179,7 +179,8 @@ def finish(db: Database, run_id: str, status: str, now: datetime, reasons: list[
             "INSERT INTO flexsync.run_tables VALUES ($1, $2, $3, $4, $5, $6)", [run_id, table, *figures.values()]
         )
     db.execute(
-        """UPDATE flexsync.runs SET status = $status, finished_at = $now, reasons = $reasons, calls = $calls,
+        """UPDATE flexsync.runs SET status = $status, finished_at = $now, reasons = $reasons,
+        calls = coalesce(calls, 0) + $calls,
         seconds = $seconds, report = $report WHERE run_id = $run""",
         {
             "run": run_id,

@@ -91,7 +91,7 @@ class Reading:
                 found = self.connection.sql(statement.query, params=params)
             return _empty() if found is None else found.to_arrow_table()
         except (duckdb.Error, OSError) as error:  # OSError: a Parquet file that is damaged inside
-            raise self._told(error) from error
+            raise self._told(error, query) from error
 
     def df(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pd.DataFrame:
         """Answer a query as a pandas DataFrame; decimals stay exact, maps become dictionaries. Raises as `sql`."""
@@ -128,11 +128,21 @@ class Reading:
         if kind in ("DROP", "ALTER") and set(re.findall(r"\w+", body)) & {n.split(".")[-1] for n in self.tables}:
             raise self._read_only(kind)
 
-    def _told(self, error: Exception) -> FixInput:
+    def _told(self, error: Exception, query: str) -> FixInput:
         message = str(error).splitlines()[0]
         if any(sign in message for sign in _WRITES):
             return self._read_only(message)
-        return FixInput(f"the query failed: {message}", remedy=f"Tables: {', '.join(self.tables)}.")
+        if "column" in message.lower():
+            return FixInput(f"the query failed: {message}", remedy=self._columns(query))
+        if "Table" in message:
+            return FixInput(f"the query failed: {message}", remedy=f"Tables: {', '.join(self.tables)}.")
+        return FixInput(f"the query failed: {message}", remedy="Mend the query; SHOW TABLES lists what there is.")
+
+    def _columns(self, query: str) -> str:
+        """Columns of the tables that a query names."""
+        words = set(re.findall(r"\w+", query))
+        named = [name for name in self.tables if name in words or name.split(".")[-1] in words]
+        return " ".join(f"{name} has {', '.join(self.table(name).column_names)}." for name in named)
 
     def _read_only(self, what: str) -> FixInput:
         return FixInput(

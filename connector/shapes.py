@@ -42,6 +42,7 @@ class Misfit(Exception):
     field: str
     value: str
     reason: str
+    raw: bytes = b""  # the member of a list that it was met in
 
 
 @dataclass
@@ -122,6 +123,7 @@ def _members(name: str, raw: Raw, shape: Shape, misfits: list[Misfit]) -> Iterat
             yield shape.carefully(item, misfits)
         except Misfit as misfit:
             misfit.field = f"{name}[].{misfit.field}"
+            misfit.raw = bytes(item)
             misfits.append(misfit)
 
 

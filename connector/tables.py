@@ -399,8 +399,10 @@ class _Batch:
     def reject(self, table: Table, owner: int, misfit: Misfit, rows: _Rows | None = None, place: int = 0) -> None:
         """File one row under the rejects, with the raw body that it came in."""
         answer = self.answers[owner]
-        key = "" if rows is None else _key_text(table, rows, place)
-        raw = answer.body if answer.customer_id or rows is None else _item(answer.body, key)
+        key = _id_of(misfit.raw) if rows is None else _key_text(table, rows, place)
+        raw = answer.body
+        if not answer.customer_id and key:  # of a page of a thousand, only the row
+            raw = misfit.raw or _item(answer.body, key)
         self.decoded.rejects.append(
             Reject(
                 table.name,

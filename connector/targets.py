@@ -63,7 +63,7 @@ def alone(target: Target) -> Iterator[None]:
 
     Raises:
         LockHeld: another one is still at it after a minute.
-        FixInput: the folder does not exist or cannot be written.
+        FixInput: the folder cannot be made or written.
     """
     _make_folder(target)
     lock = filelock.FileLock(target.folder / f".{_word(target)}.lock")
@@ -120,12 +120,9 @@ def _word(target: Target) -> str:
 
 
 def _make_folder(target: Target) -> None:
-    if not target.path.parent.is_dir():
-        raise FixInput(f"{target.path.parent} does not exist.", remedy=f"Make the folder, or mend {target}.")
-    if target.kind == DUCKDB:
-        return
+    folder = target.path.parent if target.kind == DUCKDB else target.path
     try:
-        target.path.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FixInput(f"{target} cannot be made: {error}.", remedy="Give a folder that can.") from error
 

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, KeyboardInterrupt):
             _interrupted()
-        _fail("not confirmed: nothing was changed.", "Answer y, or add --yes.", 130)
+        _fail("not confirmed: nothing was changed.", "Answer y, or add --yes.", FixInput.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -176,7 +176,7 @@ def sandbox(customers: int, seed: int, port: int, host: str, latency: float | No
 
     def ready(base_url: str) -> None:
         out.say(f"{customers} customers at {base_url}, key: sandbox. Stop with Ctrl-C. In another terminal:")
-        click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync")
+        click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync --store work.duckdb")
 
     try:
         run(customers, seed, port, Faults.parse(asked), host, ready)
@@ -256,7 +256,8 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     else:
         seconds = found["age_seconds"]
         age = "never finished a run" if seconds is None else f"{timedelta(seconds=seconds)} old"
-        out.say(f"{found['source']}: {age}, {found['rejects']} rejects, {found['suspects']} suspects")
+        older = f", older than {max_age}" if max_age and found["stale"] else ""
+        out.say(f"{found['source']}: {age}{older}, {found['rejects']} rejects, {found['suspects']} suspects")
         columns = ("run_id", "mode", "status", "started_at", "calls")
         out.table(columns, [[run[name] for name in columns] for run in found["runs"]])
         out.table(("table", "rows"), list(found["rows"].items()))
@@ -289,7 +290,7 @@ def doctor(**flags: Any) -> int:
         out.say(f"{'ok ' if check['ok'] else 'BAD'}  {check['check']}: {check['found']}")
         if not check["ok"]:
             out.say(f"     {check['remedy']}")
-    return DONE if all(check["ok"] for check in checks) else 2
+    return next((check["exit_code"] for check in checks if not check["ok"]), DONE)
 
 
 @cli.group()

@@ -6,6 +6,7 @@ nothing outside its folder. Never done: pretending; the server is the sandbox an
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,8 +63,10 @@ def _clear(folder: Path) -> None:
     strange = [path.name for path in folder.iterdir() if path.name.lstrip(".").split(".")[0] not in known]
     if strange:
         raise FixInput(f"{folder} holds {strange[0]}, which is not the demo's.", remedy="Give another --folder.")
-    for path in folder.glob("work.duckdb*"):
+    for path in (*folder.glob("work.duckdb*"), *folder.glob("billing.duckdb*")):
         path.unlink()
+    if (folder / "lake" / "manifest.json").exists():  # an earlier demo's
+        shutil.rmtree(folder / "lake")
 
 
 @contextmanager

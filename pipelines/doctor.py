@@ -36,7 +36,18 @@ def _check(name: str, look: Any) -> dict[str, Any]:
     try:
         return {"check": name, "ok": True, "found": look()}
     except FlexsyncError as error:
-        return {"check": name, "ok": False, "found": error.message, "remedy": error.remedy}
+        return {
+            "check": name,
+            "ok": False,
+            "found": error.message,
+            "remedy": error.remedy,
+            "exit_code": error.exit_code,
+        }
+
+
+def _bad(name: str, error: FlexsyncError) -> dict[str, Any]:
+    told = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
+    return {"check": name, "ok": False, **told}
 
 
 def _check_store(path: Path) -> str:
@@ -64,7 +75,15 @@ async def _check_server(settings: Settings) -> list[dict[str, Any]]:
             try:
                 found.append({"check": name, "ok": True, "found": await look(api)})
             except FlexsyncError as error:
-                found.append({"check": name, "ok": False, "found": error.message, "remedy": error.remedy})
+                found.append(
+                    {
+                        "check": name,
+                        "ok": False,
+                        "found": error.message,
+                        "remedy": error.remedy,
+                        "exit_code": error.exit_code,
+                    }
+                )
                 break
     return found
 

@@ -189,6 +189,9 @@ def status(settings: Settings, max_age: timedelta | None) -> dict[str, Any]:
             """SELECT run_id, mode, status, started_at, finished_at, calls, reasons FROM flexsync.runs
             ORDER BY run_id DESC LIMIT 5"""
         ).to_pylist()
+        for entry in runs:
+            if entry["status"] == "running" and not remark:  # nobody holds the store: it was killed
+                entry["status"] = "interrupted"
         done = [entry for entry in runs if entry["status"] in ("green", "degraded")]
         age = datetime.now(UTC) - done[0]["started_at"] if done else None
         tables = {name: opened.sql(f'SELECT count(*) FROM "{name}"').column(0)[0].as_py() for name in TABLES}

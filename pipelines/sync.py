@@ -147,7 +147,8 @@ class Sync:
         """
         hello = await self._hello()
         run = await self._store(self._begin, hello)
-        self._run = run
+        if run.resumed:
+            self.progress.note(f"run {run.run_id}, begun at {run.t0:%Y-%m-%dT%H:%M:%SZ}, goes on")
         try:
             await self._list(run)
             await self._call_children(run)

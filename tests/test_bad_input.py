@@ -494,18 +494,18 @@ def test_sql_that_writes_or_reaches_out_is_refused(tmp_path: Path, copied: Path,
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "said", "remedy"),
     [
-        ("SELECT * FROM custmers", "custmers"),
-        ("SELECT nme FROM customers", "nme"),
-        ("SELEKT 1", "SELEKT"),
-        ("SELECT 1/'a'::INT", "a"),
-        ("SELECT (", "error"),
+        ("SELECT * FROM custmers", "custmers", "upcoming_grants"),
+        ("SELECT nme FROM customers", "nme", "customers has id, external_id, name"),
+        ("SELEKT 1", "SELEKT", "SHOW TABLES"),
+        ("SELECT 1/'a'::INT", "a", "SHOW TABLES"),
+        ("SELECT (", "error", "SHOW TABLES"),
     ],
 )
-def test_bad_sql(tmp_path: Path, copied: Path, query: str, said: str) -> None:
+def test_bad_sql(tmp_path: Path, copied: Path, query: str, said: str, remedy: str) -> None:
     """A query that cannot be answered ends with 2, names what is wrong, and lists the tables."""
-    says(command("sql", "--store", copied, query, env=environment(), cwd=tmp_path), 2, said, "customers", "usage")
+    says(command("sql", "--store", copied, query, env=environment(), cwd=tmp_path), 2, said, remedy, "usage")
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Si
     process = start("sandbox", "--customers", "12", "--port", port, "--latency", "1", env=environment(), cwd=tmp_path)
     assert process.stdout
     line = process.stdout.readline().strip()
-    assert line == f"FLEXPRICE_BASE_URL=http://127.0.0.1:{port}/v1 FLEXPRICE_API_KEY=sandbox flexsync sync"
+    assert line == f"FLEXPRICE_BASE_URL=http://127.0.0.1:{port}/v1 FLEXPRICE_API_KEY=sandbox flexsync sync --store work.duckdb"
     words = line.replace("flexsync", f"{COMMAND[0]} -m pipelines.cli", 1)
     done = subprocess.run(
         words, shell=True, cwd=tmp_path, env=environment(key=""), capture_output=True, timeout=60, check=False
@@ -313,7 +313,7 @@ def test_state_show_set_and_reset(run: Any, live: tuple[Sandbox, str], tmp_path:
     assert run("state", "set", "2026-10-30T00:00:00+02:00").code == 0
     assert {c["cursor"] for c in run("state", "show").json["cursors"]} == {"2026-10-29T22:00:00Z"}
     assert run("sync", "--json").json["mode"] == "incremental"
-    assert run("state", "reset", stdin="n\n").code == 130
+    assert run("state", "reset", stdin="n\n").code == 2
     assert run("state", "show").json["cursors"]
     assert run("state", "reset", stdin="y\n").code == 0
     assert run("state", "show").json["cursors"] == []
@@ -478,7 +478,7 @@ def test_a_round_trip_by_hand(tmp_path: Path) -> None:
         assert (refused.code, refused.out) == (1, "")
         assert "cancel all subscriptions" in refused.err
         sandbox.cancel_subscription(entitled["subscriptions"][0]["id"])
-        assert customers("delete", id).code == 130
+        assert customers("delete", id).code == 2
         assert customers("get", id).json["status"] == "published"
         gone = customers("delete", id, stdin="y\n")
         assert (gone.code, gone.out) == (0, "")

@@ -199,8 +199,17 @@ def test_a_target_is_a_duckdb_file_or_a_parquet_folder(tmp_path: Path, wrong: st
         publish(store, wrong)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_folder_is_made(tmp_path: Path, kind: str) -> None:
+    """A publication into a folder that does not exist yet makes it, as the shipped configs need."""
+    with store_in(tmp_path) as store:
+        publish(store, target(kind, tmp_path / "published" / "here"))
+    with reading.open(target(kind, tmp_path / "published" / "here")) as opened:
+        assert opened.run
+
+
 def test_nothing_foreign_is_replaced(tmp_path: Path) -> None:
-    """The store, another store, a foreign database, a foreign manifest and a missing folder are refused, untouched."""
+    """The store, another store, a foreign database and a foreign manifest are refused, untouched."""
     with duckdb.connect(str(tmp_path / "theirs.duckdb")) as db:
         db.execute("CREATE TABLE precious AS SELECT 1 AS one")
     (tmp_path / "text.duckdb").write_text("not a database")
@@ -210,7 +219,7 @@ def test_nothing_foreign_is_replaced(tmp_path: Path) -> None:
     with store_in(tmp_path / "other"):
         pass
     (tmp_path / "link.duckdb").symlink_to(tmp_path / "work.duckdb")
-    places = ["theirs.duckdb", "text.duckdb", "other/work.duckdb", "work.duckdb", "link.duckdb", "missing/out.duckdb"]
+    places = ["theirs.duckdb", "text.duckdb", "other/work.duckdb", "work.duckdb", "link.duckdb"]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with store_in(tmp_path) as store:
         for place in [*(f"duckdb:{tmp_path / name}" for name in places), f"parquet:{tmp_path / 'theirs'}"]:
