@@ -1,0 +1,176 @@
+"""How answers land: batches taken in directly, without a run around them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import NOON
+
+from connector.landing import Landing, Result, fingerprint
+from connector.queue import Item
+from connector.store import Store
+
+FEATURE = {"id": "f", "name": "calls", "type": "metered", "updated_at": "2026-11-01T00:00:00Z"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "s.duckdb") as opened:
+        opened.db.execute("INSERT INTO flexsync.sweep VALUES ('s1', 'c1', 'standalone', $t, $t)", {"t": NOON})
+        yield opened
+
+
+def item(number: int, previous: bytes | None = None, **more: Any) -> Item:
+    fields: dict[str, Any] = {
+        "resource": "usage",
+        "customer_id": "c1",
+        "subscription_id": "",
+        "why": "active",
+        "counted": "s1",
+        "period_start": NOON,
+        "sole": True,
+        "fresh": previous is None,
+        "context": "1|s1",
+        "same_context": True,
+        "previous_hash": previous,
+        "previous_rows": None if previous is None else 1,
+        "state": "pending",
+        **more,
+    }
+    return Item(number, **{name: value for name, value in fields.items() if name in Item.__slots__})
+
+
+def body(*figures: str, customer: str = "c1", subscription: str = "s1") -> bytes:
+    features = [
+        {
+            "feature": {**FEATURE, "id": f"f{place}"},
+            "total_limit": 10,
+            "is_unlimited": False,
+            "current_usage": figure,
+            "usage_percent": "0.1",
+            "next_usage_reset_at": "2026-12-01T00:00:00Z",
+            "sources": [{"subscription_id": subscription, "entity_id": "p"}],
+        }
+        for place, figure in enumerate(figures)
+    ]
+    return json.dumps({"customer_id": customer, "features": features, "period": None}).encode()
+
+
+def land(store: Store, *results: Result, run: str = "r1", final: bool = False) -> Any:
+    landing = Landing(store.db, run)
+    with store.transaction():
+        return landing.land(results, final=final)
+
+
+def answer(asked: Item, text: bytes | None, at: datetime = NOON, **more: Any) -> Result:
+    return Result(asked, text, at, **more)
+
+
+def figures(store: Store, table: str = "usage") -> list[Any]:
+    query = f"SELECT feature_id, current_usage, run_id, observed_at FROM {table} ORDER BY 1"
+    return store.rows(query)
+
+
+def hash_of(store: Store) -> bytes:
+    return bytes(store.rows("SELECT body_hash FROM flexsync.answers")[0][0])
+
+
+def test_the_same_body_moves_nothing(store: Store) -> None:
+    """An answer equal to the last good one leaves rows and their stamps alone, and is confirmed."""
+    land(store, answer(item(1), body("5", "7")))
+    before = figures(store)
+    later = NOON + timedelta(days=1)
+    landed = land(store, answer(item(2, hash_of(store)), body("5", "7"), later), run="r2")
+    assert (landed.unchanged, landed.counts.moved) == (1, 0)
+    assert figures(store) == before
+    assert store.rows("SELECT run_id, observed_at FROM flexsync.answers") == [("r2", later)]
+
+
+def test_only_the_row_that_changed_moves(store: Store) -> None:
+    """Of a body that differs in one figure, one row gets the new run; the other one stays untouched."""
+    land(store, answer(item(1), body("5", "7")))
+    landed = land(store, answer(item(2, hash_of(store)), body("5", "8"), NOON + timedelta(1)), run="r2")
+    assert landed.counts.updated["usage"] == 1
+    assert [(row[1], row[2]) for row in figures(store)] == [(Decimal(5), "r1"), (Decimal(8), "r2")]
+
+
+def test_another_context_reads_the_same_body_anew(store: Store) -> None:
+    """A body that is equal byte by byte is read again when the customer's subscriptions are others."""
+    first, second = item(1), item(2, context="1|s1,s2")
+    assert fingerprint(first, b"x") != fingerprint(second, b"x")
+    assert fingerprint(first, b"x") == fingerprint(item(3), b"x")
+    assert fingerprint(first, b"x" * 5000) != fingerprint(first, b"x" * 4999 + b"y")
+
+
+def test_a_failed_call_leaves_the_last_good_rows(store: Store) -> None:
+    """No answer: asked again, then failed; the rows of the last good answer stay."""
+    land(store, answer(item(1), body("5")))
+    before = figures(store)
+    store.db.execute("INSERT INTO flexsync.queue (item, state) VALUES (2, 'pending')")
+    for final, state in ((False, "again"), (True, "failed")):
+        land(store, answer(item(2, b""), None, error="500", status=500), run="r2", final=final)
+        assert store.rows("SELECT state, error, status FROM flexsync.queue") == [(state, "500", 500)]
+        assert figures(store) == before
+
+
+def test_a_feature_that_left_the_answer_leaves_the_table(store: Store) -> None:
+    """A row goes only because its own customer's answer holds it no more."""
+    land(store, answer(item(1), body("5", "7")), answer(item(2, customer_id="c2"), body("1", "2", customer="c2")))
+    land(store, answer(item(3, b""), body("5")), run="r2")
+    assert store.rows("SELECT customer_id, feature_id FROM usage ORDER BY ALL") == [
+        ("c1", "f0"),
+        ("c2", "f0"),
+        ("c2", "f1"),
+    ]
+
+
+def test_a_reject_takes_no_other_row_along(store: Store) -> None:
+    """One over-long decimal: its last good row stays, its neighbour is taken in, and mended it leaves the rejects."""
+    land(store, answer(item(1), body("5", "7")))
+    land(store, answer(item(2, b""), body("1" * 40, "8")), run="r2")
+    assert [row[1] for row in figures(store)] == [Decimal(5), Decimal(8)]
+    assert store.rows("SELECT owner, key, field FROM flexsync.rejects WHERE table_name = 'usage'") == [
+        ("c1", "f0", "current_usage")
+    ]
+    assert store.rows("SELECT body_hash FROM flexsync.answers") == [(None,)]
+    land(store, answer(item(3, None, fresh=False), body("6", "8")), run="r3")
+    assert [row[1] for row in figures(store)] == [Decimal(6), Decimal(8)]
+    assert store.rows("SELECT count(*) FROM flexsync.rejects") == [(0,)]
+
+
+def test_a_held_zero_keeps_its_row_and_lets_the_others_in(store: Store) -> None:
+    """Suspect in the first try: nothing is listed yet; in the second it is held and listed; the rest is taken in."""
+    land(store, answer(item(1), body("5", "7")))
+    asked = item(2, b"")
+    store.db.execute("INSERT INTO flexsync.queue (item, state) VALUES (2, 'pending')")
+    land(store, answer(asked, body("0", "8")), run="r2")
+    assert store.rows("SELECT state FROM flexsync.queue") == [("again",)]
+    assert store.rows("SELECT count(*) FROM flexsync.suspects") == [(0,)]
+    land(store, answer(item(2, b"", state="again"), body("0", "8")), run="r2", final=True)
+    assert store.rows("SELECT state FROM flexsync.queue") == [("held",)]
+    assert [row[1] for row in figures(store)] == [Decimal(5), Decimal(8)]
+    assert [row[1] for row in figures(store, "subscription_usage")] == [Decimal(5), Decimal(8)]
+    assert store.rows("SELECT feature_id, kind, held, offered, runs FROM flexsync.suspects") == [
+        ("f0", "zero", Decimal(5), Decimal(0), 1)
+    ]
+
+
+def test_a_batch_that_breaks_leaves_nothing(store: Store) -> None:
+    """An error inside a batch takes everything of it back: rows, answers and marks."""
+    landing = Landing(store.db, "r1")
+
+    def broken() -> None:
+        with store.transaction():
+            landing.land([answer(item(1), body("5"))], final=False)
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError):
+        broken()
+    for table in ("usage", "usage_sources", "subscription_usage", "features", "flexsync.answers"):
+        assert store.rows(f"SELECT count(*) FROM {table}") == [(0,)]
