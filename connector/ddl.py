@@ -39,14 +39,13 @@ INTERNAL: dict[str, tuple[str, str]] = {
     "queue": (
         "one row per call of the last run; state is pending, done, again, held or failed",
         """item BIGINT, resource VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, why VARCHAR, counted VARCHAR,
-        period_start TIMESTAMPTZ, sole BOOLEAN, fresh BOOLEAN, context VARCHAR, previous_hash BLOB,
-        previous_rows BIGINT,
-        state VARCHAR, error VARCHAR, status INTEGER""",
+        period_start TIMESTAMPTZ, sole BOOLEAN, fresh BOOLEAN, context VARCHAR, same_context BOOLEAN,
+        previous_hash BLOB, previous_rows BIGINT, state VARCHAR, error VARCHAR, status INTEGER""",
     ),
     "answers": (
         "last answer per customer and child resource: when it was last confirmed, its rows, a hash of its body",
         """customer_id VARCHAR, resource VARCHAR, subscription_id VARCHAR, run_id VARCHAR, observed_at TIMESTAMPTZ,
-        rows BIGINT, body_hash BLOB, trusted_until TIMESTAMPTZ, seconds DOUBLE""",
+        rows BIGINT, body_hash BLOB, context VARCHAR, trusted_until TIMESTAMPTZ, seconds DOUBLE""",
     ),
     "suspects": (
         "figures held back because they may be a failure; runs counts how often the same was offered",

@@ -179,7 +179,7 @@ class Landing:
         decoded = self.reader.read([answer_of(result) for result in group])
         landed.unknown.update(decoded.unknown)
         if resource != "upcoming_grants" and decoded.tables["features"].num_rows:
-            merge_features(self.db, decoded.tables["features"], self.run_id, landed.counts)
+            self._merge_features(decoded.tables["features"], landed.counts)
         verdicts = self._judge(resource, group, decoded, final)
         rejected = {reject.owner for reject in decoded.rejects}
         good = [i for i in range(len(group)) if i not in decoded.failed and "" not in verdicts.held.get(i, ())]
@@ -188,6 +188,14 @@ class Landing:
         given += self._answers(group, decoded, verdicts, good, rejected)
         self._note_suspects(group, decoded, verdicts, final)
         return [self._mark(i, result, decoded, verdicts, final) for i, result in enumerate(group)]
+
+    def _merge_features(self, staged: pa.Table, counts: Counts) -> None:
+        merge_features(self.db, staged, self.run_id, counts)
+        if self._rejects:  # what is merged now fits
+            given = {"ids": staged.column("id").to_pylist()}
+            self.db.execute(
+                "DELETE FROM flexsync.rejects WHERE table_name = 'features' AND list_contains($ids, key)", given
+            )
 
     def _mark(self, index: int, result: Result, decoded: Decoded, verdicts: _Verdicts, final: bool) -> Mark:
         if index in decoded.failed:
@@ -229,18 +237,13 @@ class Landing:
     def _judge_vanished(self, resource: str, group: list[Result], decoded: Decoded, verdicts: _Verdicts) -> None:
         if resource == "upcoming_grants":
             return  # grants are used up: an empty list is what follows a full one
-        gone = [
-            i
-            for i, r in enumerate(group)
-            if r.item.why == "active" and r.item.previous_rows and not decoded.rows[i] and i not in decoded.failed
-        ]
+        gone = [i for i, r in enumerate(group) if i not in decoded.failed and _shrunk(r.item, decoded.rows[i])]
         swept = {row[0] for row in rows(self.db, "SELECT customer_id FROM flexsync.sweep")} if gone else set()
         for i in gone:
             item = group[i].item
             if item.customer_id not in swept:
                 continue  # unsubscribed since it was queued
-            before = self._runs_before(item)
-            if not proof.vanished_believed(before, item.customer_id, self.accept):
+            if not proof.believed(self._runs_before(item), item.customer_id, self.accept):
                 verdicts.held[i].add("")
                 verdicts.rows.append(_suspect(item, "", "vanished", None, None))
 
@@ -268,14 +271,18 @@ class Landing:
                 AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at
             LEFT JOIN features f ON f.id = s.feature_id
             LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
-                AND x.subscription_id = {asked} AND x.feature_id = s.feature_id AND x.run_id <> $run
+                AND x.subscription_id = CASE WHEN list_contains($alone, s.subscription_id) THEN {asked} ELSE '' END
+                AND x.feature_id = s.feature_id AND x.run_id <> $run
             WHERE s.current_usage < t.current_usage"""
-        found = rows(self.db, query, {"run": self.run_id})
+        alone = [subscription for _, subscription in index if subscription] or [""]
+        found = rows(self.db, query, {"run": self.run_id, "alone": alone})
         self.db.unregister("staged")
         for *fall, asked_id in found:
             place = index.get((fall[0], asked_id))
-            if place is None:  # a sole subscription's copy of the plain answer: judged there
-                continue
+            if place is None:  # a sole subscription's copy of the plain answer, which may have counted another before
+                place, asked_id = index[fall[0], ""], ""
+                if fall[2] in verdicts.held[place]:
+                    continue
             judged = proof.Fall(*fall)
             if proof.suspicious(judged, self.accept):
                 verdicts.held[place].add(judged.feature_id)
@@ -294,11 +301,11 @@ class Landing:
         Suspect when the answer was as slow as a failure, else unproven: nobody can tell them (contract.md 11).
         """
         unproven: list[tuple[str, str, str]] = []
-        for customer_id, asked, counted, feature_id, has_row in self._incomparable_zeros(decoded):
+        for customer_id, asked, counted, feature_id, has_row, runs in self._incomparable_zeros(decoded):
             place = index.get((customer_id, asked))
             if place is None:  # a sole subscription's copy of the plain answer
                 continue
-            if proof.slow(group[place].seconds) and not self.accept & {"all", customer_id}:
+            if proof.slow(group[place].seconds) and not proof.believed(runs, customer_id, self.accept):
                 verdicts.held[place].add(feature_id)
                 verdicts.rows.append(_suspect(group[place].item, feature_id, "slow", None, 0))
                 verdicts.taken |= {(place, feature_id)} if final and not has_row else set()
@@ -311,13 +318,16 @@ class Landing:
         for table, asked in (("usage", "''"), ("subscription_usage", "s.subscription_id")):
             keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
             self.db.register("staged", decoded.tables[table])
-            query = f"""SELECT s.customer_id, {asked}, s.subscription_id, s.feature_id, t.feature_id IS NOT NULL
+            query = f"""SELECT s.customer_id, {asked}, s.subscription_id, s.feature_id, t.feature_id IS NOT NULL,
+                    coalesce(x.runs, 0)
                 FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
                 LEFT JOIN "{table}" t ON {keys}
+                LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
+                    AND x.subscription_id = {asked} AND x.feature_id = s.feature_id AND x.run_id <> $run
                 WHERE s.current_usage = 0 AND NOT coalesce(s.subscription_id = t.subscription_id
                     AND s.current_period_start IS NOT DISTINCT FROM t.current_period_start
                     AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at, false)"""
-            found += rows(self.db, query)
+            found += rows(self.db, query, {"run": self.run_id})
             self.db.unregister("staged")
         return found
 
@@ -367,24 +377,24 @@ class Landing:
         if not plain:
             return
         self.db.register("plain", _keys(plain, sole=[r.item.sole for r in plain]))
-        ended = "t.subscription_id NOT IN (SELECT subscription_id FROM flexsync.sweep)"
-        dropped = self.db.execute(
-            f"""DELETE FROM subscription_usage t WHERE t.customer_id IN (SELECT customer_id FROM plain) AND {ended}"""
-        )
+        ended = """NOT EXISTS (SELECT 1 FROM flexsync.sweep w
+            WHERE w.subscription_id = t.subscription_id AND w.customer_id = t.{})"""
+        theirs = "t.customer_id IN (SELECT customer_id FROM plain)"
+        dropped = self.db.execute(f"DELETE FROM subscription_usage t WHERE {theirs} AND {ended.format('customer_id')}")
         counts.deleted["subscription_usage"] += dropped.fetchone()[0]
         self.db.execute(
             f"""DELETE FROM flexsync.answers t WHERE t.resource = 'usage' AND t.subscription_id <> ''
             AND (t.customer_id IN (SELECT customer_id FROM plain WHERE sole)
-                OR (t.customer_id IN (SELECT customer_id FROM plain) AND {ended}))"""
+                OR ({theirs} AND {ended.format("customer_id")}))"""
         )
         for name, owner, of in (
             ("suspects", "customer_id", "t.resource = 'usage'"),
-            ("rejects", "owner", "t.table_name IN ('usage', 'usage_sources', 'subscription_usage', 'features')"),
+            ("rejects", "owner", "t.table_name IN ('usage', 'usage_sources', 'subscription_usage')"),
         ):  # nobody asks for these subscriptions alone any more, so nothing else would ever settle them
             self.db.execute(
                 f"""DELETE FROM flexsync.{name} t WHERE {of} AND t.subscription_id <> ''
                 AND (t.{owner} IN (SELECT customer_id FROM plain WHERE sole)
-                    OR (t.{owner} IN (SELECT customer_id FROM plain) AND {ended}))"""
+                    OR (t.{owner} IN (SELECT customer_id FROM plain) AND {ended.format(owner)}))"""
             )
         self.db.unregister("plain")
 
@@ -403,6 +413,7 @@ class Landing:
             observed_at=[g.observed_at for g in given],
             rows=[decoded.rows[i] for i in good],
             body_hash=[fingerprint(g.item, g.body or b"") if ok else None for g, ok in zip(given, clean, strict=True)],
+            context=[g.item.context for g in given],
             trusted_until=[until.get(g.item.customer_id) for g in given],
             seconds=[g.seconds for g in given],
             known=[g.item.previous_rows is not None or not g.item.fresh or g.item.state != "pending" for g in given],
@@ -411,13 +422,11 @@ class Landing:
 
     def _file_rejects(self, resource: str, group: list[Result], decoded: Decoded, counts: Counts) -> None:
         """Replace what is filed for these answers; a reject that is filed no more has been taken in."""
-        asked = {r.item.customer_id: r.item.subscription_id for r in group}
-        tables = list(RESOURCES[resource].tables)
         if not (self._rejects or decoded.rejects):
             return
         self._rejects = True
-        self._drop_rejects(group, tables)
-        file_rejects(self.db, decoded.rejects, self.run_id, counts, asked)
+        self._drop_rejects(group, list(RESOURCES[resource].tables))
+        file_rejects(self.db, decoded.rejects, self.run_id, counts)
 
     def _clear_rejects(self, same: list[Result]) -> None:
         """An answer that is the last good one again ends what was filed about a bad one in between."""
@@ -502,18 +511,22 @@ _SUSPECTS = pa.schema(
 )
 
 
-def file_rejects(
-    db: Database, rejects: Sequence[Reject], run_id: str, counts: Counts, asked: dict[str, str] | None = None
-) -> None:
-    """Append rejects. `asked`: customer -> the subscription that was asked for."""
+def file_rejects(db: Database, rejects: Sequence[Reject], run_id: str, counts: Counts) -> None:
+    """Append rejects; a feature's replaces what was filed of the same feature."""
     if not rejects:
         return
     counts.rejected.update(reject.table for reject in rejects)
+    features = [reject.key for reject in rejects if reject.table == "features"]
+    if features:
+        db.execute(
+            "DELETE FROM flexsync.rejects WHERE table_name = 'features' AND list_contains($keys, key)",
+            {"keys": features},
+        )
     columns = {
         "run_id": [run_id] * len(rejects),
         "table_name": [r.table for r in rejects],
         "owner": [r.owner for r in rejects],
-        "subscription_id": [(asked or {}).get(r.owner, "") for r in rejects],
+        "subscription_id": [r.subscription_id for r in rejects],
         "key": [r.key for r in rejects],
         "field": [r.field for r in rejects],
         "value": [r.value for r in rejects],
@@ -527,7 +540,8 @@ def file_rejects(
 
 
 def _upsert_answers(db: Database, staged: pa.Table) -> None:
-    columns = "customer_id, resource, subscription_id, run_id, observed_at, rows, body_hash, trusted_until, seconds"
+    columns = """customer_id, resource, subscription_id, run_id, observed_at, rows, body_hash, context, trusted_until,
+        seconds"""
     db.register("given", staged)
     if any(staged.column("known").to_pylist()):
         db.execute(
@@ -578,6 +592,17 @@ def _without(staged: pa.Table, owner: str, withheld: set[tuple[str, str]]) -> pa
         return staged
     pairs = zip(staged.column(owner).to_pylist(), staged.column("feature_id").to_pylist(), strict=True)
     return staged.filter(pa.array([pair not in withheld for pair in pairs], pa.bool_()))
+
+
+def _shrunk(item: Item, found: int) -> bool:
+    """Whether features vanished as when loading them failed (contract.md 6.2).
+
+    All of them; or some, where the same several subscriptions as last time should have given them: the server skips a
+    subscription whose entitlements fail to load, and says nothing.
+    """
+    if item.why != "active" or not item.previous_rows:
+        return False
+    return not found or (found < item.previous_rows and not item.sole and item.same_context)
 
 
 def _suspect(item: Item, feature: str, kind: str, held: Any, offered: Any) -> dict[str, Any]:

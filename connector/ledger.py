@@ -16,6 +16,7 @@ from connector.merge import Counts
 from connector.pages import Position
 from connector.state import FULL, INCREMENTAL, Run, mode_of, new_run_id, resumable, window_start
 
+_SLACK = timedelta(seconds=5)  # several servers are never of one mind
 _OPEN = ("running", "interrupted")
 
 
@@ -70,7 +71,8 @@ def begin(
 ) -> Run:
     """Begin a run: choose its mode, forget the last one's working tables."""
     cursor, full_at = _least_cursor(db, resources)
-    mode = FULL if full else mode_of(cursor, full_at, now, full_every)
+    back = cursor is not None and now < cursor - _SLACK  # then changes of the hours between would lie before the window
+    mode = FULL if full or back else mode_of(cursor, full_at, now, full_every)
     since = window_start(cursor, overlap) if cursor and mode == INCREMENTAL else None
     last = rows(db, "SELECT max(run_id) FROM flexsync.runs")[0][0]
     run = Run(new_run_id(now, last), mode, now, since, 0, resources)
@@ -199,7 +201,7 @@ def last_share(db: Database, run_id: str) -> float | None:
     found = rows(
         db,
         """SELECT body FROM flexsync.certificates WHERE green AND run_id < $run
-        ORDER BY run_id DESC LIMIT 1""",
+        AND json_extract(body, '$.zeros.metered')::BIGINT > 0 ORDER BY run_id DESC LIMIT 1""",
         {"run": run_id},
     )
     zeros = msgspec.json.decode(found[0][0]).get("zeros") if found else None

@@ -124,24 +124,35 @@ def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: s
         counts: is added to.
     """
     db.register("staged", staged)
-    if all(scope.column("fresh").to_pylist()):
-        if staged.num_rows:
-            insert(db, table, "staged", run_id, counts)
-        db.unregister("staged")
-        return
     db.register("scope", scope)
     column = f'"{table.owner}"'
+    mine = f"(SELECT * FROM staged WHERE {column} IN (SELECT owner FROM scope))"
+    # Where the key does not name the customer, a row may have come over from another one, fresh or not.
+    moved = bool(staged.num_rows) and "customer_id" not in table.key and _known(db, table)
+    if all(scope.column("fresh").to_pylist()) and not moved:
+        if staged.num_rows:
+            insert(db, table, mine, run_id, counts)
+        db.unregister("staged")
+        db.unregister("scope")
+        return
     fresh = f"(SELECT * FROM staged WHERE {column} IN (SELECT owner FROM scope WHERE fresh))"
-    known = f"(SELECT * FROM staged WHERE {column} NOT IN (SELECT owner FROM scope WHERE fresh))"
-    if staged.num_rows:
+    known = f"(SELECT * FROM staged WHERE {column} IN (SELECT owner FROM scope WHERE NOT fresh))"
+    if staged.num_rows and not moved:
         insert(db, table, fresh, run_id, counts)
-        merge(db, table, known, run_id, counts, guard="true", newest="observed_at DESC")
+    if staged.num_rows:
+        merge(db, table, mine if moved else known, run_id, counts, guard="true", newest="observed_at DESC")
     sql = f"""DELETE FROM "{table.name}" t
         WHERE {column} IN (SELECT owner FROM scope WHERE NOT fresh AND NOT keep)
-        AND NOT EXISTS (SELECT 1 FROM staged s WHERE {_match(table)})"""
+        AND NOT EXISTS (SELECT 1 FROM staged s WHERE {_match(table)} AND s.{column} = t.{column})"""
     counts.deleted[table.name] += db.execute(sql).fetchone()[0]
     db.unregister("staged")
     db.unregister("scope")
+
+
+def _known(db: Database, table: Table) -> bool:
+    """Whether any staged key is in the table already."""
+    sql = f'SELECT count(*) FROM "{table.name}" t WHERE EXISTS (SELECT 1 FROM staged s WHERE {_match(table)})'
+    return bool(db.execute(sql).fetchall()[0][0])
 
 
 def merge_features(db: Database, staged: Any, run_id: str, counts: Counts) -> None:

@@ -59,8 +59,8 @@ def suspicious(fall: Fall, accept: frozenset[str] = frozenset()) -> bool:
     return not (before is not None and 0 < before <= fall.offered and fall.runs_before >= 1)
 
 
-def vanished_believed(runs_before: int, customer_id: str, accept: frozenset[str]) -> bool:
-    """Whether an answer without any feature, for a customer who had some and is still in the sweep, is believed."""
+def believed(runs_before: int, customer_id: str, accept: frozenset[str]) -> bool:
+    """Whether what looked like a failure so many runs in a row is believed: vanished features, a slow zero."""
     return bool(accept & {"all", customer_id}) or runs_before >= ZERO_RUNS - 1
 
 

@@ -31,6 +31,7 @@ class Item:
         sole: the customer has at most one subscription that counts.
         fresh: nothing of this customer and resource is in the store yet.
         context: what besides the body decides the rows; part of the body's hash.
+        same_context: it is what it was at the last good answer.
         previous_hash: hash of the last good body, or None.
         previous_rows: rows of the last good answer, or None.
         state: pending at first; again where it is asked a second time.
@@ -46,6 +47,7 @@ class Item:
     sole: bool
     fresh: bool
     context: str
+    same_context: bool
     previous_hash: bytes | None
     previous_rows: int | None
     state: str
@@ -57,14 +59,19 @@ _ACTIVE = """active AS (
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
         arg_max(current_period_start, (created_at, subscription_id)) AS period_start
     FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' GROUP BY customer_id)"""
+_CONTEXT = f"""concat_ws('|', '{SCHEMA_VERSION}', coalesce({{0}}.subs, ''),
+    coalesce(epoch_us({{0}}.period_start)::VARCHAR, ''))"""
+_REFRESH = f"""WITH {_ACTIVE} UPDATE flexsync.queue q SET sole = a.n = 1, counted = a.counted,
+    period_start = a.period_start, previous_hash = NULL, same_context = false, context = {_CONTEXT.format("a")}
+    FROM active a WHERE q.customer_id = a.customer_id AND q.subscription_id = '' AND q.state IN ('pending', 'again')
+    AND (q.sole <> (a.n = 1) OR q.counted <> a.counted)"""
 _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
     WITH {_ACTIVE}, wanted AS (%s), known AS (
         SELECT DISTINCT customer_id, resource FROM flexsync.answers)
     SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue) + row_number() OVER (ORDER BY w.customer_id),
         $resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
-        concat_ws('|', '{SCHEMA_VERSION}', coalesce(w.subs, ''), coalesce(epoch_us(w.period_start)::VARCHAR, '')),
-        a.body_hash, a.rows, 'pending'
+        {_CONTEXT.format("w")} AS context, coalesce(a.context = context, false), a.body_hash, a.rows, 'pending'
     FROM wanted w
     LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = $resource
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = $resource
@@ -108,6 +115,7 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
     Returns:
         Calls added.
     """
+    db.execute(_REFRESH)  # calls that wait must know what their customer's subscriptions are now
     added = 0
     for name in resources:
         wanted = [_PLAIN, _LEFT]

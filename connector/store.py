@@ -170,8 +170,14 @@ class Store:
                 {"calls": calls, "run": run.run_id},
             )
 
-    def finish(self, run: Run, certificate: Certificate, report: dict[str, Any], now: datetime, listed: bool) -> str:
-        """End a run: certificate, status, and the cursors when the listing was read. Returns the status."""
+    def finish(
+        self, run: Run, certificate: Certificate, report: dict[str, Any], now: datetime, listed: Sequence[str]
+    ) -> str:
+        """End a run: certificate, status, and the cursors of the listings that were read. Returns the status.
+
+        An account without any customer names no environment; until it does, there is no cursor, for the next key may
+        open another one.
+        """
         status = "green" if certificate.green else "degraded"
         with self.transaction() as db:
             body = msgspec.json.encode(certificate.plain()).decode()
@@ -180,8 +186,8 @@ class Store:
                 "INSERT INTO flexsync.certificates VALUES ($run, $green, $body)",
                 {"run": run.run_id, "green": certificate.green, "body": body},
             )
-            if listed:
-                for name in ("customers", "subscriptions"):
+            if ledger.environment(db):
+                for name in listed:
                     if name in run.resources:
                         ledger.set_cursor(db, name, run.t0, run.t0 if run.mode == FULL else None, run.run_id)
             ledger.finish(db, run.run_id, status, now, certificate.reasons, report)
@@ -379,7 +385,7 @@ class Store:
             WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
             WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
         held = self.count(state.format("done"), given) + self.count(state.format("held"), given)
-        tables = [table for table in RESOURCES[name].tables if table != "features" or name == "usage"]
+        tables = [table for table in RESOURCES[name].tables if table != "features"]
         rejected = "SELECT count(*) FROM flexsync.rejects WHERE list_contains($tables, table_name)"
         return ChildProof(
             name,
@@ -408,6 +414,15 @@ class Store:
                 f"{customer} {feature or 'all features'} {kind}" + (f" {held:f} to {offered:f}" if held else "")
             )
         return told
+
+    def broken_features(self) -> int:
+        """Features that rows refer to and that are missing, or whose newest content did not fit."""
+        return self.count(
+            """SELECT count(DISTINCT feature_id) FROM (SELECT feature_id FROM usage
+                UNION SELECT feature_id FROM subscription_usage UNION SELECT feature_id FROM entitlements)
+            WHERE feature_id NOT IN (SELECT id FROM features)
+            OR feature_id IN (SELECT key FROM flexsync.rejects WHERE table_name = 'features')"""
+        )
 
     def zero_watch(self, run: Run) -> ZeroWatch | None:
         """Zeros among metered usage rows; None when usage was not asked for."""

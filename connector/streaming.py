@@ -198,10 +198,8 @@ def _items(resource: str, sweep: dict[str, list[tuple[Any, str, Any]]], *, each:
         several = each and len(owned) > 1
         for _, subscription, start in owned if several else owned[-1:]:
             asked, sole, number = subscription if several else "", len(owned) == 1, len(items) + 1
-            item = Item(
-                number, resource, customer, asked, "active", subscription, start, sole, True, "", None, None, ""
-            )
-            items.append(item)
+            place = (number, resource, customer, asked, "active", subscription, start, sole)
+            items.append(Item(*place, True, "", False, None, None, ""))
     return items
 
 

@@ -82,6 +82,7 @@ class Reject:
     reason: str
     raw: bytes
     observed_at: datetime
+    subscription_id: str = ""
 
 
 @dataclass
@@ -237,6 +238,7 @@ class Reader:
         try:
             row, _ = _FEATURE.read(raw or b"null")
         except Misfit as misfit:
+            misfit.raw = raw
             batch.reject(FEATURES, owner, misfit)
             return _id_of(raw), None
         return row.id or "", row
@@ -340,9 +342,10 @@ class _Batch:
     def file_sole(self) -> None:
         """File a plain answer's figures under its subscription as well, where the customer has no other one."""
         held, asked = self.decoded.tables["usage"], self.decoded.tables["subscription_usage"]
-        sole = pa.array({a.customer_id for a in self.answers if a.sole and not a.subscription_id}, pa.string())
-        # A source may name no subscription: then there is nothing to file its figure under.
-        named = pc.not_equal(held.column("subscription_id"), "")
+        sole = pa.array([a.customer_id for a in self.answers if a.sole and not a.subscription_id], pa.string())
+        # Only under the subscription that was known to be the one: a source may name none, or another.
+        counted = pa.array([a.counted for a in self.answers if a.sole and a.counted], pa.string())
+        named = pc.is_in(held.column("subscription_id"), counted)
         own = held.filter(pc.and_(pc.is_in(held.column("customer_id"), sole), named))
         self.decoded.tables["subscription_usage"] = pa.concat_tables([asked, own.select(asked.column_names)])
 
@@ -406,13 +409,14 @@ class _Batch:
         self.decoded.rejects.append(
             Reject(
                 table.name,
-                answer.customer_id,
+                "" if table is FEATURES else answer.customer_id,  # a feature is everybody's
                 key,
                 misfit.field,
                 misfit.value,
                 misfit.reason,
                 raw,
                 answer.observed_at,
+                "" if table is FEATURES else answer.subscription_id,
             )
         )
 

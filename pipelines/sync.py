@@ -131,6 +131,7 @@ class Sync:
         self.everyone = not settings.sync.prune
         self.notes: list[str] = []
         self.faults: list[str] = []
+        self.unlisted: set[str] = set()
         self.unchanged = 0
         self.unknown: Counter[str] = Counter()
         self._one = ThreadPoolExecutor(1, "store")  # the store does one thing at a time; memory stays low
@@ -182,7 +183,9 @@ class Sync:
                     remedy="Is the base URL a FlexPrice server, with its /v1?",
                 )
             if items:
-                await self._store(self.store.bind, str(items[0].get("environment_id", "")))
+                environment = str(items[0].get("environment_id") or "")
+                if environment:
+                    await self._store(self.store.bind, environment)
                 break
         return reply
 
@@ -193,7 +196,7 @@ class Sync:
         return self.store.begin(
             hello.date or datetime.now(UTC).replace(microsecond=0),
             chosen(sync.only),
-            full=self.options.full,
+            full=self.options.full or hello.date is None,  # without the server's clock no window can be trusted
             full_every=sync.full_every,
             overlap=sync.overlap,
             resume_for=sync.resume_for,
@@ -255,6 +258,7 @@ class Sync:
             plan = _subscriptions(SUBSCRIPTION_STATUSES, "created_at")
             await self._walk(run, f"{phase}/whole/subscriptions", "subscriptions", plan)
         except (FilterIgnoredError, SkipRow) as again:
+            self.unlisted.add("subscriptions")
             self.faults.append(f"subscriptions: they could not be listed: {again}")
 
     async def _reread_unswept(self, run: Run) -> None:
@@ -428,6 +432,9 @@ class Sync:
             proof = self.store.customer_proof(run, existed, self.method)
         rejected = self.store.rejected_listings()
         watch = self.store.zero_watch(run)
+        broken = self.store.broken_features()
+        if broken:
+            self.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
         children = self.store.child_proofs(run)
         return Certificate(run.run_id, proof, children, watch, rejected, self.notes, self.faults)
 
@@ -474,7 +481,8 @@ class Sync:
         report.certificate = certificate.plain()
         report.reasons = certificate.reasons
         now = datetime.now(UTC)
-        report.status = self.store.finish(run, certificate, report.plain(), now, listed=True)
+        listed = [name for name in ("customers", "subscriptions") if name not in self.unlisted]
+        report.status = self.store.finish(run, certificate, report.plain(), now, listed)
         return report
 
     def _note(self, text: str) -> None:
