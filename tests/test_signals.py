@@ -146,13 +146,13 @@ def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: 
 
 
 def test_a_signal_at_a_question_changes_nothing(tmp_path: Path) -> None:
-    """No answer to `customers delete` means no: 130, and the customer is still there."""
+    """No answer to `customers delete` means no: 2, and the customer is still there."""
     sandbox = account(10)
     victim = sandbox.customer_ids()[0]
     with sandbox.running() as base_url:
         for typed in ("", "n\n", "what\n"):
             done = command("customers", "delete", victim, env=environment(base_url), cwd=tmp_path, stdin=typed)
-            assert done.code == 130
+            assert done.code == 2
             assert "nothing was changed" in done.err
             assert done.out == ""
     assert victim in sandbox.customer_ids()
