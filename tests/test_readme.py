@@ -15,7 +15,9 @@ def still(text: str) -> list[str]:
     """What must be equal: words, not figures, moments, ids or the padding that depends on them."""
     text = re.sub(r"\b(cust|env|tenant|user)_[0-9A-Z]+", "ID", text)
     text = re.sub(r"[0-9a-f]*\d[\w:.+\-]*", "#", text)
-    return [re.sub(r"\s+", " ", line).strip() for line in text.splitlines()]
+    lines = [re.sub(r"\s+", " ", line).strip() for line in text.splitlines()]
+    # Rows that end in figures are the sandbox's data, and that moves on with the day on which it is served.
+    return ["a row" if re.search(r"(^|[ ,])#$", line) else line for line in lines]
 
 
 def test_every_console_block_prints_what_the_readme_says() -> None:
