@@ -143,12 +143,6 @@ def set_position(db: Database, run_id: str, name: str, position: Position, page_
     )
 
 
-def is_done(db: Database, run_id: str, name: str) -> bool:
-    """Whether a step of this run is over."""
-    position = position_of(db, run_id, name)
-    return position is not None and position.done
-
-
 def add_counts(db: Database, run_id: str, counts: Counts) -> None:
     """Add rows moved to the run's tally."""
     figures: list[Any] = []
