@@ -61,9 +61,16 @@ INTERNAL: dict[str, tuple[str, str]] = {
         """run_id VARCHAR, table_name VARCHAR, owner VARCHAR, subscription_id VARCHAR, key VARCHAR, field VARCHAR,
         value VARCHAR, reason VARCHAR, observed_at TIMESTAMPTZ, raw BLOB""",
     ),
+    "import_journal": (
+        "what became of every row that an import's plan named; stays in this file",
+        """run_id VARCHAR, planned_at TIMESTAMPTZ, line BIGINT, external_id VARCHAR, customer_id VARCHAR,
+        action VARCHAR, outcome VARCHAR, why VARCHAR, changes VARCHAR, request_id VARCHAR""",
+    ),
     "certificates": ("proof of completeness, one per run", "run_id VARCHAR, green BOOLEAN, body VARCHAR"),
 }
-TRAVELS = tuple(name for name in INTERNAL if name not in {"met", "walks", "queue"})  # into publications
+TRAVELS = tuple(
+    name for name in INTERNAL if name not in {"met", "walks", "queue", "import_journal"}
+)  # into publications
 STAYS = {"rejects": ("raw",)}  # columns that do not travel
 
 

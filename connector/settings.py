@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,10 +26,9 @@ from msgspec import Meta
 
 from connector.errors import FixInput
 
-__all__ = ["DEFAULT_BASE_URL", "Api", "Flow", "Privacy", "Secret", "Settings", "Sync", "check_host", "load"]
+__all__ = ["DEFAULT_BASE_URL", "Api", "Flow", "Import", "Privacy", "Secret", "Settings", "Sync", "check_host", "load"]
 
 DEFAULT_BASE_URL = "https://us.api.flexprice.io/v1"  # the default of both SDKs (contract.md 1.1)
-ELSEWHERE = ("import", "mapping")  # sections of the import job's file: handed through, read by pipelines
 ENVIRONMENT = {"FLEXPRICE_BASE_URL": "base_url", "FLEXPRICE_ENVIRONMENT_ID": "environment_id"}
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
@@ -118,6 +117,26 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
 
 
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """[import]: how a file of customers is read, what passes without asking twice, and how a plan is carried out."""
+
+    mode: Literal["upsert", "create", "update"] = "upsert"
+    match: Literal["external_id", "id"] = "external_id"
+    metadata: Literal["merge", "replace"] = "merge"
+    onboarding: Annotated[str, Meta(pattern="^(|skip|run|run:.+)$")] = ""
+    encoding: str = ""
+    delimiter: str = ""
+    mapping: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    max_share: Annotated[float, Meta(ge=0, le=1)] = 0.3
+    max_creates: Annotated[int, Meta(ge=0)] = 1000
+    max_archives: Annotated[int, Meta(ge=0)] = 0
+    max_key_changes: Annotated[int, Meta(ge=0)] = 0
+    max_age: timedelta = timedelta(hours=24)
+    max_failures: Count = 50
+    neutralise: bool = True
+
+
 class Privacy(msgspec.Struct, frozen=True, kw_only=True):
     """[privacy]: columns (``table.column``) that publications leave out."""
 
@@ -132,18 +151,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         flow: see `Flow`.
         sync: see `Sync`.
         privacy: see `Privacy`.
+        imports: see `Import`.
         profile: the account environment that was chosen, or "".
         config: the file that was read, or None.
-        other: the sections of the import job, as written; pipelines read them.
     """
 
     api: Api = Api()
     flow: Flow = Flow()
     sync: Sync = Sync()
     privacy: Privacy = Privacy()
+    imports: Import = Import()
     profile: str = ""
     config: Path | None = None
-    other: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def require_key(self) -> Secret:
         """The API key. Raises FixInput, saying how to set one, when there is none."""
@@ -155,7 +174,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-SECTIONS: dict[str, type[msgspec.Struct]] = {"api": Api, "flow": Flow, "sync": Sync, "privacy": Privacy}
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "api": Api,
+    "flow": Flow,
+    "sync": Sync,
+    "privacy": Privacy,
+    "import": Import,
+}
 
 
 def load(
@@ -187,7 +212,7 @@ def load(
         _take(item, values, faults)
     if faults:
         raise FixInput("\n".join(faults))
-    return _finish(values, flags.get("api_key"), environ, chosen, path, file)
+    return _finish(values, flags.get("api_key"), environ, chosen, path)
 
 
 def check_host(base_url: str, allow_http: tuple[str, ...] | list[str] = ()) -> str:
@@ -280,8 +305,6 @@ class _File:
 
     def _sections(self, prefix: str, tables: Any, faults: list[str]) -> Iterator[_Item]:
         for section, table in tables.items() if isinstance(tables, dict) else ():
-            if section in ELSEWHERE and not prefix:
-                continue
             if section not in SECTIONS or not isinstance(table, dict):
                 place = self.place(prefix.rstrip("."), section)
                 faults.append(f"{place}: unknown section {prefix + section!r}. {_nearest(section, SECTIONS)}")
@@ -382,11 +405,15 @@ def duration(value: Any) -> timedelta:
 def _example(field: msgspec.structs.FieldInfo) -> str:
     if timedelta in (get_args(field.type) or (field.type,)):
         return 'Write a number and a unit, like "90s", "15m", "2h" or "7d".'
+    if field.name == "onboarding":
+        return 'Write "skip", "run" or "run:NAME".'
+    if field.default_factory is dict:
+        return f'Write a table of texts, like {field.name} = {{"Company" = "name"}}.'
     if isinstance(field.default, tuple):
         return f'Write a list, like {field.name} = ["…"].'
     if field.default is None:
         return f"Write a number, like {field.name} = 100, or leave it out."
-    default = field.default if isinstance(field.default, int) else f'"{field.default}"'
+    default = field.default if isinstance(field.default, int | float) else f'"{field.default}"'
     return f"Write it like the default, {field.name} = {str(default).replace('True', 'true')}."
 
 
@@ -403,7 +430,6 @@ def _finish(
     environ: Mapping[str, str],
     profile: str,
     path: Path | None,
-    file: _File,
 ) -> Settings:
     api = Api(**values["api"])
     base_url = check_host(api.base_url, api.allow_http)
@@ -420,9 +446,9 @@ def _finish(
         flow=Flow(**values["flow"]),
         sync=Sync(**values["sync"]),
         privacy=Privacy(**values["privacy"]),
+        imports=Import(**values["import"]),
         profile=profile,
         config=path,
-        other={name: cast("Any", file.data[name]) for name in ELSEWHERE if name in file.data},
     )
 
 

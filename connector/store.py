@@ -19,7 +19,7 @@ import duckdb
 import filelock
 import msgspec
 
-from connector import ddl, ledger, queue
+from connector import ddl, ledger, queue, results
 from connector.database import rows
 from connector.errors import FixInput, LockHeld, OurFault
 from connector.landing import Landed, Landing, Result, file_rejects
@@ -132,6 +132,24 @@ class Store:
                     f"{self.path} holds environment {known}, the key opens {environment_id}.",
                     remedy="Use another --store for it, or the key of the first environment.",
                 )
+
+    def record_import(self, run_id: str, planned_at: datetime, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep what became of an import's rows, in place of what an earlier try of the same run left here."""
+        import pyarrow as pa
+
+        table = pa.Table.from_pylist(list(rows), schema=results.schema())
+        with self._mutex:
+            self.db.register("imported", table)
+            try:
+                with self.transaction() as db:
+                    db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
+                    db.execute(
+                        """INSERT INTO flexsync.import_journal SELECT $run, $at, line, external_id, id, "do", outcome,
+                        why, changes, request_id FROM imported""",
+                        {"run": run_id, "at": planned_at},
+                    )
+            finally:
+                self.db.unregister("imported")
 
     def begin(
         self,

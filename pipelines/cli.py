@@ -1,55 +1,24 @@
-"""The command `flexsync`. The only module that knows click; it parses, calls a job, prints, and sets the exit code.
+"""The command `flexsync`. It parses, calls a job, prints, and sets the exit code.
 
 Promised: stdout is data, stderr is talk, the exit code is a promise: 0 done; 1 done in part; 2 your input; 3 the API
 could not be reached or refused the key; 4 another run holds the lock; 5 a fault of ours; 130 interrupted, state kept.
-`flexsync --help` imports nothing heavy. Never done here: work.
+`flexsync --help` imports nothing heavy. Only this module, `cli_import` and `cli_options` know click. Never done here:
+work.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from connector.errors import FixInput, FlexsyncError
-
-F = TypeVar("F", bound=Callable[..., Any])
-DONE, PART = 0, 1
-
-
-class Duration(click.ParamType[timedelta]):
-    """A length of time such as 90s, 15m, 26h or 7d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Parse, or fail naming the value."""
-        if isinstance(value, timedelta):
-            return value
-        from connector.settings import duration
-
-        try:
-            return duration(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a duration: write 90s, 15m, 26h, 1h30m or 7d.", param, ctx)
-
-
-class Moment(click.ParamType[datetime]):
-    """An ISO 8601 moment; without a zone it is UTC."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Parse, or fail naming the value."""
-        try:
-            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a moment: write 2026-11-23T00:00:00Z.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+from pipelines.cli_import import imports
+from pipelines.cli_options import DONE, PART, Duration, F, Moment, settings_of, where
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -113,24 +82,7 @@ def cli() -> None:
     """Keep a local, queryable, provably complete copy of a FlexPrice account."""
 
 
-def where(command: F) -> F:
-    """Add the options that say which account, which file and which settings."""
-    options = [
-        click.option("--config", type=click.Path(path_type=Path), help="TOML file, such as configs/nightly.toml."),
-        click.option("--profile", help="[profiles.NAME] of the file: one account environment."),
-        click.option("--base-url", help="The API with its /v1. Or FLEXPRICE_BASE_URL."),
-        click.option("--environment-id", help="For keys bound to none. Or FLEXPRICE_ENVIRONMENT_ID."),
-        click.option("--store", type=click.Path(path_type=Path), help="The working store, a DuckDB file."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _settings(config: Path | None, profile: str | None, **flags: Any) -> Any:
-    from connector.settings import load
-
-    return load(config, profile, **{name: value for name, value in flags.items() if value not in (None, ())})
+cli.add_command(imports)
 
 
 # --- demo, sandbox ------------------------------------------------------------------------------------------------
@@ -223,7 +175,7 @@ def sync(
 
     flags["only"] = tuple(name.strip() for name in only.split(",")) if only else None
     flags["prune"] = False if no_prune else None
-    settings = _settings(config, profile, **flags)
+    settings = settings_of(config, profile, **flags)
     options = Options(full, frozenset(accept_lower))
     if dry_run:
         out.data(jobs.dry_run(settings, options))
@@ -250,7 +202,7 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     from pipelines import jobs
     from pipelines import report as out
 
-    found = jobs.status(_settings(**flags), max_age)
+    found = jobs.status(settings_of(**flags), max_age)
     if as_json:
         out.data(found)
     else:
@@ -272,7 +224,7 @@ def verify(sample: int, **flags: Any) -> int:
     from pipelines import report as out
     from pipelines import verify as job
 
-    found = job.verify(_settings(**flags), sample)
+    found = job.verify(settings_of(**flags), sample)
     out.data(found)
     return DONE if found["ok"] else PART
 
@@ -285,7 +237,7 @@ def doctor(**flags: Any) -> int:
     from pipelines import doctor as job
     from pipelines import report as out
 
-    checks = job.doctor(_settings(**flags))
+    checks = job.doctor(settings_of(**flags))
     for check in checks:
         out.say(f"{'ok ' if check['ok'] else 'BAD'}  {check['check']}: {check['found']}")
         if not check["ok"]:
@@ -305,7 +257,7 @@ def state_show(**flags: Any) -> int:
     from pipelines import jobs
     from pipelines import report as out
 
-    out.data(jobs.show_state(_settings(**flags)))
+    out.data(jobs.show_state(settings_of(**flags)))
     return DONE
 
 
@@ -318,7 +270,7 @@ def state_reset(yes: bool, **flags: Any) -> int:
 
     if not yes:
         click.confirm("Forget the cursors, so that the next sync is a full one?", abort=True, err=True)
-    jobs.reset_state(_settings(**flags))
+    jobs.reset_state(settings_of(**flags))
     return DONE
 
 
@@ -329,7 +281,7 @@ def state_set(moment: datetime, **flags: Any) -> int:
     """Move the cursors back to MOMENT, so that the next sync reads from there."""
     from pipelines import jobs
 
-    jobs.set_state(_settings(**flags), moment)
+    jobs.set_state(settings_of(**flags), moment)
     return DONE
 
 
@@ -345,7 +297,7 @@ def sql(query: str, on: str | None, kind: str, output: Path | None, **flags: Any
     from pipelines import jobs
     from pipelines import report as out
 
-    with jobs.reading(_settings(**flags), on) as (opened, remark):
+    with jobs.reading(settings_of(**flags), on) as (opened, remark):
         if remark:
             out.say(f"note: {remark}")
         found = opened.sql(sys.stdin.read() if query == "-" else query)
@@ -409,7 +361,7 @@ def _send(call: Any, flags: dict[str, Any]) -> int:
     """Make one call and print its body as it came, indented."""
     from pipelines import operations
 
-    body = operations.send(call, _settings(**flags))
+    body = operations.send(call, settings_of(**flags))
     if body:
         click.echo(body)
     return DONE
@@ -520,7 +472,7 @@ def customers_get(id: str | None, external_id: str | None, expand: str | None, *
 
     if bool(id) == bool(external_id):
         raise FixInput("give either ID or --external-id.", remedy="flexsync customers get cust_…")
-    settings = _settings(**flags)
+    settings = settings_of(**flags)
     click.echo(operations.get(settings, id=id, external_id=external_id, expand=expand))
     return DONE
 

@@ -192,9 +192,25 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     assert "nowhere.toml" in refused(tmp_path / "nowhere.toml")
 
 
-def test_import_sections_are_handed_through(toml: Any) -> None:
-    """The import job's own sections are kept as written, for their reader."""
-    assert load(toml('[mapping]\nname = "Company"\n'), environ={}).other == {"mapping": {"name": "Company"}}
+def test_import_section_is_read_like_the_others(toml: Any) -> None:
+    """[import] and its tables arrive typed, a profile lies over them, and what does not fit is told with a remedy."""
+    text = """[import]
+mode = "update"
+mapping = { "Kundennummer" = "external_id" }
+[import.constants]
+timezone = "Europe/Berlin"
+[profiles.test.import]
+onboarding = "skip"
+"""
+    found = load(toml(text), "test", environ={}).imports
+    assert (found.mode, found.onboarding) == ("update", "skip")
+    assert found.mapping == {"Kundennummer": "external_id"}
+    assert found.constants == {"timezone": "Europe/Berlin"}
+    wrong = refused(toml('[import]\nonboarding = "maybe"\nmapping = "x"\nmax_share = 2\nmod = "upsert"\n'))
+    assert 'Write "skip", "run" or "run:NAME".' in wrong
+    assert 'Write a table of texts, like mapping = {"Company" = "name"}.' in wrong
+    assert "max_share = 0.3" in wrong
+    assert 'Did you mean "mode"?' in wrong
 
 
 # --- durations ---

@@ -37,6 +37,7 @@ class Faults:
         unauthorized: share of passing 401s (contract.md 1.2).
         cut: share of connections closed before any answer.
         cut_body: share of connections closed in mid-body.
+        lost: share of answers that never come: the call is carried out, then the connection is closed.
         torn: share of 200s with half a JSON body, well framed.
         drip: share of bodies sent in small pieces, `drip_delay` seconds apart.
         zero_usage: share of usage answers whose zeros mean failure, `zero_usage_delay` seconds late (contract.md 11).
@@ -47,7 +48,8 @@ class Faults:
         churn: changes per second by a background task (create, update, archive).
         late: seconds until a row made by churn or by a mutator becomes visible, with its old timestamps.
         lag: seconds that lists and look-ups are behind (a read replica).
-        cache: seconds that GET by id may be stale after a change from outside (contract.md 3.8).
+        cache: seconds that GET by id may be stale after a change from outside, and that PUT starts from (contract.md
+            3.8).
         loose_ties: what the server leaves to chance is left to chance: the order of rows that the sort leaves equal
             (contract.md 3.3), and which of equally common reset periods is shown (6.2).
         old: behaviours of OLD.
@@ -66,6 +68,7 @@ class Faults:
     unauthorized: float = 0.0
     cut: float = 0.0
     cut_body: float = 0.0
+    lost: float = 0.0
     torn: float = 0.0
     drip: float = 0.0
     drip_delay: float = 0.05
@@ -191,7 +194,9 @@ class Trouble:
                 reply.body = encode(with_extras(msgspec.json.decode(reply.body)))
             if self.hit(f.torn):
                 reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
-        if reply.body and self.hit(f.cut_body):
+        if self.hit(f.lost):
+            reply.manner = "cut"
+        elif reply.body and self.hit(f.cut_body):
             reply.manner = "cut_body"
         elif reply.body and self.hit(f.drip):
             reply.manner = "drip"

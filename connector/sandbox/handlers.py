@@ -115,7 +115,9 @@ class Handlers:
 
     def _update(self, call: Call) -> Reply:
         customer_id = call.path.get("id") or call.param("id")
-        reply = update(self.account, customer_id, call.param("external_customer_id"), call.body, call.key.user)
+        until, kept = self.cached.get(customer_id or "", (0, None))
+        start = kept if until > self.now() else None
+        reply = update(self.account, customer_id, call.param("external_customer_id"), call.body, call.key.user, start)
         self.cached.clear()
         return reply
 

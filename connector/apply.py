@@ -1,0 +1,438 @@
+"""Carries a plan out: check again, note the intent, write, read back, note the outcome.
+
+Promised: nothing is written that the plan does not show; a customer that changed since the plan is left alone and
+listed; killed anywhere and run again, the end is the same and no customer is made twice; a write whose outcome is not
+known is looked up over ten seconds before it is sent again, and the server's uniqueness answers 409 if it did arrive
+(contract.md 5.1); every written row is read back with all its columns. Never done: HTTP (it is handed `send`).
+
+The API has no conditional write. Customers are checked in batches just before they are written; another writer's edit
+that falls between that check and the PUT is overwritten in the fields of this plan. `Tally.window` is the longest such
+gap that was seen. A PUT may also start from a cached copy and bring old values back in other columns (contract.md
+3.8): that is why all columns are read back and differences told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from connector.answers import UnknownOutcome
+from connector.calls import Call, Reply, create_customer, delete_customer, update_customer
+from connector.customer import COMPARED, Customer, Send, fingerprint, look_up
+from connector.errors import Conflict, NotFound, SkipRow
+from connector.journal import Journal, Line
+from connector.plan import DEFAULTS, Entry
+from connector.planfile import Plan
+
+__all__ = ["Apply", "Orders", "Tally", "difference", "expected", "stage"]
+
+BATCH = 100  # rows that are checked together: small, so that the time between check and write is short
+MOST_WAITING = 800  # rows in one look-up besides a batch; a look-up asks for a thousand at most
+LOOKS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 3.25)  # seconds before each look at a row that is not as expected: ten in all
+TRIES = 3  # times a write whose outcome stays unknown is sent
+
+BEFORE, MIDDLE, AFTER, OTHER, ABSENT, GONE = "before", "middle", "after", "other", "absent", "archived"
+FRESH, UNKNOWN, WRITTEN = "fresh", "unknown", "written"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """How a plan is carried out.
+
+    Attributes:
+        onboarding: skip, run, or run:NAME: what a create says of the account's onboarding workflow.
+        canary: write so many first, then ask; 0 for none.
+        max_failures: stop after so many refused rows.
+        go_on: asked once the canary is settled, with its outcome lines; False stops.
+        looks: seconds before each look at a row that is not as expected.
+        batch: rows that are checked together.
+    """
+
+    onboarding: str = "skip"
+    canary: int = 0
+    max_failures: int = 50
+    go_on: Callable[[Sequence[Line]], bool] = bool
+    looks: tuple[float, ...] = LOOKS
+    batch: int = BATCH
+
+
+@dataclass
+class Tally:
+    """What became of the plan.
+
+    Attributes:
+        outcomes: how many rows are done, differ, were skipped or failed, earlier tries included.
+        earlier: rows that an earlier try had settled.
+        left: rows that were not settled.
+        window: seconds, the longest time between a check and the sending of its write.
+        stopped: why it ended early, or "".
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    earlier: int = 0
+    left: int = 0
+    window: float = 0.0
+    stopped: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Every planned row is done."""
+        return not self.left and set(+self.outcomes) <= {"done"}
+
+
+@dataclass
+class _Task:
+    """One planned write on its way."""
+
+    n: int
+    entry: Entry
+    state: str = FRESH
+    id: str = ""
+    sent: int = 0
+    looks: int = 0
+    due: float = 0.0
+    error: str = ""
+    request_id: str = ""
+
+    @property
+    def by(self) -> tuple[str, str]:
+        """How it is looked up."""
+        return ("id", self.id) if self.id else ("external_id", self.entry.external_id)
+
+
+class Apply:
+    """One try at a plan.
+
+    Args:
+        plan: checked.
+        send: makes one call; writes are not repeated by it where they may have been carried out.
+        journal: of this plan, with what earlier tries did.
+        orders: see `Orders`.
+        told: is called with the number of rows just settled.
+    """
+
+    def __init__(
+        self, plan: Plan, send: Send, journal: Journal, orders: Orders, told: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.plan, self.send, self.journal, self.orders, self.told = plan, send, journal, orders, told
+        self.tally = Tally(Counter(line.outcome for line in journal.settled.values()), len(journal.settled))
+        self._failures = 0
+        self._canary: list[Line] | None = [] if orders.canary else None
+        self._looked_at = 0.0
+
+    async def run(self) -> Tally:
+        """Carry out what is not settled yet.
+
+        Returns:
+            The tally; `stopped` says why rows are left.
+
+        Raises:
+            StopRun: the server is gone, refuses the key, or a budget is spent; the journal has everything up to then.
+        """
+        counts = self.plan.header.counts
+        self.tally.left = counts["create"] + counts["update"] + counts["archive"] - len(self.journal.settled)
+        todo = self._todo()
+        waiting: list[_Task] = []
+        while True:
+            fresh = list(islice(todo, self._room(len(waiting))))
+            if not fresh and not waiting:
+                if not self._asked():
+                    break
+                continue
+            now = time.monotonic()
+            due = [task for task in waiting if task.due <= now]
+            if not fresh and not due:
+                await asyncio.sleep(min(task.due for task in waiting) - now)
+                continue
+            waiting = [task for task in waiting if task.due > now]
+            waiting += await self._round([*fresh, *due])
+        return self.tally
+
+    def _todo(self) -> Iterator[_Task]:
+        """Rows that no earlier try settled; where one was begun, in the state that it was left in."""
+        for n, entry in enumerate(e for e in self.plan.entries() if e.writes):
+            if n in self.journal.settled:
+                continue
+            task, begun = _Task(n, entry, id=entry.id), self.journal.open.get(n)
+            if begun is not None:
+                task.state = WRITTEN if begun.what == "answer" else UNKNOWN
+                task.id = begun.id or entry.id
+            yield task
+
+    def _room(self, waiting: int) -> int:
+        """How many fresh rows may be taken."""
+        if self.tally.stopped or waiting > MOST_WAITING:
+            return 0
+        if self._failures >= self.orders.max_failures:
+            self.tally.stopped = f"{self._failures} rows failed, which is as many as may (--max-failures)"
+            return 0
+        if self._canary is None:
+            return self.orders.batch
+        return min(self.orders.batch, max(0, self.orders.canary - len(self._canary) - waiting))
+
+    def _asked(self) -> bool:
+        """Ask about the canary when it is settled; whether there is anything to go on with."""
+        if self._canary is None or self.tally.stopped:
+            return False
+        lines, self._canary = self._canary, None
+        if not self.tally.left:
+            return False
+        if not self.orders.go_on(lines):
+            self.tally.stopped = f"after the canary of {len(lines)}"
+            return False
+        return True
+
+    async def _round(self, tasks: Sequence[_Task]) -> list[_Task]:
+        """Look at rows, settle what can be, write what may be; returns those to be looked at again."""
+        held = await self._look(tasks)
+        ready = [task for task in tasks if self._judge(task, held.get(task.n))]
+        if ready:
+            await self._write(ready, held)
+        self.journal.sync()
+        return [task for task in tasks if task.n not in self.journal.settled]
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    async def _look(self, tasks: Sequence[_Task]) -> dict[int, Customer]:
+        """The customers of rows as they are now; archived ones too where a row has no published one."""
+        found: dict[int, Customer] = {}
+        self._looked_at = time.perf_counter()
+        for by in ("id", "external_id"):
+            group = [task for task in tasks if task.by[0] == by]
+            published = await look_up(self.send, by, [task.by[1] for task in group])
+            rest = [task.by[1] for task in group if by == "id" and task.by[1] not in published]
+            both = {**await look_up(self.send, by, rest, "archived"), **published}
+            found |= {task.n: both[task.by[1]] for task in group if task.by[1] in both}
+        return found
+
+    def _judge(self, task: _Task, held: Customer | None) -> bool:
+        """Settle a row where its state says what became of it; True when it may be written now."""
+        now = stage(task.entry, held)
+        if task.state == FRESH:
+            return self._judge_fresh(task, held, now)
+        if now == AFTER:
+            self._settle(task, "done", held=held)
+        elif now == OTHER or (now == GONE and task.entry.do != "archive"):
+            self._settle(task, *self._strange(task, held), held=held)
+        elif now == MIDDLE and task.state == UNKNOWN:
+            return True
+        elif task.looks + 1 < len(self.orders.looks):
+            task.looks += 1  # a replica may lag
+            task.due = time.monotonic() + self.orders.looks[task.looks]
+        elif task.state == WRITTEN:
+            why = "the server answered that it was written; ten seconds later it still shows what was before"
+            self._settle(task, "differs", why, held)
+        elif task.sent >= TRIES:
+            self._settle(task, "failed", f"sent {task.sent} times without an effect. {task.error}", held)
+        else:
+            return True
+        return False
+
+    def _judge_fresh(self, task: _Task, held: Customer | None, now: str) -> bool:
+        if now == (ABSENT if task.entry.do == "create" else BEFORE):
+            return True
+        if now == AFTER:
+            self._settle(task, "done", "it was so already: nothing was sent", held)
+        else:
+            self._settle(task, "skipped", _changed_since(task.entry, held), held)
+        return False
+
+    def _strange(self, task: _Task, held: Customer | None) -> tuple[str, str]:
+        """Outcome and reason of a row that is neither as before nor as planned, after it was sent."""
+        differing = _against(task.entry, held)
+        if task.state == WRITTEN:
+            return "differs", f"it was written and reads back otherwise: {differing}"
+        if task.entry.do == "create":
+            return "skipped", f"a customer with this external_id exists and is not as planned: {differing}"
+        return "skipped", f"somebody changed it, and whether this write arrived is not known: {differing}"
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def _write(self, ready: Sequence[_Task], held: dict[int, Customer]) -> None:
+        """Note every intent, bring the notes to the disk, then send all at once through the gate."""
+        for task in ready:
+            self.journal.write(_line("intent", task))
+        self.journal.sync()
+        sent = [self._send_one(task, held.get(task.n)) for task in ready]
+        failures = [error for error in await asyncio.gather(*sent, return_exceptions=True) if error is not None]
+        if failures:
+            self.journal.sync()
+            raise failures[0]
+
+    async def _send_one(self, task: _Task, held: Customer | None) -> None:
+        task.sent += 1
+        task.looks, task.due = 0, 0.0
+        task.state = UNKNOWN
+        try:
+            for call in self._calls(task.entry, held):
+                reply = await self.send(call)
+                self._measure(reply)
+                task.request_id = reply.request_id
+        except UnknownOutcome as error:
+            task.error, task.request_id = str(error), error.request_id
+        except (Conflict, NotFound) as error:
+            task.error, task.request_id = str(error), error.request_id
+            if task.entry.do == "update":
+                self._settle(task, "failed", str(error))
+        except SkipRow as error:
+            task.request_id = error.request_id
+            self._settle(task, "failed", str(error))
+        else:
+            task.state = WRITTEN
+            task.id = task.id or _id_of(reply)
+            self.journal.write(_line("answer", task))
+
+    def _measure(self, reply: Reply) -> None:
+        """How long after the check the write was sent."""
+        self.tally.window = max(self.tally.window, time.perf_counter() - reply.elapsed - self._looked_at)
+
+    def _calls(self, entry: Entry, held: Customer | None) -> Iterator[Call]:
+        if entry.do == "create":
+            yield create_customer({**entry.changes, **_onboarding(self.orders.onboarding)})
+        elif entry.do == "archive":
+            yield delete_customer(entry.id)
+        else:
+            yield from _updates(entry, held)
+
+    # --- settling -------------------------------------------------------------------------------------------------
+
+    def _settle(self, task: _Task, outcome: str, why: str = "", held: Customer | None = None) -> None:
+        line = _line("outcome", task)
+        line.outcome, line.why = outcome, why
+        line.id = task.id or (held.id if held and outcome in ("done", "differs") else "")
+        line.left = fingerprint(held) if held else ""
+        self.journal.write(line)
+        self.tally.outcomes[outcome] += 1
+        self.tally.left -= 1
+        self._failures += outcome == "failed"
+        if self._canary is not None:
+            self._canary.append(line)
+        self.told(1)
+
+
+# --- what a row looks like ----------------------------------------------------------------------------------------
+
+
+def stage(entry: Entry, held: Customer | None) -> str:
+    """Where a customer stands on the way that an entry wants it to go.
+
+    Args:
+        entry: create, update or archive.
+        held: the customer as it is now, or None.
+
+    Returns:
+        before, middle (first of two writes done), after, other (somebody else was there), absent, or archived.
+    """
+    if held is None:
+        return ABSENT
+    if entry.do == "create":
+        return AFTER if not difference(expected(entry), held) else OTHER
+    if entry.do == "archive":
+        if held.status == "archived":
+            return AFTER
+        return BEFORE if fingerprint(held) == entry.precondition else OTHER
+    if held.status == "archived":
+        return GONE
+    if fingerprint(held) == entry.precondition:
+        return BEFORE
+    return _on_the_way(entry, held)
+
+
+def _on_the_way(entry: Entry, held: Customer) -> str:
+    """Whether taking this entry's changes back gives what the plan saw; then nobody else was there."""
+    for where, names in ((AFTER, tuple(entry.set)), (MIDDLE, ("metadata",) if entry.writes > 1 else ())):
+        changed = all(getattr(held, name) == entry.set[name][1] for name in names)
+        before = held.with_changes({name: entry.set[name][0] for name in names})
+        if names and changed and fingerprint(before) == entry.precondition:
+            return where
+    return OTHER
+
+
+def expected(entry: Entry) -> Customer:
+    """The customer that a create makes (contract.md 5.1)."""
+    return Customer("", **{**DEFAULTS, **entry.changes})
+
+
+def difference(wanted: Customer, held: Customer) -> str:
+    """Columns in which two differ, as a sentence; "" when in none."""
+    pairs = ((name, getattr(wanted, name), getattr(held, name)) for name in COMPARED)
+    return "; ".join(f"{name} is {_short(is_)}, not {_short(want)}" for name, want, is_ in pairs if want != is_)
+
+
+def _against(entry: Entry, held: Customer | None) -> str:
+    if held is None:
+        return "it is not there"
+    if entry.do == "create":
+        return difference(expected(entry), held)
+    names = [name for name, (_, after) in entry.set.items() if getattr(held, name) != after]
+    told = [f"{name} is {_short(getattr(held, name))}, not {_short(entry.set[name][1])}" for name in names]
+    if held.status != "published":
+        told.append(f"status is {held.status}")
+    return "; ".join(told) or "the planned fields are right, another column is not what it was"
+
+
+def _changed_since(entry: Entry, held: Customer | None) -> str:
+    if held is None:
+        return "it is not there any more"
+    if entry.do == "create":
+        return f"a customer with this external_id was made since the plan: {held.id}"
+    if held.status == "archived":
+        return "it was archived since the plan"
+    moved = [name for name, (before, _) in entry.set.items() if getattr(held, name) != before]
+    told = [f"{name} is now {_short(getattr(held, name))}, was {_short(entry.set[name][0])}" for name in moved]
+    return "it was changed since the plan: " + ("; ".join(told) or "in other fields than the planned ones")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _updates(entry: Entry, held: Customer | None) -> Iterator[Call]:
+    """PUTs of an update.
+
+    An external_id is changed together with the metadata that is wanted, or the server would write its list of (wrong)
+    old ids into it; beside null metadata it fails, so that is made an object first (contract.md 5.3).
+    """
+    changes = dict(entry.changes)
+    if "external_id" in changes:
+        stored = held.metadata if held else None
+        changes.setdefault("metadata", stored or {})
+        if stored is None:
+            yield update_customer({"metadata": changes["metadata"]}, id=entry.id)
+    yield update_customer(changes, id=entry.id)
+
+
+def _onboarding(choice: str) -> dict[str, Any]:
+    if choice == "skip":
+        return {"skip_onboarding_workflow": True}
+    name = choice.partition(":")[2]
+    return {"onboarding_workflow_name": name} if name else {}
+
+
+class _Made(msgspec.Struct):
+    id: str = ""
+
+
+def _id_of(reply: Reply) -> str:
+    try:
+        return msgspec.json.decode(reply.body, type=_Made).id if reply.body else ""
+    except msgspec.DecodeError:
+        return ""
+
+
+def _line(what: Any, task: _Task) -> Line:
+    entry = task.entry
+    return Line(
+        what, task.n, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", line=entry.line, do=entry.do,
+        external_id=entry.external_id, id=task.id, set=entry.set if what == "intent" else {},
+        request_id=task.request_id,
+    )  # fmt: skip

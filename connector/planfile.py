@@ -1,0 +1,231 @@
+"""The plan as one file that people can read: a summary, a header, one JSON object a line, and a digest of it all.
+
+Promised: what was written is what is read, or it is refused: a changed, cut or foreign file never becomes a plan. It
+holds no key. It is readable by its owner only, for it holds customers' data. Never done: deciding (see `plan`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from connector.errors import FixInput
+from connector.guards import Guard
+from connector.plan import Entry
+
+__all__ = ["Header", "Plan", "PlanWriter", "new_run", "whole"]
+
+VERSION = 1
+_entry = msgspec.json.Decoder(Entry).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The person's file.
+
+    Attributes:
+        name: as it was given.
+        sha256: of its bytes.
+        encoding: in which it was read.
+        delimiter: one character.
+        header: its first record, as it stood.
+        bom: its byte order mark, as hex.
+        unit: line or row, what `Entry.line` counts.
+        rows: how many rows, blank lines apart.
+        blank: lines without a value.
+    """
+
+    name: str
+    sha256: str = ""
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    header: str = ""
+    bom: str = ""
+    unit: str = "line"
+    rows: int = 0
+    blank: int = 0
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """What a plan says of itself.
+
+    Attributes:
+        flexsync_plan: version of the format.
+        run: id of the plan and of its run.
+        made_at: when.
+        base_url: the API that was read.
+        environment_id: of the account, "" where it had no customer.
+        source: the file.
+        options: mode, match, metadata, onboarding, archive_missing.
+        counts: entries of each kind, and `writes`: HTTP writes that `apply` will make.
+        existing: published customers when it was made.
+        guards: those it trips.
+        undoes: the run that it undoes, or "".
+    """
+
+    flexsync_plan: int = VERSION
+    run: str
+    made_at: datetime
+    base_url: str
+    environment_id: str
+    source: Source
+    options: dict[str, Any]
+    counts: dict[str, int]
+    existing: int
+    guards: list[Guard]
+    undoes: str = ""
+
+
+_header = msgspec.json.Decoder(Header).decode
+
+
+def new_run(now: datetime | None = None) -> str:
+    """An id that sorts by time."""
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+class PlanWriter:
+    """Collects entries as they are decided, then writes the file whole. Use as a context."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._body: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # lives as long as this
+        except OSError as error:
+            raise FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Give another --out.") from None
+
+    def __enter__(self) -> PlanWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._body.close()
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; unchanged ones are only counted elsewhere."""
+        if entry.do != "unchanged":
+            self._body.write(_encode(entry) + b"\n")
+
+    def entries(self) -> Iterator[Entry]:
+        """What was kept so far."""
+        self._body.seek(0)
+        yield from map(_entry, self._body)
+        self._body.seek(0, os.SEEK_END)
+
+    def finish(self, header: Header, summary: str) -> Plan:
+        """Write the plan: it appears whole, under its name, or not at all."""
+        with whole(self.path) as file:
+            digest = sha256()
+            for part in self._parts(header, summary):
+                digest.update(part)
+                file.write(part)
+            file.write(_encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n")
+        return Plan(self.path, header, digest.hexdigest())
+
+    def _parts(self, header: Header, summary: str) -> Iterator[bytes]:
+        yield "".join(f"# {line}\n" for line in summary.splitlines()).encode("utf-8", "replace")
+        yield _encode(header) + b"\n"
+        self._body.seek(0)
+        while part := self._body.read(2**20):
+            yield part
+
+
+class Plan:
+    """A plan on disk, checked. Use `Plan.read`.
+
+    Attributes:
+        path: the file.
+        header: see `Header`.
+        digest: SHA-256 of everything before the last line.
+    """
+
+    def __init__(self, path: Path, header: Header, digest: str) -> None:
+        self.path, self.header, self.digest = path, header, digest
+
+    @classmethod
+    def read(cls, path: Path | str) -> Plan:
+        """Open a plan and check that it is the one that was written.
+
+        Raises:
+            FixInput: no plan, another version, or changed since it was made.
+        """
+        path = Path(path)
+        digest, last, header = sha256(), b"", None
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    digest.update(last)
+                    if header is None and not line.startswith(b"#"):
+                        header = _read_header(path, line)
+                    last = line
+        except OSError as error:
+            raise FixInput(
+                f"{path} cannot be read: {error.strerror}.", remedy="`flexsync import plan` makes it."
+            ) from None
+        if header is None or last != _encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n":
+            raise FixInput(f"{path} is not the plan that was made: it was changed or cut.", remedy="Plan again.")
+        return cls(path, header, digest.hexdigest())
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, in the order of the file."""
+        with self.path.open("rb") as file:
+            seen = False
+            for line in file:
+                if line.startswith(b"#"):
+                    continue
+                if seen and not line.startswith(b'{"digest":'):
+                    yield _entry(line)
+                seen = True
+
+    def beside(self, suffix: str) -> Path:
+        """A file that belongs to this plan: same folder, same name, another ending."""
+        return self.path.with_name(f"{self.path.name.removesuffix('.plan')}{suffix}")
+
+
+def _read_header(path: Path, line: bytes) -> Header:
+    try:
+        header = _header(line)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        raise FixInput(f"{path} is not a plan.", remedy="`flexsync import plan` makes one.") from None
+    if header.flexsync_plan != VERSION:
+        raise FixInput(f"{path} is a plan of version {header.flexsync_plan}, this is {VERSION}.", remedy="Plan again.")
+    return header
+
+
+class whole:  # noqa: N801  # reads as a verb where it is used
+    """``with whole(path) as file``: a file that appears under its name once it is complete, readable by its owner."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> IO[bytes]:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+        except OSError as error:
+            raise FixInput(f"{self._path} cannot be written: {error.strerror}.", remedy="Give another place.") from None
+        self._unfinished = Path(name)
+        self._file = os.fdopen(handle, "wb")
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._unfinished.replace(self._path)
+        except OSError as error:
+            raise FixInput(f"{self._path} cannot be written: {error.strerror}.", remedy="Make room.") from None
+        finally:
+            with suppress(OSError):
+                self._file.close()
+            with suppress(FileNotFoundError):
+                self._unfinished.unlink()

@@ -1,0 +1,548 @@
+"""The push: a file of customers, a plan that shows every change, an apply that makes those changes and no others.
+
+Promised: `plan` only reads; `apply` writes what the plan shows, once it is confirmed as its guards ask; a plan that
+fails leaves no older plan under its name to be applied by mistake. Never done here: HTTP, deciding, printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import filelock
+
+from connector import export, mirror, undo
+from connector import journal as journals
+from connector.apply import LOOKS, Apply, Orders, Tally
+from connector.client import AsyncFlexprice
+from connector.customer import total
+from connector.errors import FixInput, LockHeld
+from connector.guards import Guard, Limits, too_old, tripped
+from connector.journal import Journal, Line
+from connector.plan import Counts, Entry, Options, invalid, planned
+from connector.planfile import Header, Plan, PlanWriter, Source, new_run, whole
+from connector.results import results, write_rejected, write_results
+from connector.rows import Checked, Rows, read_rows
+from connector.settings import Settings
+from connector.store import Store
+from pipelines.jobs import run
+from pipelines.sync import Progress
+
+__all__ = ["Applied", "Confirmed", "Planned", "apply", "export_customers", "plan", "undo_run", "write_template"]
+
+Ask = Callable[[str], bool]
+MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
+KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
+
+
+@dataclass
+class Planned:
+    """What a plan came to.
+
+    Attributes:
+        source: the file, and how it was read.
+        checked: what the first reading found; None for an undo.
+        guessed: whether the file's encoding is a guess.
+        plan: the plan; None when nothing could be planned, then no file is left.
+        counts: entries of each kind.
+        existing: published customers.
+        guards: those that trip.
+        refused: entries, where no plan holds them; the first ten thousand.
+        rejected: where refused rows were written, and how many.
+        calls: HTTP calls made, by operation.
+    """
+
+    source: Source
+    checked: Checked | None = None
+    guessed: bool = False
+    plan: Plan | None = None
+    counts: Counts = field(default_factory=Counts)
+    existing: int = 0
+    guards: list[Guard] = field(default_factory=list)
+    refused: list[Entry] = field(default_factory=list)
+    rejected: tuple[Path, int] | None = None
+    calls: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 every row can be done, 1 some cannot, 2 none can."""
+        if self.plan is None:
+            return FixInput.exit_code
+        return 1 if self.counts.invalid or self.counts.conflict else 0
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What was said on the command line.
+
+    Attributes:
+        yes: do it.
+        really: the number of writes, where a guard trips.
+        archive: the number of archives, where there are any.
+        ask: asks a question on the terminal; None where there is none.
+    """
+
+    yes: bool = False
+    really: int | None = None
+    archive: int | None = None
+    ask: Ask | None = None
+
+
+@dataclass
+class Applied:
+    """What an apply came to."""
+
+    plan: Plan
+    tally: Tally
+    rejected: tuple[Path, int]
+    results: tuple[Path, int]
+    calls: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 every planned row is done; 1 some were skipped, failed, differ or are left."""
+        return 0 if self.tally.complete else 1
+
+
+# --- plan -----------------------------------------------------------------------------------------------------------
+
+
+def plan(
+    settings: Settings,
+    source: Path | str | BinaryIO | Any,
+    out: Path,
+    *,
+    archive_missing: bool = False,
+    progress: Progress | None = None,
+) -> Planned:
+    """Read a file and the account, and write a plan.
+
+    Args:
+        settings: account and [import].
+        source: a CSV file (path, ``-``, binary file object), a DataFrame or an Arrow table.
+        out: where the plan goes.
+        archive_missing: plan an archive for every customer that the file does not name.
+        progress: is told how far it is.
+
+    Returns:
+        What came of it; nothing was written to the account.
+
+    Raises:
+        FixInput: the file cannot be read at all; creates without a word on onboarding; archives with invalid rows.
+    """
+    told = progress or Progress()
+    given = settings.imports
+    _clear(out)
+    with read_rows(
+        source,
+        mapping=given.mapping,
+        constants=given.constants,
+        match=given.match,
+        encoding=given.encoding or None,
+        delimiter=given.delimiter or None,
+    ) as rows:
+        told.step("read")
+        checked = rows.check()
+        found = Planned(_source(rows, checked), checked, rows.source.guessed)
+        told.advance("read", checked.rows)
+        if not checked.usable:  # no call is made for it
+            with PlanWriter(out) as writer:
+                _take(found, writer, (invalid(row, row.faults, rows) for row in rows))
+                return _rejected(found, out, writer)
+        if archive_missing and checked.invalid:
+            raise FixInput(
+                f"{found.source.name} has {checked.invalid} invalid rows, and --archive-missing would archive customers"
+                " that are only mistyped.",
+                remedy="Mend them first: `flexsync import plan` without --archive-missing lists them.",
+            )
+        settings.require_key()
+        with PlanWriter(out) as writer:
+            return run(_plan(settings, rows, found, out, writer, archive_missing, told))
+
+
+def _clear(out: Path) -> None:
+    """Take an older plan of that name away, so that nobody applies it when this one fails."""
+    if not out.exists():
+        return
+    Plan.read(out)  # raises where it is something else: a person's file is not overwritten
+    out.unlink()
+
+
+async def _plan(
+    settings: Settings, rows: Rows, found: Planned, out: Path, writer: PlanWriter, archive_missing: bool, told: Progress
+) -> Planned:
+    given = settings.imports
+    async with AsyncFlexprice(settings, on_call=told.called) as api:
+        found.existing, environment = await total(api.send)
+        told.step("compare", found.source.rows)
+        async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
+            _take(found, writer, entries)
+            _check_onboarding(given.onboarding, found.counts, entries)
+            told.advance("compare", len(entries))
+        if archive_missing:
+            told.step("archive", found.existing)
+            async for entries in mirror.missing(mirror.named(rows), api.send):
+                _take(found, writer, entries)
+        found.calls = api.gate.report()["operations"]
+    options = {
+        "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
+        "archive_missing": archive_missing,
+    }  # fmt: skip
+    return _finished(found, settings, out, writer, environment, options)
+
+
+def _take(found: Planned, writer: PlanWriter, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        found.counts.add(entry)
+        writer.add(entry)
+
+
+def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> None:
+    if choice or not counts.create:
+        return
+    first = next(entry for entry in entries if entry.do == "create")
+    raise FixInput(
+        f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
+        " onboarding workflow.",
+        remedy="Say --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
+    )
+
+
+def _finished(
+    found: Planned, settings: Settings, out: Path, writer: PlanWriter, environment: str, options: dict[str, Any],
+    undoes: str = "",
+) -> Planned:  # fmt: skip
+    counts = found.counts
+    found.guards = tripped(counts, found.existing, limits(settings))
+    if counts.create + counts.update + counts.archive + counts.unchanged:
+        now = datetime.now(UTC)
+        header = Header(
+            run=new_run(now),
+            made_at=now,
+            base_url=settings.api.base_url,
+            environment_id=environment,
+            source=found.source,
+            options=options,
+            counts=counts.plain(),
+            existing=found.existing,
+            guards=found.guards,
+            undoes=undoes,
+        )
+        found.plan = writer.finish(header, summary(header))
+    return _rejected(found, out, writer)
+
+
+def _rejected(found: Planned, out: Path, writer: PlanWriter) -> Planned:
+    path = Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
+    if found.plan is None:
+        found.refused = list(islice(writer.entries(), MOST_REFUSED))
+    found.rejected = (path, write_rejected(path, found.source, writer.entries(), {}))
+    return found
+
+
+def limits(settings: Settings) -> Limits:
+    """The guards' limits, as [import] has them."""
+    given = settings.imports
+    return Limits(
+        max_share=given.max_share,
+        max_creates=given.max_creates,
+        max_archives=given.max_archives,
+        max_key_changes=given.max_key_changes,
+        max_age=given.max_age,
+    )
+
+
+def summary(header: Header) -> str:
+    """What stands at the top of a plan, for people."""
+    counts, source = header.counts, header.source
+    lines = [
+        f"Flexsync plan {header.run} for {header.base_url} {header.environment_id}".rstrip(),
+        f"undoes {header.undoes}"
+        if header.undoes
+        else f"from {source.name}, {source.rows} rows, sha256 {source.sha256}",
+        ", ".join(
+            f"{name} {counts[name]}" for name in ("create", "update", "archive", "unchanged", "invalid", "conflict")
+        ),
+        f"{counts['writes']} writes; {header.existing} customers exist",
+        *(f"guard: {guard.text}" for guard in header.guards),
+        "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",
+    ]
+    return "\n".join(line.replace("\r", " ").replace("\n", " ") for line in lines)
+
+
+def _source(rows: Rows, checked: Checked) -> Source:
+    source = rows.source
+    header = next(r.raw for r in source.records() if r.line == rows.columns.line)
+    return Source(
+        source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
+        checked.rows, checked.blank,
+    )  # fmt: skip
+
+
+# --- apply ----------------------------------------------------------------------------------------------------------
+
+
+def apply(
+    settings: Settings,
+    path: Path,
+    confirmed: Confirmed,
+    *,
+    canary: int = 0,
+    max_failures: int | None = None,
+    results_to: Path | None = None,
+    store: Path | None = None,
+    looks: tuple[float, ...] = LOOKS,
+    progress: Progress | None = None,
+) -> Applied:
+    """Do what a plan says, and no more; run again, it goes on where it was.
+
+    Args:
+        settings: account and [import].
+        path: the plan.
+        confirmed: what was said, and who can be asked.
+        canary: write so many first, read them back, then ask.
+        max_failures: stop after so many refused rows.
+        results_to: where the results go (.csv or .parquet), instead of beside the plan.
+        store: a working store whose `flexsync.import_journal` shall have the outcomes too.
+        looks: seconds before each look at a row that is not as expected; for tests.
+        progress: is told how far it is.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        FixInput: the plan was changed, is another account's, or was not confirmed as it asks.
+        LockHeld: another apply has this plan, or a sync the store.
+        StopRun: the server is gone or refuses; what was done is in the journal.
+    """
+    told = progress or Progress()
+    found = Plan.read(path)
+    settings.require_key()
+    with _alone(found), _stored(store) as kept:
+        confirm(found, confirmed, limits(settings))
+        orders = Orders(
+            onboarding=str(found.header.options.get("onboarding") or "skip"),
+            canary=canary,
+            max_failures=settings.imports.max_failures if max_failures is None else max_failures,
+            go_on=lambda lines: _go_on(lines, confirmed),
+            looks=looks,
+        )
+        with Journal.of(found, datetime.now(UTC).isoformat()) as journal:
+            try:
+                return run(_apply(settings, found, journal, orders, kept, told, results_to))
+            except BaseException:
+                _told(settings, found, journal, results_to)
+                raise
+
+
+async def _apply(
+    settings: Settings, found: Plan, journal: Journal, orders: Orders, kept: Store | None, told: Progress,
+    results_to: Path | None,
+) -> Applied:  # fmt: skip
+    header = found.header
+    counts = header.counts
+    began = datetime.now(UTC)
+    async with AsyncFlexprice(settings, on_call=told.called) as api:
+        if counts["writes"]:
+            _, environment = await total(api.send)
+            _check_account(header, settings, environment)
+            if kept and environment:
+                kept.bind(environment)
+        told.step("write", counts["create"] + counts["update"] + counts["archive"] - len(journal.settled))
+        tally = await Apply(found, api.send, journal, orders, lambda count: told.advance("write", count)).run()
+        calls = api.gate.report()["operations"]
+    rejected, written = _told(settings, found, journal, results_to)
+    if kept:
+        kept.record_import(header.run, header.made_at, list(results(found.entries(), journal.settled)))
+    seconds = (datetime.now(UTC) - began).total_seconds()
+    return Applied(found, tally, rejected, written, calls, seconds)
+
+
+def _told(
+    settings: Settings, found: Plan, journal: Journal, results_to: Path | None
+) -> tuple[tuple[Path, int], tuple[Path, int]]:
+    """Write what became of every row so far."""
+    rejected, out = found.beside(".rejected.csv"), results_to or found.beside(".results.csv")
+    refused = write_rejected(rejected, found.header.source, found.entries(), journal.settled)
+    written = write_results(out, found.entries(), journal.settled, neutralise=settings.imports.neutralise)
+    return (rejected, refused), (out, written)
+
+
+def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
+    """Make sure that the plan may be carried out. Raises `FixInput`, naming the flags that say so."""
+    header, writes = found.header, found.header.counts["writes"]
+    guards = list(header.guards)
+    if old := too_old(header.made_at, datetime.now(UTC), limits):
+        guards.append(old)
+    archives = header.counts["archive"]
+    if not writes:
+        return
+    for given, wanted, flag in (
+        (confirmed.really, writes, "--yes-really"),
+        (confirmed.archive, archives, "--yes-archive"),
+    ):
+        if given is not None and given != wanted:
+            what = "writes" if flag == "--yes-really" else "archives"
+            raise FixInput(
+                f"{flag} {given} is not what the plan shows: {wanted} {what}.", remedy="Read the plan again."
+            )
+    missing = [f"--yes-really {writes}"] if guards and confirmed.really is None else []
+    missing += [f"--yes-archive {archives}"] if archives and confirmed.archive is None else []
+    missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
+    if missing:
+        texts = "".join(f"\n  {guard.text}" for guard in guards)
+        raise FixInput(
+            f"The plan makes {writes} writes and needs a second word.{texts}", remedy=f"Add {' '.join(missing)}."
+        )
+    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {writes} writes to {header.base_url}?"):
+        raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
+
+
+def _go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:
+    """Whether the rest follows the canary: a person says so, or nothing went wrong and --yes was said."""
+    good = sum(line.outcome == "done" for line in lines)
+    if confirmed.ask and not confirmed.yes:
+        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Go on with the rest?")
+    return good == len(lines)
+
+
+def _check_account(header: Header, settings: Settings, environment: str) -> None:
+    if header.environment_id and environment and header.environment_id != environment:
+        raise FixInput(
+            f"The plan is for environment {header.environment_id}, the key opens {environment}.",
+            remedy="Use the key that the plan was made with.",
+        )
+    if not (header.environment_id and environment) and header.base_url != settings.api.base_url:
+        raise FixInput(
+            f"The plan is for {header.base_url}, settings say {settings.api.base_url}.",
+            remedy="Use the same base_url, or plan again.",
+        )
+
+
+@contextmanager
+def _alone(found: Plan) -> Iterator[None]:
+    lock = filelock.FileLock(f"{found.path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LockHeld(f"another apply has {found.path}.", remedy="Wait for it, or stop it first.") from None
+    except OSError as error:
+        raise FixInput(f"{found.path}.lock cannot be written: {error.strerror}.", remedy="Mend that first.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stored(path: Path | None) -> Iterator[Store | None]:
+    """The store is opened before anything is written to the account: a held one must stop the run now, not after it."""
+    with Store.open(path) if path else nullcontext() as store:
+        yield store
+
+
+# --- undo, export, template -----------------------------------------------------------------------------------------
+
+
+def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | None = None) -> Planned:
+    """Plan the way back from a run.
+
+    Args:
+        settings: account and guards.
+        wanted: the run's id, or its journal's path.
+        out: where the plan goes.
+        progress: is told how far it is.
+
+    Returns:
+        What came of it: reversed rows as update and archive, kept and impossible ones as conflict.
+
+    Raises:
+        FixInput: there is no such journal.
+    """
+    settings.require_key()
+    path = _journal_of(wanted, out.parent)
+    _clear(out)
+    first = next(journals.read(path), None)
+    if first is None or first.what != "begin":
+        raise FixInput(f"{path} is not the journal of a run.", remedy="Name the run, or its .journal file.")
+    with PlanWriter(out) as writer:
+        found = Planned(Source(f"undo of {first.run}"))
+        return run(_undo(settings, found, path, first.run, out, writer, progress or Progress()))
+
+
+async def _undo(
+    settings: Settings, found: Planned, path: Path, undoes: str, out: Path, writer: PlanWriter, told: Progress
+) -> Planned:
+    async with AsyncFlexprice(settings, on_call=told.called) as api:
+        found.existing, environment = await total(api.send)
+        told.step("compare")
+        async for entries in undo.undone(journals.read(path), api.send):
+            _take(found, writer, entries)
+            told.advance("compare", len(entries))
+        found.calls = api.gate.report()["operations"]
+    return _finished(found, settings, out, writer, environment, {"onboarding": "skip"}, undoes)
+
+
+def _journal_of(wanted: str, folder: Path) -> Path:
+    if Path(wanted).is_file():
+        return Path(wanted)
+    places = dict.fromkeys((folder, Path()))
+    found = [path for place in places for path in place.glob("*.journal") if path.name.endswith(f".{wanted}.journal")]
+    if found:
+        return found[0]
+    raise FixInput(
+        f"There is no journal of a run {wanted!r} here.",
+        remedy="Give the run's id in the folder of its plan, or the path of its .journal file.",
+    )
+
+
+def export_customers(
+    settings: Settings, out: Path | None, write: Callable[[str], object], metadata: Literal["auto", "columns", "json"]
+) -> int:
+    """Write all published customers as a file that can be planned again.
+
+    Args:
+        settings: account.
+        out: where to; None hands each record to `write`.
+        write: takes text.
+        metadata: columns, json or auto.
+
+    Returns:
+        How many customers.
+    """
+    settings.require_key()
+    if out is None:
+        return run(_export(settings, write, metadata))
+    with whole(out) as file:
+        return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
+
+
+async def _export(settings: Settings, write: Callable[[str], object], metadata: export.Metadata) -> int:
+    count = -1  # the header
+    async with AsyncFlexprice(settings) as api:
+        async for record in export.exported(api.send, metadata):
+            write(record)
+            count += 1
+    return count
+
+
+def write_template(out: Path) -> tuple[Path, Path]:
+    """Write an empty file with every column, and one beside it that explains them. Returns both paths.
+
+    Raises:
+        FixInput: one of them exists: a person's file is not overwritten.
+    """
+    notes = out.with_suffix(".columns.txt")
+    for path in (out, notes):
+        if path.exists():
+            raise FixInput(f"{path} exists.", remedy="Give another --out.")
+    for path, text in ((out, export.template()), (notes, "\n".join(export.explained()) + "\n")):
+        with whole(path) as file:
+            file.write(text.encode("utf-8"))
+    return out, notes
