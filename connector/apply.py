@@ -32,15 +32,27 @@ from connector.journal import Journal, Line
 from connector.plan import DEFAULTS, Entry
 from connector.planfile import Plan
 
-__all__ = ["Apply", "Orders", "Tally", "difference", "expected", "stage"]
+__all__ = ["Apply", "Orders", "Pace", "Tally", "difference", "expected", "stage"]
 
-BATCH = 100  # rows that are checked together: small, so that the time between check and write is short
 MOST_WAITING = 800  # rows in one look-up besides a batch; a look-up asks for a thousand at most
-LOOKS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 3.25)  # seconds before each look at a row that is not as expected: ten in all
-TRIES = 3  # times a write whose outcome stays unknown is sent
+TRIES = 6  # times a write whose outcome stays unknown is sent
+TRIES_500 = 3  # of one that a 500 answers each time: some are permanent (contract.md 2.4)
 
 BEFORE, MIDDLE, AFTER, OTHER, ABSENT, GONE = "before", "middle", "after", "other", "absent", "archived"
 FRESH, UNKNOWN, WRITTEN = "fresh", "unknown", "written"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many rows at once, and how patiently.
+
+    Attributes:
+        batch: rows that are checked together: few, so that the time between check and write is short.
+        looks: seconds before each look at a row that is not as expected, for a replica may lag: ten in all.
+    """
+
+    batch: int = 100
+    looks: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 3.25)
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,14 @@ class Orders:
         canary: write so many first, then ask; 0 for none.
         max_failures: stop after so many refused rows.
         go_on: asked once the canary is settled, with its outcome lines; False stops.
-        looks: seconds before each look at a row that is not as expected.
-        batch: rows that are checked together.
+        pace: see `Pace`.
     """
 
     onboarding: str = "skip"
     canary: int = 0
     max_failures: int = 50
     go_on: Callable[[Sequence[Line]], bool] = bool
-    looks: tuple[float, ...] = LOOKS
-    batch: int = BATCH
+    pace: Pace = Pace()
 
 
 @dataclass
@@ -99,6 +109,7 @@ class _Task:
     sent: int = 0
     looks: int = 0
     due: float = 0.0
+    tries: int = TRIES
     error: str = ""
     request_id: str = ""
 
@@ -175,8 +186,8 @@ class Apply:
             self.tally.stopped = f"{self._failures} rows failed, which is as many as may (--max-failures)"
             return 0
         if self._canary is None:
-            return self.orders.batch
-        return min(self.orders.batch, max(0, self.orders.canary - len(self._canary) - waiting))
+            return self.orders.pace.batch
+        return min(self.orders.pace.batch, max(0, self.orders.canary - len(self._canary) - waiting))
 
     def _asked(self) -> bool:
         """Ask about the canary when it is settled; whether there is anything to go on with."""
@@ -224,13 +235,13 @@ class Apply:
             self._settle(task, *self._strange(task, held), held=held)
         elif now == MIDDLE and task.state == UNKNOWN:
             return True
-        elif task.looks + 1 < len(self.orders.looks):
+        elif task.looks + 1 < len(self.orders.pace.looks):
             task.looks += 1  # a replica may lag
-            task.due = time.monotonic() + self.orders.looks[task.looks]
+            task.due = time.monotonic() + self.orders.pace.looks[task.looks]
         elif task.state == WRITTEN:
             why = "the server answered that it was written; ten seconds later it still shows what was before"
             self._settle(task, "differs", why, held)
-        elif task.sent >= TRIES:
+        elif task.sent >= task.tries:
             self._settle(task, "failed", f"sent {task.sent} times without an effect. {task.error}", held)
         else:
             return True
@@ -278,6 +289,7 @@ class Apply:
                 task.request_id = reply.request_id
         except UnknownOutcome as error:
             task.error, task.request_id = str(error), error.request_id
+            task.tries = TRIES_500 if error.status == 500 else TRIES
         except (Conflict, NotFound) as error:
             task.error, task.request_id = str(error), error.request_id
             if task.entry.do == "update":

@@ -18,7 +18,7 @@ import filelock
 
 from connector import export, mirror, undo
 from connector import journal as journals
-from connector.apply import LOOKS, Apply, Orders, Tally
+from connector.apply import Apply, Orders, Pace, Tally
 from connector.client import AsyncFlexprice
 from connector.customer import total
 from connector.errors import FixInput, LockHeld
@@ -180,13 +180,13 @@ async def _plan(
     given = settings.imports
     async with AsyncFlexprice(settings, on_call=told.called) as api:
         found.existing, environment = await total(api.send)
-        told.step("compare", found.source.rows)
+        told.step("compare", found.source.rows, "rows")
         async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
             _take(found, writer, entries)
             _check_onboarding(given.onboarding, found.counts, entries)
             told.advance("compare", len(entries))
         if archive_missing:
-            told.step("archive", found.existing)
+            told.step("archive")
             async for entries in mirror.missing(mirror.named(rows), api.send):
                 _take(found, writer, entries)
         found.calls = api.gate.report()["operations"]
@@ -297,7 +297,7 @@ def apply(
     max_failures: int | None = None,
     results_to: Path | None = None,
     store: Path | None = None,
-    looks: tuple[float, ...] = LOOKS,
+    pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> Applied:
     """Do what a plan says, and no more; run again, it goes on where it was.
@@ -310,7 +310,7 @@ def apply(
         max_failures: stop after so many refused rows.
         results_to: where the results go (.csv or .parquet), instead of beside the plan.
         store: a working store whose `flexsync.import_journal` shall have the outcomes too.
-        looks: seconds before each look at a row that is not as expected; for tests.
+        pace: how many rows are checked together, and how patiently.
         progress: is told how far it is.
 
     Returns:
@@ -331,7 +331,7 @@ def apply(
             canary=canary,
             max_failures=settings.imports.max_failures if max_failures is None else max_failures,
             go_on=lambda lines: _go_on(lines, confirmed),
-            looks=looks,
+            pace=pace or Pace(),
         )
         with Journal.of(found, datetime.now(UTC).isoformat()) as journal:
             try:
@@ -354,7 +354,8 @@ async def _apply(
             _check_account(header, settings, environment)
             if kept and environment:
                 kept.bind(environment)
-        told.step("write", counts["create"] + counts["update"] + counts["archive"] - len(journal.settled))
+        rows = counts["create"] + counts["update"] + counts["archive"] - len(journal.settled)
+        told.step("write", rows, "customers")
         tally = await Apply(found, api.send, journal, orders, lambda count: told.advance("write", count)).run()
         calls = api.gate.report()["operations"]
     rejected, written = _told(settings, found, journal, results_to)

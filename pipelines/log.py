@@ -24,10 +24,10 @@ class Logged(Progress):
         self._inner = inner
         self._log = log
 
-    def step(self, name: str, total: int | None = None) -> None:
+    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
         """Begin a step."""
         self._log.info("step", name=name, total=total)
-        self._inner.step(name, total)
+        self._inner.step(name, total, unit)
 
     def advance(self, name: str, count: int) -> None:
         """Count on."""

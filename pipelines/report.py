@@ -41,12 +41,12 @@ class Lines(Progress):
         self._name = ""
         self._counts: dict[str, int] = {}
 
-    def step(self, name: str, total: int | None = None) -> None:
+    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
         """Say what begins; the count comes when the next step does."""
         self.end()
         self._name = name if total is None else ""
         if total is not None:
-            say(f"{name}: {total} calls to make")
+            say(f"{name}: {total} {unit}")
 
     def advance(self, name: str, count: int) -> None:
         """Count quietly."""
@@ -76,7 +76,7 @@ class Bars(Progress):
         self._tasks: dict[str, Any] = {}
         self._drawn.start()
 
-    def step(self, name: str, total: int | None = None) -> None:
+    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
         """Draw a bar; without a total it only counts."""
         self._tasks[name] = self._drawn.add_task(name, total=total)
 

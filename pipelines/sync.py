@@ -84,8 +84,8 @@ class Report:
 class Progress:
     """Told how far the run is; the silent one. `pipelines.report` has those that print."""
 
-    def step(self, name: str, total: int | None = None) -> None:
-        """Begin a step; `total` is what it will count to, when known."""
+    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
+        """Begin a step; `total` is what it will count to, when known, in `unit`s."""
 
     def advance(self, name: str, count: int) -> None:
         """Count on."""
