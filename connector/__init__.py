@@ -2,6 +2,7 @@
 
 Public names, loaded when first used; importing `connector` imports nothing heavy:
 
+- `read_rows(source, …)` reads customers from a CSV file, a DataFrame or an Arrow table, with every fault in them.
 - `open(path)` opens a publication, or a store, for questions.
 - `read(table, …)` streams one table from the API as Arrow record batches, without a store.
 - `AsyncFlexprice`, `Flexprice` make the ten operations as typed methods.
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from connector import errors
     from connector.client import AsyncFlexprice, Flexprice
     from connector.reading import open
+    from connector.rows import read_rows
     from connector.sandbox import Faults, Sandbox
     from connector.settings import Settings, load
     from connector.streaming import read
@@ -31,8 +33,11 @@ _HOMES = {
     "load": "connector.settings",
     "open": "connector.reading",
     "read": "connector.streaming",
+    "read_rows": "connector.rows",
 }
-__all__ = ["AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "open", "read"]
+__all__ = [
+    "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "open", "read", "read_rows",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

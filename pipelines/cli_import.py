@@ -21,11 +21,6 @@ def imports() -> None:
     """Bring customers from a CSV file into FlexPrice: plan, look, then apply."""
 
 
-def _stdout(text: str) -> None:
-    """Write data as UTF-8, whatever the terminal's encoding, with line ends as they are."""
-    sys.stdout.buffer.write(text.encode("utf-8"))
-
-
 @imports.command("template")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("customers.csv"), show_default=True)
 def template(out: Path) -> int:
@@ -52,7 +47,8 @@ def export(out: Path | None, metadata: Any, **flags: Any) -> int:
 
     if out is not None and out.exists():
         raise FixInput(f"{out} exists.", remedy="Give another --out.")
-    count = job.export_customers(settings_of(**flags), out, _stdout, metadata)
+    with click.open_file("-", "w", encoding="utf-8") as stdout:
+        count = job.export_customers(settings_of(**flags), out, stdout.write, metadata)
     report.say(f"{count} customers{f' in {out}' if out else ''}")
     return DONE
 

@@ -39,7 +39,7 @@ def test_a_notebook_is_kept_without_outputs() -> None:
         assert not any(cell.get("outputs") for cell in cells), path.name
 
 
-@pytest.mark.parametrize("name", ["nightly.toml", "sandbox.toml"])
+@pytest.mark.parametrize("name", ["import.toml", "nightly.toml", "sandbox.toml"])
 def test_a_config_loads(name: str) -> None:
     """Every shipped config is valid as it stands, and its publications are targets that exist as kinds."""
     settings = load(Path(__file__).parents[1] / "configs" / name, environ={"FLEXPRICE_API_KEY": "sk_test"})

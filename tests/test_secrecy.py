@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import BASE, Done, command, environment, quick_retry, settings_for, start
@@ -98,6 +99,49 @@ def test_a_whole_life_of_commands(echo: tuple[Echo, str], tmp_path: Path) -> Non
     assert [result.code for result in done] == [0] * len(done), [result.err for result in done if result.code]
     assert (tmp_path / "log.jsonl").stat().st_size > 0
     assert clean(tmp_path, *done) > 100_000
+
+
+def test_a_whole_life_of_import_commands(echo: tuple[Echo, str], tmp_path: Path) -> None:
+    """Export, plan, page, apply, results, journal, store and undo leave and print no trace of the key."""
+    env = environment(echo[1], key=MARKER)
+    (tmp_path / "c.csv").write_text("external_id,name\nacct-0000001,Renamed\nnew-1,New\nnew-2,\n")
+    run = ("import", "plan", "c.csv", "--onboarding", "skip")
+    done = [command("import", "export", "--out", "all.csv", env=env, cwd=tmp_path)]
+    done += [command(*run, "--html", "p.html", "--json", env=env, cwd=tmp_path)]
+    apply = ("import", "apply", "c.plan", "--yes", "--json", "--store", "work.duckdb")
+    done += [command(*apply, env=env, cwd=tmp_path)]
+    done += [command("import", "undo", done[1].json["run"], "--json", env=env, cwd=tmp_path)]
+    assert [result.code for result in done] == [0, 1, 0, 0], [result.err for result in done]
+    assert clean(tmp_path, *done) > 50_000
+
+
+def test_a_refusal_that_repeats_the_key_is_blotted_in_every_file(echo: tuple[Echo, str], tmp_path: Path) -> None:
+    """A server that answers a create with the key leaves stars in journal, results and rejected.csv."""
+    sandbox, base_url = echo
+    env = environment(base_url, key=MARKER)
+    (tmp_path / "c.csv").write_text("external_id,name\nnew-1,New\n")
+    done = [command("import", "plan", "c.csv", "--onboarding", "skip", env=env, cwd=tmp_path)]
+    sandbox.told, sandbox.only = (
+        (400, {**JSON, "X-Request-Id": "KEY"}, '{"code":"KEY","message":"bad KEY"}'),
+        "/customers",
+    )
+    before, sandbox.reply = sandbox.reply, only_writes(sandbox)  # type: ignore[method-assign]
+    done += [command("import", "apply", "c.plan", "--yes", env=env, cwd=tmp_path)]
+    sandbox.reply = before  # type: ignore[method-assign]
+    assert done[1].code == 1
+    assert "bad ***" in (tmp_path / "c.results.csv").read_text()
+    assert clean(tmp_path, *done) > 1000
+
+
+def only_writes(sandbox: Echo) -> Any:
+    """Answer reads as they are, and creates as told."""
+    told, plain = sandbox.reply, super(Echo, sandbox).reply
+
+    def reply(method: str, path: str, query: Params, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        chosen = told if path.endswith("/customers") else plain
+        return chosen(method, path, query, body, headers)
+
+    return reply
 
 
 JSON = {"Content-Type": "application/json"}

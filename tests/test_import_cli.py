@@ -1,0 +1,313 @@
+"""`flexsync import …` as a person and a script use it: exit codes, what is on stdout and on stderr, interruption."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import BASE, Done, command, environment, flexsync, start
+
+from connector.sandbox import Faults, Sandbox
+
+FILE = """external_id,name,email,metadata.tier
+acct-0000001,Renamed,,gold
+new-1,New One,one@new.example,
+acct-0000003,,,
+"""
+WRITES = ("POST /customers", "PUT /customers", "DELETE /customers/{id}")
+
+
+@pytest.fixture
+def live() -> Iterator[tuple[Sandbox, str]]:
+    sandbox = Sandbox(customers=40, seed=7, base_time=BASE)
+    with sandbox.running() as base_url:
+        yield sandbox, base_url
+
+
+@pytest.fixture
+def run(live: tuple[Sandbox, str], tmp_path: Path) -> Any:
+    """`flexsync import …` in this test's own folder, which holds customers.csv."""
+    (tmp_path / "customers.csv").write_text(FILE)
+
+    def go(*arguments: object, **more: str) -> Done:
+        return command("import", *arguments, env=environment(live[1], **more), cwd=tmp_path)
+
+    return go
+
+
+def written(sandbox: Sandbox) -> int:
+    return sum(sandbox.calls[route] for route in WRITES)
+
+
+# --- plan ---------------------------------------------------------------------------------------------------------
+
+
+def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """A plan prints each change, says what to type next, exits 0 and writes nothing but its file."""
+    done = run("plan", "customers.csv", "--onboarding", "skip")
+    assert done.code == 0, done.err
+    assert [line.split()[:3] for line in done.out.splitlines()] == [
+        ["2", "update", "acct-0000001"],
+        ["3", "create", "new-1"],
+    ]
+    assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.err
+    assert "flexsync import apply customers.plan" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["customers.csv", "customers.plan"]
+    assert written(live[0]) == 0
+
+
+def test_plan_exits_1_when_some_rows_cannot_be_done(run: Any, tmp_path: Path) -> None:
+    """Faults are grouped by rule with line, column, value and remedy; the other rows are planned."""
+    (tmp_path / "customers.csv").write_text(FILE + "new-2,Two,nobody,\nnew-3,,,\n")
+    done = run("plan", "customers.csv", "--onboarding", "skip")
+    assert done.code == 1
+    assert "line 5, column email: nobody. Write one plain address" in done.err
+    assert 'line 6, column name: "". A new customer needs name' in done.err
+    assert "2 rows in customers.rejected.csv" in done.err
+    assert (tmp_path / "customers.plan").exists()
+
+
+def test_plan_exits_2_when_nothing_can_be_planned(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """No valid row: no call, no plan, the older plan of that name taken away, and every fault listed."""
+    assert run("plan", "customers.csv", "--onboarding", "skip").code == 0
+    before = live[0].calls_total
+    (tmp_path / "customers.csv").write_text("external_id,email\na,x\n,y@z.example\n")
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--json")
+    assert done.code == 2
+    assert [fault["rule"] for fault in done.json["faults"]] == ["email", "required"]
+    assert done.json["plan"] is None
+    assert live[0].calls_total == before
+    assert not (tmp_path / "customers.plan").exists()
+    assert (tmp_path / "customers.rejected.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is empty"),
+        ("external_id,nmae\na,b\n", 'line 1: column 2, "nmae": unknown. Did you mean name?'),
+        ("external_id,name,Name\na,b,c\n", 'column 3, "Name": name is column 2 already'),
+        ("name\nx\n", "there is no column external_id"),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all_is_input(run: Any, tmp_path: Path, text: str, told: str) -> None:
+    """Exit 2, one message, nothing called, no traceback."""
+    (tmp_path / "customers.csv").write_text(text)
+    done = run("plan", "customers.csv")
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+def test_header_only_is_nothing_to_plan(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """A file with a header and no row exits 2 and calls nobody."""
+    (tmp_path / "customers.csv").write_text("external_id,name\n,\n")
+    assert run("plan", "customers.csv").code == 2
+    assert live[0].calls_total == 0
+
+
+def test_creating_needs_a_word_on_onboarding(run: Any, tmp_path: Path) -> None:
+    """A plan that would create says so, names the first row and the flag, and leaves no plan."""
+    done = run("plan", "customers.csv")
+    assert done.code == 2
+    assert "line 3, 'new-1', would be created" in done.err
+    assert "--onboarding skip" in done.err
+    assert not (tmp_path / "customers.plan").exists()
+    assert run("plan", "customers.csv", "--onboarding", "sometimes").code == 2
+    assert run("plan", "customers.csv", "--mode", "update").code == 1  # the new one is a conflict
+
+
+def test_a_persons_file_is_never_overwritten(run: Any, tmp_path: Path) -> None:
+    """--out that names something else than a plan is refused, and the file stays."""
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--out", "customers.csv")
+    assert done.code == 2
+    assert (tmp_path / "customers.csv").read_text() == FILE
+
+
+def test_settings_come_from_the_file_too(run: Any, tmp_path: Path) -> None:
+    """[import.mapping] and [import.constants] name the columns; onboarding need not be said again."""
+    (tmp_path / "customers.csv").write_text("Kunde;Firma;Notiz\nnew-1;Eins GmbH;x\n")
+    (tmp_path / "import.toml").write_text(
+        '[import]\nonboarding = "skip"\n[import.mapping]\nKunde = "external_id"\nFirma = "name"\nNotiz = ""\n'
+        '[import.constants]\ntimezone = "Europe/Berlin"\n"metadata.source" = "crm"\n'
+    )
+    done = run("plan", "customers.csv", "--config", "import.toml")
+    assert done.code == 0, done.err
+    assert "name Eins GmbH, timezone Europe/Berlin, metadata.source nothing → crm" in done.out
+
+
+def test_standard_input_is_a_file(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """`-` reads the file from standard input; the plan is customers.plan."""
+    env = environment(live[1])
+    done = flexsync("import", "plan", "-", "--onboarding", "skip", "--json", env=env, cwd=tmp_path, stdin=FILE)
+    assert done.code == 0, done.err
+    assert (done.json["plan"], done.json["source"]["name"]) == ("customers.plan", "standard input")
+
+
+def test_a_page_is_written(run: Any, tmp_path: Path) -> None:
+    """--html writes the page and says where."""
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--html", "plan.html")
+    assert "plan.html" in done.err
+    assert "new-1" in (tmp_path / "plan.html").read_text()
+
+
+# --- apply --------------------------------------------------------------------------------------------------------
+
+
+def test_apply_needs_yes_where_there_is_no_terminal(run: Any, live: tuple[Sandbox, str]) -> None:
+    """Without a terminal and without --yes nothing is written, and the flag is named."""
+    run("plan", "customers.csv", "--onboarding", "skip")
+    done = run("apply", "customers.plan")
+    assert done.code == 2
+    assert "Add --yes." in done.err
+    assert written(live[0]) == 0
+
+
+def test_apply_json_says_what_became_of_it(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """--json on stdout has outcomes, calls and files; a rerun says that it was done earlier."""
+    run("plan", "customers.csv", "--onboarding", "skip")
+    done = run("apply", "customers.plan", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.json["complete"] is True
+    assert done.json["outcomes"] == {"done": 2}
+    assert done.json["calls"]["post_customers"] == 1
+    assert written(live[0]) == 2
+    again = run("apply", "customers.plan", "--yes", "--json")
+    assert (again.code, again.json["earlier"], written(live[0])) == (0, 2, 2)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "customers.results.csv").read_text())))
+    assert [(row["line"], row["do"], row["outcome"]) for row in rows] == [
+        ("2", "update", "done"),
+        ("3", "create", "done"),
+    ]
+
+
+def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """More creates than pass: --yes alone and a wrong number write nothing, the right number does."""
+    rows = "".join(f"n-{number},New\n" for number in range(12))
+    (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
+    (tmp_path / "few.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 10\n')
+    done = run("plan", "customers.csv", "--config", "few.toml")
+    assert "guard     12 customers would be created (10 pass)" in done.err
+    assert "apply customers.plan --yes-really 12" in done.err
+    for flags, told in (
+        (("--yes",), "Add --yes-really 12."),
+        (("--yes", "--yes-really", "11"), "is not what the plan shows"),
+    ):
+        done = run("apply", "customers.plan", *flags)
+        assert (done.code, told in done.err) == (2, True), done.err
+        assert written(live[0]) == 0
+    assert run("apply", "customers.plan", "--yes", "--yes-really", "12").code == 0
+    assert written(live[0]) == 12
+
+
+def test_an_edited_plan_is_refused(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """A plan that was changed after it was made writes nothing."""
+    run("plan", "customers.csv", "--onboarding", "skip")
+    path = tmp_path / "customers.plan"
+    path.write_text(path.read_text().replace("Renamed", "Remade"))
+    done = run("apply", "customers.plan", "--yes")
+    assert done.code == 2
+    assert "it was changed or cut" in done.err
+    assert written(live[0]) == 0
+
+
+def test_an_unreachable_server_is_3_and_the_same_command_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """No server: exit 3; the plan stays good, and the same command ends as planned."""
+    (tmp_path / "customers.csv").write_text(FILE)
+    env = environment(live[1])
+    assert command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path).code == 0
+    (tmp_path / "fast.toml").write_text("[flow]\nattempts = 1\n")
+    gone = environment("http://127.0.0.1:9/v1")
+    arguments = ("import", "apply", "customers.plan", "--yes", "--config", "fast.toml")
+    assert command(*arguments, env=gone, cwd=tmp_path).code == 3
+    assert command(*arguments, env=env, cwd=tmp_path).code == 0
+    assert written(live[0]) == 2
+
+
+def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """SIGINT ends an apply with 130 and its results so far; the same command does the rest, nobody twice."""
+    sandbox, base_url = live
+    rows = "".join(f"n-{number},New {number}\n" for number in range(300))
+    (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
+    env = environment(base_url)
+    plan = command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path)
+    assert plan.code == 0, plan.err
+    sandbox.faults = Faults(latency=20)
+    process = start("import", "apply", "customers.plan", "--yes", env=env, cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while sandbox.calls["POST /customers"] < 40 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "the same command goes on from there" in err
+    sandbox.faults = Faults()
+    done = command("import", "apply", "customers.plan", "--yes", "--json", env=env, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.json["outcomes"] == {"done": 300}
+    _, _, body = sandbox.answer(
+        "POST", "/customers/search", body={"external_ids": [f"n-{n}" for n in range(300)], "limit": 1}
+    )
+    assert b'"total":300' in body
+
+
+# --- undo, template, export ---------------------------------------------------------------------------------------
+
+
+def test_undo_is_a_plan_like_any_other(run: Any, live: tuple[Sandbox, str]) -> None:
+    """Undo RUN writes a plan; applied with what it asks for, the account is as before."""
+    run("plan", "customers.csv", "--onboarding", "skip")
+    run_id = run("apply", "customers.plan", "--yes", "--json").json["run"]
+    done = run("undo", run_id)
+    assert done.code == 0, done.err
+    assert [line.split()[1] for line in done.out.splitlines()] == ["archive", "update"]
+    assert "apply undo.plan --yes-really 2 --yes-archive 1" in done.err
+    done = run("apply", "undo.plan", "--yes", "--yes-really", "2", "--yes-archive", "1")
+    assert done.code == 0, done.err
+    assert run("undo", "20200101T000000Z-abcdef").code == 2
+    assert run("plan", "customers.csv", "--mode", "update", "--json").json["counts"]["update"] == 1
+
+
+def test_a_template_explains_every_column_and_overwrites_nothing(run: Any, tmp_path: Path) -> None:
+    """Template writes a file with all columns and one that tells of them; neither replaces a file that exists."""
+    done = run("template", "--out", "empty.csv")
+    assert done.code == 0
+    header = next(csv.reader(io.StringIO((tmp_path / "empty.csv").read_text())))
+    notes = (tmp_path / "empty.columns.txt").read_text()
+    assert [name for name in header if name.split(".")[0] not in notes] == []
+    assert run("template", "--out", "empty.csv").code == 2
+    assert run("template").code == 2
+    assert (tmp_path / "customers.csv").read_text() == FILE
+
+
+def test_an_export_plans_nothing(run: Any, tmp_path: Path) -> None:
+    """Export writes every published customer, on stdout or to a file; planned as it is, it plans nothing."""
+    done = run("export")
+    assert done.code == 0
+    assert run("export", "--out", "all.csv").code == 0
+    assert (tmp_path / "all.csv").read_text(encoding="utf-8") == done.out
+    found = run("plan", "all.csv", "--json")
+    assert found.code == 0, found.err
+    counts = found.json["counts"]
+    assert (counts["unchanged"], counts["writes"]) == (len(list(csv.DictReader(io.StringIO(done.out)))), 0)
+    assert run("export", "--out", "all.csv").code == 2
+
+
+def test_help_stays_light() -> None:
+    """`flexsync import --help` loads nothing heavy."""
+    words = (
+        "import sys; from pipelines.cli import main\ntry: main(['import', 'plan', '--help'])\nexcept SystemExit: pass\n"
+    )
+    words += "print([m for m in ('httpx', 'duckdb', 'pyarrow', 'pandas', 'aiohttp', 'msgspec') if m in sys.modules])"
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env={**os.environ})
+    assert done.stdout.splitlines()[-1] == "[]"
