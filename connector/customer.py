@@ -7,7 +7,7 @@ Search is used, not GET by id, which may be 30 minutes old (contract.md 3.8). Ne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -15,9 +15,10 @@ import msgspec
 
 from connector.calls import PAGE, Call, Reply, search_customers
 from connector.errors import Refused
+from connector.pages import FilterIgnoredError, Walk, walk
 from connector.rules import TEXTS
 
-__all__ = ["Customer", "Send", "fingerprint", "look_up", "total"]
+__all__ = ["Customer", "Send", "everybody", "fingerprint", "look_up", "total"]
 
 Send = Callable[[Call], Awaitable[Reply]]
 COMPARED = (*TEXTS, "metadata", "status")
@@ -115,18 +116,32 @@ async def _asked(send: Send, by: str, asked: Sequence[str], status: str) -> list
 
 
 async def _page(send: Send, body: dict[str, Any]) -> list[Customer]:
-    reply = await send(search_customers(body))
+    return _paged(await send(search_customers(body))).items
+
+
+def _paged(reply: Reply) -> _Page:
     try:
-        return _read(reply.body).items
+        return _read(reply.body)
     except msgspec.DecodeError as error:
         raise Refused(f"a search was not answered with a page of customers: {error}.") from None
+
+
+async def everybody(send: Send) -> AsyncIterator[list[Customer]]:
+    """Walk all published customers, oldest first. A page may repeat some, and leaves none out (`connector.pages`).
+
+    Raises:
+        Refused: the answer is no page, or the server does not know the filters that a walk needs.
+    """
+    listing = Walk("customers", search_customers, "created_at", {"status": "published"})
+    try:
+        async for page in walk(listing, send):
+            yield _paged(page.reply).items
+    except FilterIgnoredError as error:
+        remedy = "This server ignores filters: it is too old to be walked."
+        raise Refused(f"{error}.", remedy=remedy) from None
 
 
 async def total(send: Send) -> tuple[int, str]:
     """How many published customers there are, and the environment they belong to ("" in an empty account)."""
-    reply = await send(search_customers({"status": "published", "limit": 1}))
-    try:
-        page = _read(reply.body)
-    except msgspec.DecodeError as error:
-        raise Refused(f"a search was not answered with a page of customers: {error}.") from None
+    page = _paged(await send(search_customers({"status": "published", "limit": 1})))
     return page.pagination.total, page.items[0].environment_id if page.items else ""

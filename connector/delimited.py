@@ -1,8 +1,9 @@
 """Text tables as records with physical line numbers: encodings, delimiters, quoted newlines, and what breaks a line.
 
 Promised: every record carries the line it begins on and its text exactly as it stood, so that it can be written back
-byte for byte; a line that cannot be read is told with its reason, and the lines after it are read on where that is
-safe. What was detected (encoding, delimiter) is said, and can be overridden. Memory does not grow with the file.
+byte for byte (in the few encodings that have two codes for one letter, such as cp932, with the code that Windows
+writes); a line that cannot be read is told with its reason, and the lines after it are read on where that is safe. What
+was detected (encoding, delimiter) is said, and can be overridden. Memory does not grow with the file.
 Never done: knowing what the columns mean.
 """
 
@@ -14,18 +15,20 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from connector.errors import FixInput
 
-__all__ = ["DELIMITERS", "Delimited", "Record", "Tabular", "quoted"]
+__all__ = ["DELIMITERS", "Delimited", "Record", "Tabular", "printable", "quoted"]
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
@@ -42,7 +45,15 @@ _BOMS = (
 )
 _GUESSES = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "euc_kr", "mac_roman"]
 _ESCAPED = re.compile("[\udc80-\udcff]")
-_SEP = re.compile(r"sep=(.)\r?\n?")  # the first line by which Excel is told the delimiter
+SURROGATE = re.compile("[\ud800-\udfff]")
+_SEP = re.compile(r'sep=([^"\r\n\0\ud800-\udfff])(\r\n?|\n)?')  # the first line by which Excel is told the delimiter
+_NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape"}  # codecs of names and of source, not of files
+_PACKED = {
+    b"PK\x03\x04": "a workbook or a ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "packed with gzip",
+}
+_UNCLOSED = ("unexpected end", "field larger")  # what the csv module says when a quote is never closed
 
 
 class Record(NamedTuple):
@@ -116,29 +127,40 @@ class Delimited:
 
     def records(self) -> Iterator[Record]:
         """Every record in order, blank lines included. Raises `FixInput` where the text cannot be decoded at all."""
-        with self._text() as file, _big_cells():
-            feed = _Feed(file, self.name)
+        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))  # process-wide: another reading may need it
+        with self._text() as file:
             for _ in range(self._skip):
-                next(feed)
-            yield from self._parsed(feed)
+                file.readline()
+            yield from self._parsed(file)
 
-    def _parsed(self, feed: _Feed) -> Iterator[Record]:
-        reader = csv.reader(feed, delimiter=self.delimiter, strict=True)
+    def _parsed(self, file: TextIO) -> Iterator[Record]:
+        line, taken = 1 + self._skip, []  # type: int, list[str]
+        reader = csv.reader(self._lines(file, taken), delimiter=self.delimiter, strict=True)
         while True:
-            feed.taken.clear()
-            line = feed.line + 1
             try:
-                cells = next(reader)
-            except StopIteration:
+                for cells in reader:
+                    yield Record(line, cells, taken[0] if len(taken) == 1 else "".join(taken))
+                    line += len(taken)
+                    taken.clear()
                 return
             except csv.Error as error:
-                told = str(error)
-                if "unexpected end" in told or "field limit" in told:
-                    yield Record(line, [], "".join(feed.taken), "unclosed")
-                    return  # whatever follows is inside that quote
-                yield Record(line, [], "".join(feed.taken), "quotes")
-                continue
-            yield Record(line, cells, "".join(feed.taken))
+                unclosed = str(error).startswith(_UNCLOSED)
+            yield Record(line, [], "".join(taken), "unclosed" if unclosed else "quotes")
+            if unclosed:
+                return  # whatever follows is inside that quote
+            line += len(taken)
+            taken.clear()
+
+    def _lines(self, file: TextIO, taken: list[str]) -> Iterator[str]:
+        """Lines for the csv module; `taken` remembers them."""
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), ""), 1 + self._skip):
+            if len(line) == LONGEST_LINE:
+                raise FixInput(
+                    f"{self.name} line {number} has more than {LONGEST_LINE} characters.",
+                    remedy="That is no table of customers: check the file.",
+                )
+            taken.append(line)
+            yield line
 
     @contextmanager
     def _text(self) -> Iterator[TextIO]:
@@ -174,12 +196,19 @@ class Delimited:
         return text.encode(self.encoding, "surrogateescape")
 
 
+_AS_TEXT = "Turn the columns into text first (read the file with dtype=str), so that nothing is rewritten."
+
+
 class Tabular:
     """A pandas DataFrame or an Arrow table as records; `line` counts its rows from 1.
 
     Args:
-        table: the data. Cells must be text, whole numbers, null, or (for metadata) maps of text.
+        table: the data. Cells must be text, whole numbers, null, or (for metadata) maps of text. A null in a map says
+            "remove the key"; one in a struct says nothing, for a struct gives every row every key.
         name: what messages call it.
+
+    Raises:
+        FixInput: a column has values of several types, or of one that is not text.
     """
 
     encoding, bom, delimiter, guessed, unit = "utf-8", b"", ",", False, "row"
@@ -188,7 +217,10 @@ class Tabular:
         import pyarrow as pa
 
         self.name = name
-        self._table = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+        try:
+            self._table = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+        except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
+            raise FixInput(f"{name} cannot be read: {error}.", remedy=_AS_TEXT) from None
         digest = hashlib.sha256()
         for record in self.records():
             digest.update(record.raw.encode("utf-8", "surrogatepass"))
@@ -212,18 +244,23 @@ class Tabular:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, list | dict):
+        if isinstance(value, list | dict) and (pairs := _pairs(value)) is not None:
             import msgspec
 
-            return msgspec.json.encode(dict(value)).decode()
+            return msgspec.json.encode(pairs).decode() if pairs or value in ([], {}) else ""
         raise FixInput(
             f'{self.name} row {number}, column "{column}": {value!r} is {type(value).__name__}, not text.',
-            remedy="Turn the column into text first (read the file with dtype=str), so that nothing is rewritten.",
+            remedy=_AS_TEXT,
         )
 
     def encode(self, text: str) -> bytes:
         """UTF-8."""
         return text.encode("utf-8", "surrogatepass")
+
+
+def printable(text: str) -> str:
+    """The text with every byte that could not be read as one replaced."""
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
 
 
 def quoted(cells: list[str], delimiter: str = ",", end: str = "\n") -> str:
@@ -242,39 +279,16 @@ def _plain(column: Any) -> list[Any]:
     return values
 
 
-class _Feed:
-    """Lines for the csv module, remembered: how many, and which since the last record."""
-
-    def __init__(self, file: TextIO, name: str) -> None:
-        self._read = file.readline
-        self._name = name
-        self.line = 0
-        self.taken: list[str] = []
-
-    def __iter__(self) -> _Feed:
-        return self
-
-    def __next__(self) -> str:
-        line = self._read(LONGEST_LINE)
-        if not line:
-            raise StopIteration
-        if len(line) == LONGEST_LINE:
-            raise FixInput(
-                f"{self._name} line {self.line + 1} has more than {LONGEST_LINE} characters.",
-                remedy="That is no table of customers: check the file.",
-            )
-        self.line += 1
-        self.taken.append(line)
-        return line
-
-
-@contextmanager
-def _big_cells() -> Iterator[None]:
-    before = csv.field_size_limit(LONGEST_CELL)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _pairs(value: list[Any] | dict[str, Any]) -> dict[str, str | None] | None:
+    """A map of texts: a list of pairs, or a struct, whose nulls say nothing; None when it is none."""
+    if isinstance(value, dict):
+        found = [(key, text) for key, text in value.items() if text is not None]
+    else:
+        found = [pair for pair in value if isinstance(pair, tuple)]
+        if len(found) < len(value):
+            return None
+    fits = all(isinstance(key, str) and isinstance(text, str | None) for key, text in found)
+    return dict(found) if fits else None
 
 
 # --- opening ----------------------------------------------------------------------------------------------------
@@ -282,18 +296,44 @@ def _big_cells() -> Iterator[None]:
 
 @contextmanager
 def _on_disk(source: Path | str | BinaryIO) -> Iterator[tuple[Path, str]]:
-    """A path that can be read twice: standard input and file objects are copied to a temporary file."""
+    """A path that can be read again: standard input, pipes and file objects are copied to a temporary file."""
+    told = "standard input"
     if isinstance(source, Path | str) and str(source) != "-":
-        yield Path(source), str(source)
-        return
-    given: BinaryIO = sys.stdin.buffer if isinstance(source, Path | str) else source
+        path, told = Path(source), printable(str(source))
+        if not _pipe(path):
+            yield path, told
+            return
     handle, name = tempfile.mkstemp(prefix="flexsync-", suffix=".csv")  # readable by its owner only
     try:
-        with os.fdopen(handle, "wb") as copy:
-            shutil.copyfileobj(given, copy)
-        yield Path(name), "standard input"
+        try:
+            with os.fdopen(handle, "wb") as copy, _bytes(source) as given:
+                shutil.copyfileobj(given, copy)
+        except (OSError, ValueError, TypeError) as error:
+            raise FixInput(f"{told} cannot be read: {error}.", remedy="Name a file.") from None
+        yield Path(name), told
     finally:
         Path(name).unlink()
+
+
+def _pipe(path: Path) -> bool:
+    """Whether it can be read only once."""
+    try:
+        return not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode)
+    except (OSError, ValueError):
+        return False  # opening it will say why
+
+
+@contextmanager
+def _bytes(source: Path | str | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path | str):
+        yield source
+    elif str(source) == "-":
+        if not hasattr(sys.stdin, "buffer"):
+            raise ValueError("there is none")
+        yield sys.stdin.buffer
+    else:
+        with Path(source).open("rb") as file:
+            yield file
 
 
 def _look(path: Path, name: str) -> tuple[str, bytes, bool]:
@@ -307,10 +347,13 @@ def _look(path: Path, name: str) -> tuple[str, bytes, bool]:
                 digest.update(chunk)
                 if clean:
                     clean = _decodes(decoder, chunk)
-    except OSError as error:
-        raise FixInput(f"{name} cannot be read: {error.strerror}.", remedy="Name another file.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise FixInput(f"{name} cannot be read: {why}.", remedy="Name another file.") from None
     if not head:
         raise FixInput(f"{name} is empty.", remedy="`flexsync import template` writes one with all columns.")
+    if packed := next((what for mark, what in _PACKED.items() if head.startswith(mark)), ""):
+        raise FixInput(f"{name} is {packed}, not text.", remedy="Save it as CSV, in UTF-8.")
     return digest.hexdigest(), head, clean and _decodes(decoder, b"", final=True)
 
 
@@ -345,6 +388,8 @@ def _checked(given: str, bom: bytes, marked: str) -> tuple[bytes, str, bool]:
     except (LookupError, ValueError, TypeError):
         raise FixInput(f"encoding {given!r} is unknown.", remedy="Write utf-8, utf-16, cp1252 …") from None
     name = found.name.removesuffix("-sig")
+    if name in _NO_TEXT:
+        raise FixInput(f"encoding {given!r} is none of files.", remedy="Write utf-8, utf-16, cp1252 …")
     if name in ("utf-16", "utf-32"):
         name = marked if marked.startswith(name) else f"{name}-le"
     return (bom if marked == name else b""), name, False
@@ -359,7 +404,7 @@ def _mostly_utf8(path: Path) -> bool:
                 continue
             broken = len(_ESCAPED.findall(text))
             bad += broken
-            good += sum(map("\x7f".__lt__, text)) - broken
+            good += len(text) - len(text.encode("ascii", "ignore")) - broken
     return good > bad
 
 
@@ -377,6 +422,6 @@ def _given(delimiter: str | None) -> str:
     if not delimiter:
         return ""
     found = NAMED.get(delimiter, delimiter)
-    if len(found) != 1 or found in '"\r\n':
+    if len(found) != 1 or found in '"\r\n\0' or printable(found) != found:
         raise FixInput(f"delimiter {delimiter!r} is not one character.", remedy="Write , ; tab or |.")
     return found

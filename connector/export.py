@@ -14,10 +14,8 @@ from typing import IO, Literal
 import msgspec
 
 from connector import rules
-from connector.calls import search_customers
-from connector.customer import Customer, Send
+from connector.customer import Customer, Send, everybody
 from connector.delimited import quoted
-from connector.pages import Walk, walk
 from connector.rows import escaped
 
 __all__ = ["COLUMNS", "Metadata", "explained", "exported", "template"]
@@ -27,11 +25,6 @@ COLUMNS = ("id", *rules.TEXTS)
 MOST_COLUMNS = 50  # metadata keys that become columns of their own by default; more make one JSON column
 
 
-class _Page(msgspec.Struct):
-    items: list[Customer]
-
-
-_read = msgspec.json.Decoder(_Page).decode
 _customer = msgspec.json.Decoder(Customer).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -63,9 +56,8 @@ async def _collect(send: Send, kept: IO[bytes]) -> tuple[list[str], bool]:
     keys: set[str] = set()
     exact = True
     met: set[str] = set()  # pages may repeat rows
-    listing = Walk("customers", search_customers, "created_at", {"status": "published"})
-    async for page in walk(listing, send):
-        for customer in _read(page.reply.body).items:
+    async for customers in everybody(send):
+        for customer in customers:
             if customer.id in met:
                 continue
             met.add(customer.id)

@@ -9,23 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Set
 
-import msgspec
-
-from connector.calls import search_customers
-from connector.customer import Customer, Send, fingerprint
-from connector.pages import Walk, walk
+from connector.customer import Customer, Send, everybody, fingerprint
 from connector.plan import Entry
 from connector.rows import Rows
 from connector.subscribed import subscribed
 
 __all__ = ["missing", "named"]
-
-
-class _Page(msgspec.Struct):
-    items: list[Customer]
-
-
-_read = msgspec.json.Decoder(_Page).decode
 
 
 def named(rows: Rows) -> Set[int]:
@@ -46,10 +35,9 @@ async def missing(known: Set[int], send: Send) -> AsyncIterator[list[Entry]]:
     Yields:
         archive and conflict entries, a page at a time.
     """
-    listing = Walk("customers", search_customers, "created_at", {"status": "published"})
     met: set[str] = set()
-    async for page in walk(listing, send):
-        strangers = [c for c in _read(page.reply.body).items if c.id not in met and not _named(c, known)]
+    async for customers in everybody(send):
+        strangers = [c for c in customers if c.id not in met and not _named(c, known)]
         met.update(customer.id for customer in strangers)
         busy = await subscribed(send, [customer.id for customer in strangers])
         yield [_archive(customer, busy.get(customer.id, "")) for customer in strangers]

@@ -222,7 +222,8 @@ def decided(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
     if options.mode == "create":
         return _conflict(row, held, f"it exists as {held.id}, and --mode create makes new ones only.")
     changes = _changes(row, held, options)
-    faults = _standing(row, held, changes) + _stored_tax(row, changes, rows)
+    faults = _standing(row, changes, rows)
+    faults += _stored_tax(row, held, changes, rows, faults)
     if faults:
         return invalid(row, faults)
     holder = found.holders.get(row.external_id) if "external_id" in changes else None
@@ -251,52 +252,50 @@ def _changes(row: Row, held: Customer, options: Options) -> dict[str, Any]:
     return changes
 
 
-def _standing(row: Row, held: Customer, changes: dict[str, Any]) -> list[Fault]:
-    """Faults that stay: all, unless every value at fault is what the server holds already."""
+def _standing(row: Row, changes: dict[str, Any], rows: Rows) -> list[Fault]:
+    """Faults that stay: those of what would be sent. The rest is what the server holds already, and is left alone."""
     if not row.faults:
         return []
-    touched = changes.keys() & (row.fields.keys() | {"metadata"})
-    faulty = {name for name, text in row.fields.items() if _at_fault(name, text)}
-    if any(fault.rule == "tax_key" for fault in row.faults):
-        faulty.add("metadata")
-    return row.faults if faulty & touched else []
+    sent = {rows.columns.name(name) for name in changes}
+    return [f for f in row.faults if ("metadata" in changes if f.rule == "tax_key" else f.column in sent)]
 
 
-def _at_fault(name: str, text: str | None) -> bool:
-    return bool(rules.cleared(name) if text is None else text and rules.check(name)(text))
+def _stored_tax(
+    row: Row, held: Customer, changes: dict[str, Any], rows: Rows, told: Sequence[Fault]
+) -> Iterator[Fault]:
+    """Tax keys of the whole metadata that would be sent: one from the file may not fit one that is stored.
 
-
-def _stored_tax(row: Row, changes: dict[str, Any], rows: Rows) -> list[Fault]:
-    """Tax keys of the whole metadata that would be sent: one from the file may not fit one that is stored."""
-    if "metadata" not in changes or rules.TAX_KEYS.isdisjoint(changes["metadata"]):
-        return []
-    told = {(fault.column, fault.rule) for fault in row.faults}
-    return [
-        Fault(row.line, column, changes["metadata"].get(key, ""), rule, f"{remedy} (As merged with what is stored.)")
-        for key, rule, remedy in rules.check_metadata(changes["metadata"])
-        if ((column := rows.columns.name(f"metadata.{key}")), rule) not in told
-    ]
+    An external_id is changed together with the stored metadata, or the server would write into it (contract.md 5.3).
+    """
+    sent = changes.get("metadata", held.metadata if "external_id" in changes else None)
+    if not sent or rules.TAX_KEYS.isdisjoint(sent):
+        return
+    known = {(fault.column, fault.rule) for fault in told}
+    for key, rule, remedy in rules.check_metadata(sent):
+        column = rows.columns.name(f"metadata.{key}")
+        if (column, rule) not in known:
+            yield Fault(row.line, column, sent.get(key, ""), rule, f"{remedy} (As merged with what is stored.)")
 
 
 def _absent(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
     """A row that no published customer answers to."""
-    key = getattr(row, options.match)
-    if row.faults:
-        return invalid(row, row.faults)
+    faults = [fault for fault in row.faults if fault.rule != "cannot_be_cleared"]  # it has nothing to be cleared
+    if faults:
+        return invalid(row, faults)
     if options.match == "id" and row.id:
         return _gone(row, found.archived.get(row.id))
-    if options.mode == "update":
-        return _conflict(row, None, "it does not exist, and --mode update changes existing ones only.")
-    if row.id:
-        why = f"no published customer has external_id {key!r}. To rename {row.id}, use --match id; else clear the id."
-        return _conflict(row, None, why)
-    if not row.external_id:
-        return invalid(row, [_missing(row, rows, "external_id")])
     holder = found.holders.get(row.external_id)
     if holder is not None:
         return _conflict(
             row, holder, f"external_id {row.external_id!r} belongs to {holder.id}. Give that id, or another."
         )
+    if options.mode == "update":
+        return _conflict(row, None, "it does not exist, and --mode update changes existing ones only.")
+    if row.id:
+        why = f"no published customer has external_id {row.external_id!r}."
+        return _conflict(row, None, f"{why} To rename {row.id}, use --match id; else clear the id.")
+    if not row.external_id:
+        return invalid(row, [_missing(row, rows, "external_id")])
     if not row.fields.get("name"):
         return invalid(row, [_missing(row, rows, "name")])
     return _create(row, found.archived.get(row.external_id))

@@ -6,6 +6,7 @@ holds no key. It is readable by its owner only, for it holds customers' data. Ne
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import tempfile
@@ -25,6 +26,7 @@ from connector.plan import Entry
 __all__ = ["Header", "Plan", "PlanWriter", "new_run", "whole"]
 
 VERSION = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _entry = msgspec.json.Decoder(Entry).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -107,12 +109,17 @@ class PlanWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._body.close()
+        with suppress(OSError):  # on a full disk; what was kept is not wanted any more
+            self._body.close()
 
     def add(self, entry: Entry) -> None:
         """Keep an entry; unchanged ones are only counted elsewhere."""
-        if entry.do != "unchanged":
+        if entry.do == "unchanged":
+            return
+        try:
             self._body.write(_encode(entry) + b"\n")
+        except OSError as error:
+            raise _no_room(self.path, error) from None
 
     def entries(self) -> Iterator[Entry]:
         """What was kept so far."""
@@ -128,7 +135,9 @@ class PlanWriter:
                 digest.update(part)
                 file.write(part)
             file.write(_encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n")
-        return Plan(self.path, header, digest.hexdigest())
+            file.flush()
+            stamp = _stamp(file)
+        return Plan(self.path, header, digest.hexdigest(), stamp)
 
     def _parts(self, header: Header, summary: str) -> Iterator[bytes]:
         yield "".join(f"# {line}\n" for line in summary.splitlines()).encode("utf-8", "replace")
@@ -145,10 +154,11 @@ class Plan:
         path: the file.
         header: see `Header`.
         digest: SHA-256 of everything before the last line.
+        stamp: which file was checked, and its state then; "" where none was.
     """
 
-    def __init__(self, path: Path, header: Header, digest: str) -> None:
-        self.path, self.header, self.digest = path, header, digest
+    def __init__(self, path: Path, header: Header, digest: str, stamp: str = "") -> None:
+        self.path, self.header, self.digest, self.stamp = path, header, digest, stamp
 
     @classmethod
     def read(cls, path: Path | str) -> Plan:
@@ -161,6 +171,7 @@ class Plan:
         digest, last, header = sha256(), b"", None
         try:
             with path.open("rb") as file:
+                stamp = _stamp(file)
                 for line in file:
                     digest.update(last)
                     if header is None and not line.startswith(b"#"):
@@ -172,11 +183,17 @@ class Plan:
             ) from None
         if header is None or last != _encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n":
             raise FixInput(f"{path} is not the plan that was made: it was changed or cut.", remedy="Plan again.")
-        return cls(path, header, digest.hexdigest())
+        return cls(path, header, digest.hexdigest(), stamp)
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, in the order of the file."""
-        with self.path.open("rb") as file:
+        """Every entry, in the order of the file. Raises `FixInput` when that is not the file any more."""
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise FixInput(f"{self.path} cannot be read: {error.strerror}.", remedy="Plan again.") from None
+        with file:
+            if self.stamp and _stamp(file) != self.stamp:
+                raise FixInput(f"{self.path} was changed while it was in use.", remedy="Look at it, then start again.")
             seen = False
             for line in file:
                 if line.startswith(b"#"):
@@ -200,6 +217,15 @@ def _read_header(path: Path, line: bytes) -> Header:
     return header
 
 
+def _stamp(file: IO[bytes]) -> str:
+    found = os.fstat(file.fileno())
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+
+
+def _no_room(path: Path, error: OSError) -> FixInput:
+    return FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Make room.")
+
+
 class whole:  # noqa: N801  # reads as a verb where it is used
     """``with whole(path) as file``: a file that appears under its name once it is complete, readable by its owner."""
 
@@ -215,15 +241,17 @@ class whole:  # noqa: N801  # reads as a verb where it is used
         self._file = os.fdopen(handle, "wb")
         return self._file
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         try:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise error
             if kind is None:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
                 self._unfinished.replace(self._path)
-        except OSError as error:
-            raise FixInput(f"{self._path} cannot be written: {error.strerror}.", remedy="Make room.") from None
+        except OSError as failure:
+            raise _no_room(self._path, failure) from None
         finally:
             with suppress(OSError):
                 self._file.close()

@@ -12,17 +12,18 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from connector import rules
-from connector.delimited import Delimited, Record, Tabular
+from connector.delimited import SURROGATE, Delimited, Record, Tabular, printable
 from connector.errors import FixInput
 from connector.rules import Fault
 
@@ -33,9 +34,11 @@ KEYS = ("external_id", "id")
 PREFIX = "metadata."
 REASONS = ("flexsync_line", "flexsync_reason")  # columns of a rejected.csv: read over
 SHOWN = 120  # characters of a value that a fault carries
+SHOWN_LINES = 3  # other lines that a duplicate names
+TOLD = 100  # columns and warnings that a message names one by one
+LONGEST_KEY = 255
 EXAMPLES = 5  # faults of each rule that are kept for people; all of them are in the plan and in rejected.csv
 _ESCAPE = re.compile(r"\\+N")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _as_metadata = msgspec.json.Decoder(dict[str, str | None]).decode
 Value = str | None
 
@@ -91,7 +94,9 @@ class Checked:
     def add(self, row: Row) -> None:
         """Count one row."""
         self.rows += 1
-        self.invalid += bool(row.faults)
+        if not row.faults:
+            return
+        self.invalid += 1
         for fault in row.faults:
             self.faults[fault.rule] += 1
             examples = self.examples.setdefault(fault.rule, [])
@@ -143,25 +148,18 @@ class Columns:
         Raises:
             FixInput: naming every header that is unknown or stands twice, with the nearest known one.
         """
-        given = {name.strip(): target for name, target in (mapping or {}).items()}
-        wrong: list[str] = []
-        found: dict[str, int] = {}
-        for position, header in enumerate(record.cells):
-            target = _target(header.strip("\ufeff \t"), given)
-            if target is None:
-                wrong.append(f'column {position + 1}, "{header}": {_suggestion(header)}')
-            elif target in found:
-                wrong.append(f'column {position + 1}, "{header}": {target} is column {found[target] + 1} already.')
-            elif target:
-                found[target] = position
-        wrong += [f'mapping: there is no column "{h}".' for h in given if h not in {c.strip() for c in record.cells}]
+        given = {_bare(name): target for name, target in (mapping or {}).items()}
+        headers = [_bare(header) for header in record.cells]
+        known, found = set(headers), {}  # type: set[str], dict[str, int]
+        wrong = [*_bad_headers(headers, given, found)]
+        wrong += [f'mapping: there is no column "{_cut(h)}".' for h in given if h not in known]
         wrong += _bad_constants(constants or {}, found)
-        if match not in found and not wrong:
+        if match not in found:
             wrong.append(f"there is no column {match}: it says whom a row is about.")
         if wrong:
             place = f"{name} line {record.line}" if record.line else name
             remedy = "Mend the header, or say in the config what a column is: [import.mapping]."
-            raise FixInput("\n".join(f"{place}: {text}" for text in wrong), remedy=remedy)
+            raise FixInput("\n".join(f"{place}: {text}" for text in _first(wrong)), remedy=remedy)
         return cls(
             header=record.cells,
             line=record.line,
@@ -200,6 +198,13 @@ class Rows:
     match: str = "external_id"
     _doubles: dict[str, dict[str, list[int]]] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        columns = self.columns
+        self._fields = [(place, name, rules.roomy(name), check) for place, name, check in columns.fields]
+        keys = {*(key for _, key in columns.metadata), *(name.removeprefix(PREFIX) for name in columns.constants)}
+        self._taxed = columns.json is not None or not rules.TAX_KEYS.isdisjoint(keys)
+        self._used = {*columns.keys.values(), *(place for place, *_ in columns.fields + columns.metadata), columns.json}
+
     def __iter__(self) -> Iterator[Row]:
         """Every row with its faults; those about duplicates are known once `check` has run."""
         return (row for row in self._all() if row is not None)
@@ -213,96 +218,106 @@ class Rows:
     def check(self) -> Checked:
         """Read everything once, before any call: find every fault and every duplicate.
 
-        Where keys stand twice (by their hashes), it is read again to say where.
+        Only hashes of the keys are kept; where some stand twice, the file is read again to say which and where.
         """
         self._doubles = {}
         seen = {key: array("q") for key in self.columns.keys}
         folded = array("q")
         found = self._checked(seen, folded)
-        suspects = {key: _twice(hashes) for key, hashes in seen.items()}
-        if any(suspects.values()):
-            self._doubles = self._found_doubles(suspects)
-            found = self._checked({}, array("q"))
-        found.warnings += self._near_doubles(_twice(folded))
+        suspects, near = {key: _twice(hashes) for key, hashes in seen.items()}, _twice(folded)
+        if near or any(suspects.values()):
+            self._doubles, warnings = self._compared(suspects, near)
+            if any(self._doubles.values()):
+                found = self._checked({}, array("q"))
+            found.warnings += warnings
         return found
 
     def _checked(self, seen: dict[str, array[int]], folded: array[int]) -> Checked:
         found = Checked()
+        add, fold = found.add, folded.append
+        kept = [(attrgetter(key), hashes.append) for key, hashes in seen.items()]
         for row in self._all():
             if row is None:
                 found.blank += 1
                 continue
-            for key, hashes in seen.items():
-                if value := getattr(row, key):
-                    hashes.append(hash(value))
-            if row.external_id:
-                folded.append(hash(row.external_id.strip().casefold()))
-            found.add(row)
+            for value_of, keep in kept:
+                if value := value_of(row):
+                    keep(hash(value))
+            if value := row.external_id:
+                fold(hash(value.strip().casefold()))
+            add(row)
         return found
 
-    def _found_doubles(self, suspects: Mapping[str, set[int]]) -> dict[str, dict[str, list[int]]]:
-        """Keys that stand more than once, and on which lines; read again, for only hashes were kept."""
+    def _compared(
+        self, suspects: Mapping[str, set[int]], near: set[int]
+    ) -> tuple[dict[str, dict[str, list[int]]], list[str]]:
+        """Read again, compare what the hashes only suspect: key → value → lines of what stands twice, and warnings."""
         found: dict[str, dict[str, list[int]]] = {key: {} for key in suspects}
+        alike: dict[str, dict[str, int]] = {}
         for row in self:
             for key, hashes in suspects.items():
                 value = getattr(row, key)
                 if value and hash(value) in hashes:
                     found[key].setdefault(value, []).append(row.line)
-        return {key: {v: lines for v, lines in values.items() if len(lines) > 1} for key, values in found.items()}
+            plain = row.external_id.strip().casefold()
+            if plain and hash(plain) in near:
+                alike.setdefault(plain, {}).setdefault(row.external_id, row.line)
+        doubles = {key: {v: lines for v, lines in values.items() if len(lines) > 1} for key, values in found.items()}
+        return doubles, [*_first([self._alike(values) for values in alike.values() if len(values) > 1])]
 
-    def _near_doubles(self, suspects: set[int]) -> list[str]:
+    def _alike(self, values: Mapping[str, int]) -> str:
         """Keys that differ only by case or spaces around them: allowed, and rarely meant."""
-        if not suspects:
-            return []
-        found: dict[str, dict[str, int]] = {}
-        for row in self:
-            near = row.external_id.strip().casefold()
-            if near and hash(near) in suspects:
-                found.setdefault(near, {}).setdefault(row.external_id, row.line)
-        return [
-            "external_id "
-            + " and ".join(f"{value!r} ({self.source.unit} {line})" for value, line in values.items())
-            + " differ only by case or spaces: the server takes them for different customers."
-            for values in found.values()
-            if len(values) > 1
-        ]
+        shown = [f"{_cut(value)!r} ({self.source.unit} {line})" for value, line in values.items()]
+        return (
+            f"external_id {_few(shown, ' and ')} differ only by case or spaces:"
+            " the server takes them for different customers."
+        )
 
     # --- one row --------------------------------------------------------------------------------------------------
 
     def _row(self, record: Record) -> Row | None:
-        cells = record.cells
-        if not record.trouble and not any(cells):
+        """One row; this is where the time goes, so cells that are as they should be cost no call."""
+        line, cells, raw, trouble = record
+        if not trouble and not any(cells):
             return None
-        row = Row(record.line, record.raw, fields={}, faults=[])
-        width = len(self.columns.header)
-        if record.trouble or len(cells) < width or any(cells[width:]):
-            row.faults.append(_broken(record, width))
+        columns, fields, faults = self.columns, {}, []  # type: Columns, dict[str, Value], list[Fault]
+        row = Row(line, raw, fields=fields, faults=faults)
+        width = len(columns.header)
+        if trouble or (len(cells) != width and (len(cells) < width or any(cells[width:]))):
+            faults.append(_broken(record, width))
             return row
-        if "\0" in record.raw or (not record.raw.isascii() and _SURROGATE.search(record.raw)):
+        if "\0" in raw or not (raw.isascii() or _is_text(raw)):
             self._unreadable(row, cells)
-        for key, position in self.columns.keys.items():
-            self._key(row, key, cells[position])
-        for position, name, check in self.columns.fields:
+        for key, position in columns.keys.items():
+            cell = cells[position]
+            if not cell or cell[0] == "\\" or len(cell) > LONGEST_KEY or self._doubles:
+                self._key(row, key, position, cell)
+            else:
+                setattr(row, key, cell)
+        for position, name, roomy, check in self._fields:
             if cell := cells[position]:
-                self._field(row, name, position, cell, check)
-        if self.columns.metadata or self.columns.json is not None:
+                if cell[0] == "\\" or (len(cell) > roomy and check(cell)):
+                    self._field(row, name, position, cell, check)
+                else:
+                    fields[name] = cell
+        if columns.metadata or columns.json is not None:
             self._metadata(row, cells)
-        for name, text in self.columns.constants.items():
+        for name, text in columns.constants.items():
             self._constant(row, name, text)
-        self._tax(row)
+        if self._taxed:
+            self._tax(row)
         return row
 
     def _unreadable(self, row: Row, cells: list[str]) -> None:
         for position, cell in enumerate(cells[: len(self.columns.header)]):
-            if "\0" in cell:
-                remedy = "The server refuses NUL characters: remove them."
-                row.faults.append(self._fault(row, position, cell, "nul", remedy))
-            elif _SURROGATE.search(cell):
+            if SURROGATE.search(cell):
                 remedy = f"These bytes are not {self.source.encoding}: mend them, or name the file's --encoding."
                 row.faults.append(self._fault(row, position, cell, "encoding", remedy))
+            elif "\0" in cell and position in self._used:
+                remedy = "The server refuses NUL characters: remove them."
+                row.faults.append(self._fault(row, position, cell, "nul", remedy))
 
-    def _key(self, row: Row, key: str, cell: str) -> None:
-        position = self.columns.keys[key]
+    def _key(self, row: Row, key: str, position: int, cell: str) -> None:
         if not cell:
             if key == self.match == "external_id":
                 row.faults.append(self._fault(row, position, "", "required", "It says whom the row is about: fill it."))
@@ -313,20 +328,20 @@ class Rows:
             row.faults.append(self._fault(row, position, cell, "cannot_be_cleared_key", remedy))
             return
         setattr(row, key, text)
-        if len(text) > 255:
-            remedy = f"{len(text)} characters; at most 255 fit."
+        if len(text) > LONGEST_KEY and _is_readable(cell):
+            remedy = f"{len(text)} characters; at most {LONGEST_KEY} fit."
             row.faults.append(self._fault(row, position, cell, "too_long_key", remedy))
-        lines = self._doubles.get(key, {}).get(text)
-        if lines:
-            others = ", ".join(str(line) for line in lines if line != row.line)
-            remedy = f"It stands on {self.source.unit} {others} too: keep one of them."
+        if lines := self._doubles.get(key, {}).get(text):
+            others = [str(line) for line in lines[: SHOWN_LINES + 1] if line != row.line]
+            rest = len(lines) - 1 - SHOWN_LINES
+            told = ", ".join(others[:SHOWN_LINES]) + (f" and {rest} more" if rest > 0 else "")
+            remedy = f"It stands on {self.source.unit} {told} too: keep one of them."
             row.faults.append(self._fault(row, position, cell, "duplicate_key", remedy))
 
     def _field(self, row: Row, name: str, position: int, cell: str, check: Callable[[str], Any]) -> None:
-        text: Value = cell if cell[0] != "\\" else _unescaped(cell)
-        row.fields[name] = text
-        verdict = check(text) if text else rules.cleared(name) if text is CLEAR else None
-        if verdict and not _SURROGATE.search(cell):
+        text = row.fields[name] = _unescaped(cell)
+        verdict = rules.cleared(name) if text is CLEAR else check(text)
+        if verdict and _is_readable(cell):
             row.faults.append(self._fault(row, position, cell, *verdict))
 
     def _metadata(self, row: Row, cells: list[str]) -> None:
@@ -335,8 +350,8 @@ class Rows:
         if self.columns.json is not None and (cell := cells[self.columns.json]):
             said = True
             try:
-                given = _as_metadata(cell)
-            except (msgspec.DecodeError, UnicodeError) as error:
+                given = _as_metadata(cell) if _is_readable(cell) else {}
+            except msgspec.DecodeError as error:
                 what = str(error).split(" - ")[0].rstrip(".")
                 remedy = f'Write a JSON object of texts, like {{"tier": "gold"}}: {what}.'
                 row.faults.append(self._fault(row, self.columns.json, cell, "metadata_json", remedy))
@@ -346,7 +361,7 @@ class Rows:
         for position, key in self.columns.metadata:
             if cell := cells[position]:
                 said = True
-                given[key] = _unescaped(cell)
+                given[key] = cell if cell[0] != "\\" else _unescaped(cell)
         row.metadata = given if said else None
 
     def _constant(self, row: Row, name: str, text: str) -> None:
@@ -393,7 +408,7 @@ def read_rows(
     Raises:
         FixInput: the file cannot be read at all, has no header, or its columns cannot be told.
     """
-    known = {name.strip() for name in mapping or {}}
+    known = {_bare(name) for name in mapping or {}}
     if not isinstance(source, Path | str) and not hasattr(source, "read"):
         table = Tabular(source)
         yield Rows(table, _bound(table, mapping, constants, match), match)
@@ -402,7 +417,7 @@ def read_rows(
         source,
         encoding=encoding,
         delimiter=delimiter,
-        known=lambda name: name.strip() in known or _target(name.strip("\ufeff \t"), {}) is not None,
+        known=lambda name: _bare(name) in known or _target(_bare(name), {}) is not None,
     ) as file:
         yield Rows(file, _bound(file, mapping, constants, match), match)
 
@@ -440,9 +455,31 @@ def _broken(record: Record, width: int) -> Fault:
     return Fault(record.line, "", _cut(record.raw), "ragged", remedy)
 
 
-def printable(text: str) -> str:
-    """The text with every byte that could not be read as one replaced."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+def _is_text(text: str) -> bool:
+    """Whether it holds no byte that could not be read; ten times as fast as a search for one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_readable(cell: str) -> bool:
+    """Whether nothing was said about the cell's very characters, so that its value is worth a word."""
+    return "\0" not in cell and _is_text(cell)
+
+
+def _few(parts: Sequence[str], between: str) -> str:
+    """The first few parts, and how many there are besides."""
+    more = len(parts) - SHOWN_LINES
+    return between.join([*parts[:SHOWN_LINES], f"{more} more"] if more > 0 else parts)
+
+
+def _first(told: Sequence[str]) -> Iterator[str]:
+    """The first hundred, and how many there are besides."""
+    yield from told[:TOLD]
+    if len(told) > TOLD:
+        yield f"and {len(told) - TOLD} more like these."
 
 
 def _cut(value: str) -> str:
@@ -478,12 +515,36 @@ def _is_target(name: str) -> bool:
     return name in _TARGETS or (name.startswith(PREFIX) and len(name) > len(PREFIX))
 
 
+def _bare(header: str) -> str:
+    """A header without what may stand around it unseen."""
+    return header.strip("\ufeff\xa0 \t\r\n")
+
+
+def _bad_headers(headers: Sequence[str], mapping: Mapping[str, str], found: dict[str, int]) -> Iterator[str]:
+    """What is wrong with each header; target → position of the others goes to `found`."""
+    wrong = 0
+    for position, header in enumerate(headers):
+        target = _target(header, mapping)
+        place = f'column {position + 1}, "{_cut(header)}"'
+        if target is None:
+            wrong += 1
+            yield f"{place}: {_suggestion(header) if wrong <= TOLD else 'unknown.'}"
+        elif target in found:
+            yield f"{place}: {target} is column {found[target] + 1} already."
+        elif target:
+            found[target] = position
+
+
 def _suggestion(header: str) -> str:
-    if not header.strip():
+    if not header:
         return "it has no name. Name it, or leave it out."
-    close = get_close_matches(header.strip().lower(), _TARGETS, n=2, cutoff=0.5)
+    if not _is_readable(header):
+        return "it holds characters that are none. Mend it, or name the file's --encoding."
+    if len(header) > SHOWN:
+        return "unknown. Name it, or leave it out."
+    close = get_close_matches(header.lower(), _TARGETS, n=2, cutoff=0.5)
     near = f"Did you mean {' or '.join(close)}? Else map it: " if close else "Map it: "
-    return f'unknown. {near}"{header.strip()}" = "metadata.{header.strip()}", or = "" to leave it out.'
+    return f'unknown. {near}"{header}" = "metadata.{header}", or = "" to leave it out.'
 
 
 def _bad_constants(constants: Mapping[str, str], found: Iterable[str]) -> Iterator[str]:
@@ -492,5 +553,10 @@ def _bad_constants(constants: Mapping[str, str], found: Iterable[str]) -> Iterat
             yield f"constant {name}: not a field that every row can be given."
         elif name in found:
             yield f"constant {name}: the file has that column itself."
-        elif name in rules.FIELDS and (verdict := rules.check(name)(text)):
-            yield f"constant {name} = {text!r}: {verdict[1]}"
+        elif not _is_readable(name + text):
+            yield f"constant {name} = {_cut(text)!r}: it holds characters that the server refuses."
+        elif name in rules.FIELDS and (verdict := rules.check(name)(text) if text else rules.cleared(name)):
+            yield f"constant {name} = {_cut(text)!r}: {verdict[1]}"
+    metadata = {name.removeprefix(PREFIX): text for name, text in constants.items() if name.startswith(PREFIX)}
+    for key, _, remedy in rules.check_metadata(metadata):
+        yield f"constant metadata.{key} = {metadata[key]!r}: {remedy}"

@@ -2,8 +2,10 @@
 
 Promised: a value that passes here is not refused for its form, and every fault says the rule and the way out; `FIELDS`
 is the only list of what a customer can be given, and the template, the reader and the plan are made from it.
+Refused here though the server takes it: an e-mail address whose name stands in quotes ("a b"@acme.example), and the
+zone names that are none (Factory, localtime, posix/…).
 Never done: I/O, or rules that need the server's own data (a taken external_id, a tax number that must fit another one
-that is stored: see `connector.plan`).
+that is stored: see `connector.plan`), or NUL characters (see `connector.rows`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ __all__ = [
     "check",
     "check_metadata",
     "cleared",
+    "roomy",
     "zones",
 ]
 
@@ -49,17 +52,19 @@ COUNTRIES = frozenset(_CODES.split())
 """The 249 official ISO 3166-1 alpha-2 codes and XK (contract.md 5.1)."""
 
 _INTL = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef"  # what the server's pattern takes beyond ASCII
-_ATOM = rf"[\w!#$%&'*+/=?^`{{|}}~{_INTL}-]+"
+_ATOM = rf"[a-zA-Z0-9_!#$%&'*+/=?^`{{|}}~{_INTL}-]++"
 _EMAIL = re.compile(
-    rf"{_ATOM}(?:\.{_ATOM})*"
-    rf"@[a-z0-9{_INTL}](?:[a-z0-9.~{_INTL}-]*[a-z0-9{_INTL}])?"
-    rf"\.[a-z{_INTL}](?:[a-z0-9.~{_INTL}-]*[a-z{_INTL}])?",
-    re.IGNORECASE | re.ASCII,
+    rf"{_ATOM}(?:\.{_ATOM})*+"
+    rf"@[a-zA-Z0-9{_INTL}](?:[a-zA-Z0-9.~{_INTL}-]*[a-zA-Z0-9{_INTL}])?"
+    rf"\.[a-zA-Z{_INTL}](?:[a-zA-Z0-9.~{_INTL}-]*[a-zA-Z{_INTL}])?"
 )
 _GSTIN = re.compile(r"[0-9]{2}[A-Z]{5}[0-9]{4}[A-Z][A-Z0-9]Z[A-Z0-9]")
 _PAN = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
 TAX_KEYS = frozenset({"gstin", "pan", "hsn_sac"})
 _HSN = re.compile(r"(?:[0-9]{4}|[0-9]{6}|[0-9]{8})")
+_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Go trims: not \x1c to \x1f
+_AROUND = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+$")
+MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: that takes milliseconds each
 _FALSE_FRIENDS = {"UK": "GB", "EL": "GR", "EU": "the country's own code", "USA": "US", "GER": "DE", "IND": "IN"}
 
 
@@ -131,9 +136,11 @@ def cleared(name: str) -> Verdict:
 
 
 def check(name: str) -> Callable[[str], Verdict]:
-    """Return the check of one field: text in, verdict out. The text is not empty."""
+    """Return the check of one field: text in, verdict out. The text is not empty, and holds no NUL."""
     field = FIELDS[name]
-    inner = {"email": _email, "address_country": _country, "timezone": _timezone}.get(name)
+    if name == "timezone":
+        return _timezones()
+    inner = {"email": _email, "address_country": _country}.get(name)
     if inner:
         return inner
     characters, octets = field.characters, field.octets
@@ -149,6 +156,14 @@ def check(name: str) -> Callable[[str], Verdict]:
         return None
 
     return length
+
+
+def roomy(name: str) -> int:
+    """How many characters pass `check` whatever they are; -1 where the form counts too."""
+    if name in ("email", "address_country", "timezone"):
+        return -1
+    field = FIELDS[name]
+    return min(field.characters, field.octets // 4) if field.octets else field.characters
 
 
 def _email(text: str) -> Verdict:
@@ -168,13 +183,31 @@ def _country(text: str) -> Verdict:
     return "country", f"Not an upper-case ISO 3166-1 alpha-2 code. {told}"
 
 
-def _timezone(text: str) -> Verdict:
-    known = zones()
-    if text in known:
-        return None
+def _timezones() -> Callable[[str], Verdict]:
+    known = frozenset(zones().values())
+    guesses: dict[str, str] = {}
+
+    def timezone(text: str) -> Verdict:
+        if text in known:
+            return None
+        wanted = text[:100]
+        if wanted not in guesses and len(guesses) < MOST_GUESSES:
+            guesses[wanted] = _nearest(wanted)
+        near = guesses.get(wanted)
+        told = f"Did you mean {near}?" if near else "Write one such as Europe/Berlin."
+        return "timezone", f"Not an IANA zone; capitals count. {told}"
+
+    return timezone
+
+
+def _nearest(text: str) -> str:
+    """The zone that is meant: by its name in other capitals, by its city, or by a few letters; "" for none."""
     wanted = text.strip().casefold().replace(" ", "_")
-    near = known.get(wanted) or next(iter(get_close_matches(text, known.values(), n=1)), "Europe/Berlin")
-    return "timezone", f"Not an IANA zone; capitals count. Did you mean {near}?"
+    return (
+        zones().get(wanted)
+        or next((name for folded, name in zones().items() if folded.endswith(f"/{wanted}")), "")
+        or next(iter(get_close_matches(text, zones().values(), n=1, cutoff=0.75)), "")
+    )
 
 
 class _Zones(dict[str, str]):
@@ -196,8 +229,8 @@ def zones() -> dict[str, str]:
 
 def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Check the tax keys of a whole metadata object (contract.md 5.1): key, rule and remedy of each fault."""
-    gstin, pan = (metadata.get(key, "").strip().upper() for key in ("gstin", "pan"))
-    hsn = metadata.get("hsn_sac", "").strip()
+    gstin, pan = (_upper(_trimmed(metadata.get(key, ""))) for key in ("gstin", "pan"))
+    hsn = _trimmed(metadata.get("hsn_sac", ""))
     found = []
     if gstin and not _GSTIN.fullmatch(gstin):
         found.append(("gstin", "tax_key", "A GSTIN has 15 characters, like 29ABCDE1234F1Z5."))
@@ -208,3 +241,13 @@ def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
     if not found and gstin and pan and gstin[2:12] != pan:
         found.append(("pan", "tax_key", f"It must equal characters 3 to 12 of the gstin, {gstin[2:12]}."))
     return found
+
+
+def _trimmed(text: str) -> str:
+    """As Go trims: Python would take four control characters away too."""
+    return _AROUND.sub("", text)
+
+
+def _upper(text: str) -> str:
+    """As Go turns letters into capitals, one by one: Python makes SS of ß."""
+    return "".join(big if len(big := letter.upper()) == 1 else letter for letter in text)

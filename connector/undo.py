@@ -6,8 +6,9 @@ as it is; what cannot be taken back is listed with its reason. Never done: guess
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,10 @@ _LOST = {
     "email": "an e-mail cannot be emptied",
     "address_country": "a country cannot be emptied",
     "timezone": "a time zone cannot be emptied",
+}
+_NEAREST: dict[str, tuple[Any, str]] = {
+    "metadata": ({}, "metadata was null, and an empty object is the nearest"),
+    "contact": ("", "contact was not set, and an empty one is the nearest"),
 }
 
 
@@ -54,15 +59,22 @@ async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
     archived = await look_up(send, "id", [id for id in ids if id not in held], "archived")
     made = [line.id for line in batch if line.do == "create" and line.id in held]
     busy = await subscribed(send, made, every=True)
-    entries = [_undo(line, held.get(line.id), archived.get(line.id), busy.get(line.id, "")) for line in batch]
+    keys = [line.set["external_id"][0] for line in batch if line.do == "update" and "external_id" in line.set]
+    holders = await look_up(send, "external_id", filter(None, keys))
+    entries = [_undo(line, held.get(line.id), line.id in archived, busy.get(line.id, ""), holders) for line in batch]
     return [entry for entry in entries if entry is not None]
 
 
-def _undo(line: Line, held: Customer | None, archived: Customer | None, subscription: str) -> Entry | None:
+def _undo(
+    line: Line, held: Customer | None, archived: bool, subscription: str, holders: Mapping[str, Customer]
+) -> Entry | None:
     if line.what != "outcome":
         return _kept(line, "kept: its run is not finished: apply that plan again first, then undo")
-    if line.outcome in ("skipped", "failed"):
-        return None  # this run changed nothing here
+    if line.outcome == "skipped":
+        return _kept(line, "kept: somebody changed it, and whether the run wrote it is not known")
+    if line.outcome == "failed":
+        halves = "external_id" in line.set and line.set.get("metadata", ({},))[0] is None
+        return _kept(line, "kept: the run failed at it, perhaps after it wrote its metadata") if halves else None
     if line.do == "archive":
         return _kept(line, "impossible: the API has no way to un-archive")
     if held is None:
@@ -73,23 +85,41 @@ def _undo(line: Line, held: Customer | None, archived: Customer | None, subscrip
         if subscription:
             return _kept(line, f"impossible: it was created by the run and has a subscription now ({subscription})")
         return Entry("archive", line.line, held.external_id, held.id, precondition=line.left)
-    return _reversed(line, held)
+    return _reversed(line, held, holders)
 
 
-def _reversed(line: Line, held: Customer) -> Entry:
+def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> Entry:
     pairs, lost = {}, []
     for name, (before, _) in line.set.items():
         now = getattr(held, name)
-        if name in rules.FIELDS and not before and not rules.FIELDS[name].clearable:
-            lost.append(_LOST.get(name, f"{name} cannot be emptied"))
+        if before == now:  # it was sent, and had no effect
             continue
-        back = {} if name == "metadata" and before is None else before or "" if name == "contact" else before
+        if before is None and name in _NEAREST:
+            back, why = _NEAREST[name]
+            lost.append(why)
+        elif why := _hindered(name, before, held, holders):
+            lost.append(why)
+            continue
+        else:
+            back = before
         if back != now:
             pairs[name] = (now, back)
     if not pairs:
-        return _kept(line, f"impossible: {', '.join(lost)}" if lost else "impossible: null and empty are one to PUT")
-    notes = [f"not taken back: {', '.join(lost)}"] if lost else []
+        return _kept(line, f"impossible: {'; '.join(lost)}" if lost else "kept: it is as it was before the run")
+    notes = [f"not taken back: {'; '.join(lost)}"] if lost else []
     return Entry("update", line.line, held.external_id, held.id, pairs, line.left, notes=notes)
+
+
+def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Customer]) -> str:
+    """Why the server would refuse the value from before, which may be older than its rules; "" when it would not."""
+    if name == "metadata":
+        return "; ".join(f"metadata.{key} {before[key]!r}: {remedy}" for key, _, remedy in rules.check_metadata(before))
+    if not before:
+        return "" if rules.FIELDS[name].clearable else _LOST.get(name, f"{name} cannot be emptied")
+    if verdict := rules.check(name)(before):
+        return f"{name} {before!r}: {verdict[1]}"
+    holder = holders.get(before) if name == "external_id" else None
+    return f"external_id {before!r} belongs to {holder.id} now" if holder and holder.id != held.id else ""
 
 
 def _edited(line: Line, held: Customer) -> str:

@@ -69,23 +69,24 @@ def export(out: Path | None, metadata: Any, **flags: Any) -> int:
 def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Read FILE (CSV; - for standard input) and the account, and write a plan. Changes nothing."""
     from pipelines import import_customers as job
-    from pipelines import import_report as told
     from pipelines import report
 
+    settings = settings_of(**flags)
     out = out or Path(f"{'customers' if file == '-' else Path(file).stem}.plan")
     progress = report.progress()
     try:
-        found = job.plan(settings_of(**flags), file, out, archive_missing=archive_missing, progress=progress)
+        found = job.plan(settings, file, out, archive_missing=archive_missing, progress=progress)
     finally:
         progress.end()
-    return _show(found, html, as_json, told)
+    return _show(found, html, as_json, settings.imports.neutralise)
 
 
-def _show(found: Any, html: Path | None, as_json: bool, told: Any) -> int:
+def _show(found: Any, html: Path | None, as_json: bool, neutralise: bool) -> int:
+    from pipelines import import_report as told
     from pipelines import report
 
     if html is not None and found.plan is not None:
-        told.write_page(html, found.plan)
+        told.write_page(html, found.plan, neutralise)
     if as_json:
         report.data(told.plan_json(found))
     else:
@@ -150,12 +151,11 @@ def _ask(question: str) -> bool:
 def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Plan the way back from RUN (an id, or its .journal file). Changes nothing: apply that plan."""
     from pipelines import import_customers as job
-    from pipelines import import_report as told
     from pipelines import report
 
-    progress = report.progress()
+    settings, progress = settings_of(**flags), report.progress()
     try:
-        found = job.undo_run(settings_of(**flags), run, out, progress)
+        found = job.undo_run(settings, run, out, progress)
     finally:
         progress.end()
-    return _show(found, html, as_json, told)
+    return _show(found, html, as_json, settings.imports.neutralise)

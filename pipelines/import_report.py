@@ -116,10 +116,12 @@ def _read(found: Planned) -> str:
 def _next(found: Planned) -> str:
     if found.plan is None:
         return "nothing   can be planned: no plan was written"
+    wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
+    if not found.counts.writes:
+        return f"{wrote}\nnothing   to do: every row that can be done is as the file says"
+    really = f" --yes-really {found.counts.writes}" if found.guards else ""
     archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
-    really = f" --yes-really {found.counts.writes}{archives}" if found.guards else ""
-    run = found.plan.header.run
-    return f"wrote     {found.plan.path}, run {run}\nnext      flexsync import apply {found.plan.path}{really}"
+    return f"{wrote}\nnext      flexsync import apply {found.plan.path}{really}{archives}"
 
 
 def _faults(found: Planned) -> list[str]:
@@ -218,10 +220,10 @@ def apply_json(found: Applied) -> dict[str, Any]:
     }
 
 
-def write_page(path: Path, plan: Plan) -> None:
-    """Write the plan as a page."""
+def write_page(path: Path, plan: Plan, neutralise: bool) -> None:
+    """Write the plan as a page; `neutralise` puts a quote before what a spreadsheet would run."""
     from pipelines.plan_page import page
 
     with whole(path) as file:
-        for part in page(plan.header, plan.digest, plan.entries()):
+        for part in page(plan.header, plan.digest, plan.entries(), neutralise=neutralise):
             file.write(part.encode("utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import readme
@@ -44,10 +45,11 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     code = re.findall(r"```python\n(.*?)```", readme.README.read_text(encoding="utf-8"), re.S)
     with Sandbox(customers=100, seed=7).running() as base_url:
+        found: dict[str, Any] = {}
         for example in code:
-            found: dict[str, object] = {}
             exec(example.replace("http://127.0.0.1:8080/v1", base_url), found)
-            assert len(found["usage"]) > 0  # type: ignore[arg-type]
+    assert len(found["usage"]) > 0
+    assert found["done"].tally.outcomes == {"done": 1}
 
 
 def test_the_table_of_tables_is_made_from_the_schemas() -> None:

@@ -58,8 +58,9 @@ def main(wanted: int) -> None:
             wall = time.perf_counter() - began
     finally:
         server.terminate()
+    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     print(f"{rows} rows, {size:.0f} MB, 1 % changed; exit {os.waitstatus_to_exitcode(status)}")
-    print(f"own work {used.ru_utime + used.ru_stime:6.1f} s CPU   wall {wall:6.1f} s   peak {used.ru_maxrss / 1024:5.0f} MB")
+    print(f"own work {cpu:6.1f} s CPU   wall {wall:6.1f} s   peak {peak:5.0f} MB")
 
 
 if __name__ == "__main__":
