@@ -61,16 +61,14 @@ class Orders:
 
     Attributes:
         onboarding: skip, run, or run:NAME: what a create says of the account's onboarding workflow.
-        canary: write so many first, then ask; 0 for none.
+        canary: stop once so many are settled, for somebody to look at them; 0 for none.
         max_failures: stop after so many refused rows.
-        go_on: asked once the canary is settled, with its outcome lines; False stops.
         pace: see `Pace`.
     """
 
     onboarding: str = "skip"
     canary: int = 0
     max_failures: int = 50
-    go_on: Callable[[Sequence[Line]], bool] = bool
     pace: Pace = Pace()
 
 
@@ -84,6 +82,7 @@ class Tally:
         left: rows that were not settled.
         window: seconds, the longest time between a check and the sending of its write.
         stopped: why it ended early, or "".
+        canary: outcomes of the canary, where that is why.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -91,6 +90,7 @@ class Tally:
     left: int = 0
     window: float = 0.0
     stopped: str = ""
+    canary: list[Line] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -155,9 +155,7 @@ class Apply:
         while True:
             fresh = list(islice(todo, self._room(len(waiting))))
             if not fresh and not waiting:
-                if not self._asked():
-                    break
-                continue
+                break
             now = time.monotonic()
             due = [task for task in waiting if task.due <= now]
             if not fresh and not due:
@@ -165,6 +163,8 @@ class Apply:
                 continue
             waiting = [task for task in waiting if task.due > now]
             waiting += await self._round([*fresh, *due])
+        if self._canary and self.tally.left and not self.tally.stopped:
+            self.tally.stopped, self.tally.canary = f"after the canary of {len(self._canary)}", self._canary
         return self.tally
 
     def _todo(self) -> Iterator[_Task]:
@@ -188,18 +188,6 @@ class Apply:
         if self._canary is None:
             return self.orders.pace.batch
         return min(self.orders.pace.batch, max(0, self.orders.canary - len(self._canary) - waiting))
-
-    def _asked(self) -> bool:
-        """Ask about the canary when it is settled; whether there is anything to go on with."""
-        if self._canary is None or self.tally.stopped:
-            return False
-        lines, self._canary = self._canary, None
-        if not self.tally.left:
-            return False
-        if not self.orders.go_on(lines):
-            self.tally.stopped = f"after the canary of {len(lines)}"
-            return False
-        return True
 
     async def _round(self, tasks: Sequence[_Task]) -> list[_Task]:
         """Look at rows, settle what can be, write what may be; returns those to be looked at again."""

@@ -8,8 +8,10 @@ spreadsheet would take for a formula is neutralised in the results, never in `re
 from __future__ import annotations
 
 import csv
+import filecmp
 import io
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,8 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     """Write `rejected.csv` in the encoding and with the delimiter of the person's file.
 
     Args:
-        path: where; a file from before is taken away when nothing is rejected.
+        path: where; a file from before that says something else is kept beside it with a ``~``, for somebody may have
+            begun to mend it.
         source: the person's file.
         entries: of the plan.
         settled: outcomes so far, by the number of the write.
@@ -72,16 +75,21 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     rows = rejected(entries, settled)
     first = next(rows, None)
     if first is None:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.replace(path.with_name(f"{path.name}~"))
         return 0
     end = "\r\n" if source.header.endswith("\r\n") else "\n"
     count = 0
-    with whole(path) as file:
+    unfinished = path.with_name(f".{path.name}.new")
+    with whole(unfinished) as file:
         file.write(bytes.fromhex(source.bom) + _front(list(REASONS), source) + _ended(source.header, end, source))
-        for entry, why in (first, *rows):
+        for entry, why in chain([first], rows):
             raw = entry.raw_bytes or _ended(entry.raw, end, source)
             file.write(_front([str(entry.line), why], source) + raw)
             count += 1
+    if path.exists() and not filecmp.cmp(path, unfinished, shallow=False):
+        path.replace(path.with_name(f"{path.name}~"))
+    unfinished.replace(path)
     return count
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -133,23 +134,18 @@ class Store:
                     remedy="Use another --store for it, or the key of the first environment.",
                 )
 
-    def record_import(self, run_id: str, planned_at: datetime, rows: Sequence[dict[str, Any]]) -> None:
+    def record_import(self, run_id: str, planned_at: datetime, rows: Iterator[dict[str, Any]]) -> None:
         """Keep what became of an import's rows, in place of what an earlier try of the same run left here."""
         import pyarrow as pa
 
-        table = pa.Table.from_pylist(list(rows), schema=results.schema())
-        with self._mutex:
-            self.db.register("imported", table)
-            try:
-                with self.transaction() as db:
-                    db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
-                    db.execute(
-                        """INSERT INTO flexsync.import_journal SELECT $run, $at, line, external_id, id, "do", outcome,
-                        why, changes, request_id FROM imported""",
-                        {"run": run_id, "at": planned_at},
-                    )
-            finally:
-                self.db.unregister("imported")
+        insert = """INSERT INTO flexsync.import_journal
+            SELECT $run, $at, line, external_id, id, "do", outcome, why, changes, request_id FROM imported"""
+        with self.transaction() as db:
+            db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
+            while batch := list(islice(rows, 50_000)):
+                db.register("imported", pa.Table.from_pylist(batch, schema=results.schema()))
+                db.execute(insert, {"run": run_id, "at": planned_at})
+                db.unregister("imported")
 
     def begin(
         self,

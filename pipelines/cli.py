@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = list(arguments) if arguments is not None else None
         code = cli.main(args=given, prog_name="flexsync", standalone_mode=False)
     except click.exceptions.Abort as abort:
-        if isinstance(abort.__cause__, KeyboardInterrupt):
+        if isinstance(abort.__cause__ or abort.__context__, KeyboardInterrupt):  # Ctrl-C at a question hides its cause
             _interrupted()
         _fail("not confirmed: nothing was changed.", "Answer y, or add --yes.", FixInput.exit_code)
     except click.ClickException as error:
@@ -65,8 +65,14 @@ def _interrupted() -> None:
 
 
 def _fail(message: str, remedy: str, code: int) -> None:
+    message, remedy = map(_shown, (message, remedy))
     sys.stderr.write(f"error: {message}\n" + (f"       {remedy}\n" if remedy else ""))
     sys.exit(code)
+
+
+def _shown(text: str) -> str:
+    """The text without characters that would command the terminal: a message may quote a file or a server."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _bug(error: Exception) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -104,6 +104,13 @@ class Applied:
     calls: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def after(self, canary: Applied) -> Applied:
+        """The same, with what its canary took."""
+        calls = {name: self.calls.get(name, 0) + canary.calls.get(name, 0) for name in {**self.calls, **canary.calls}}
+        window = max(self.tally.window, canary.tally.window)
+        tally = replace(self.tally, earlier=canary.tally.earlier, window=window)
+        return replace(self, tally=tally, calls=calls, seconds=self.seconds + canary.seconds)
+
     @property
     def exit_code(self) -> int:
         """0 every planned row is done; 1 some were skipped, failed, differ or are left."""
@@ -136,9 +143,13 @@ def plan(
     Raises:
         FixInput: the file cannot be read at all; creates without a word on onboarding; archives with invalid rows.
     """
-    told = progress or Progress()
+    with _alone(out):
+        _clear(out)
+        return _planned(settings, source, out, archive_missing, progress or Progress())
+
+
+def _planned(settings: Settings, source: Any, out: Path, archive_missing: bool, told: Progress) -> Planned:
     given = settings.imports
-    _clear(out)
     with read_rows(
         source,
         mapping=given.mapping,
@@ -322,20 +333,24 @@ def apply(
         StopRun: the server is gone or refuses; what was done is in the journal.
     """
     told = progress or Progress()
-    found = Plan.read(path)
     settings.require_key()
-    with _alone(found), _stored(store) as kept:
+    confirmed = replace(confirmed, ask=_quietly(confirmed.ask, told))
+    with _alone(path), _stored(store) as kept:
+        found = Plan.read(path)
         confirm(found, confirmed, limits(settings))
         orders = Orders(
             onboarding=str(found.header.options.get("onboarding") or "skip"),
             canary=canary,
             max_failures=settings.imports.max_failures if max_failures is None else max_failures,
-            go_on=lambda lines: _go_on(lines, confirmed),
             pace=pace or Pace(),
         )
         with Journal.of(found, datetime.now(UTC).isoformat()) as journal:
             try:
-                return run(_apply(settings, found, journal, orders, kept, told, results_to))
+                done = run(_apply(settings, found, journal, orders, kept, told, results_to))
+                if done.tally.canary and _go_on(done.tally.canary, confirmed):
+                    rest = replace(orders, canary=0)
+                    done = run(_apply(settings, found, journal, rest, kept, told, results_to)).after(done)
+                return done
             except BaseException:
                 _told(settings, found, journal, results_to)
                 raise
@@ -360,7 +375,7 @@ async def _apply(
         calls = api.gate.report()["operations"]
     rejected, written = _told(settings, found, journal, results_to)
     if kept:
-        kept.record_import(header.run, header.made_at, list(results(found.entries(), journal.settled)))
+        kept.record_import(header.run, header.made_at, results(found.entries(), journal.settled))
     seconds = (datetime.now(UTC) - began).total_seconds()
     return Applied(found, tally, rejected, written, calls, seconds)
 
@@ -368,9 +383,15 @@ async def _apply(
 def _told(
     settings: Settings, found: Plan, journal: Journal, results_to: Path | None
 ) -> tuple[tuple[Path, int], tuple[Path, int]]:
-    """Write what became of every row so far."""
-    rejected, out = found.beside(".rejected.csv"), results_to or found.beside(".results.csv")
-    refused = write_rejected(rejected, found.header.source, found.entries(), journal.settled)
+    """Write what became of every row so far.
+
+    Rows that this run did not take have a file of their own: those that the plan refused are in the plan's already, and
+    somebody may be mending them there.
+    """
+    rejected = found.beside(f".{found.header.run}.rejected.csv")
+    out = results_to or found.beside(".results.csv")
+    writing = (entry for entry in found.entries() if entry.writes)
+    refused = write_rejected(rejected, found.header.source, writing, journal.settled)
     written = write_results(out, found.entries(), journal.settled, neutralise=settings.imports.neutralise)
     return (rejected, refused), (out, written)
 
@@ -426,15 +447,31 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
         )
 
 
+def _quietly(ask: Ask | None, told: Progress) -> Ask | None:
+    """The same question, with the terminal to itself."""
+    if ask is None:
+        return None
+
+    def asked(question: str) -> bool:
+        told.pause()
+        try:
+            return ask(question)
+        finally:
+            told.resume()
+
+    return asked
+
+
 @contextmanager
-def _alone(found: Plan) -> Iterator[None]:
-    lock = filelock.FileLock(f"{found.path}.lock")
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a plan's name: nobody applies it meanwhile, and nobody plans it anew under an apply."""
+    lock = filelock.FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise LockHeld(f"another apply has {found.path}.", remedy="Wait for it, or stop it first.") from None
+        raise LockHeld(f"another plan or apply has {path}.", remedy="Wait for it, or stop it first.") from None
     except OSError as error:
-        raise FixInput(f"{found.path}.lock cannot be written: {error.strerror}.", remedy="Mend that first.") from None
+        raise FixInput(f"{path}.lock cannot be written: {error.strerror}.", remedy="Mend that first.") from None
     try:
         yield
     finally:
@@ -468,11 +505,11 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
     """
     settings.require_key()
     path = _journal_of(wanted, out.parent)
-    _clear(out)
     first = next(journals.read(path), None)
     if first is None or first.what != "begin":
         raise FixInput(f"{path} is not the journal of a run.", remedy="Name the run, or its .journal file.")
-    with PlanWriter(out) as writer:
+    with _alone(out), PlanWriter(out) as writer:
+        _clear(out)
         found = Planned(Source(f"undo of {first.run}"))
         return run(_undo(settings, found, path, first.run, out, writer, progress or Progress()))
 

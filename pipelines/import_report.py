@@ -140,7 +140,7 @@ def _faults(found: Planned) -> list[str]:
 
 
 def _where(fault: Any) -> str:
-    return f", column {fault.column}" if fault.column else ""
+    return f", column {_plain(fault.column)}" if fault.column else ""
 
 
 def _conflicts(found: Planned) -> list[str]:

@@ -93,6 +93,14 @@ class Bars(Progress):
         """Take the bars away."""
         self._drawn.stop()
 
+    def pause(self) -> None:
+        """Take them away for a while: a prompt would be held back, for it ends without a line end."""
+        self._drawn.stop()
+
+    def resume(self) -> None:
+        """Draw them again."""
+        self._drawn.start()
+
 
 def summary(report: Report) -> str:
     """Return what a person wants to know of a run, a few lines."""

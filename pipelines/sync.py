@@ -96,6 +96,12 @@ class Progress:
     def end(self) -> None:
         """Nothing follows."""
 
+    def pause(self) -> None:
+        """Leave the terminal to a question."""
+
+    def resume(self) -> None:
+        """Take it back."""
+
     def called(self, call: Call, status: int, seconds: float) -> None:
         """One HTTP exchange was made; status 0 means that no answer came."""
 

@@ -59,8 +59,13 @@ class Desk:
         return job.apply(self.settings(**given), path, confirmed, pace=self.pace, **more)
 
     def rows(self, name: str = "c", kind: str = "results") -> list[Json]:
-        text = (self.folder / f"{name}.{kind}.csv").read_text(encoding="utf-8")
+        text = self.file(name, kind).read_text(encoding="utf-8")
         return list(csv.DictReader(io.StringIO(text, newline="")))
+
+    def file(self, name: str, kind: str) -> Path:
+        """The results of a plan, or the rows that its run did not take."""
+        run = f".{Plan.read(self.folder / f'{name}.plan').header.run}" if kind == "rejected" else ""
+        return self.folder / f"{name}{run}.{kind}.csv"
 
     def held(self, external_id: str, status: str = "published") -> list[Json]:
         """Every customer of that external id, as the server tells it, without being counted."""
@@ -544,7 +549,7 @@ def test_a_formula_is_data_where_it_goes_and_harmless_where_people_look(desk: De
     desk.apply("f")
     assert desk.one(FORMULA)["name"] == FORMULA
     assert desk.rows("f")[0]["external_id"] == "'" + FORMULA
-    assert (desk.folder / "f.rejected.csv").read_text().splitlines()[1].endswith(f",n-2,{quoted}")
+    assert desk.file("f", "rejected").read_text().splitlines()[1].endswith(f",n-2,{quoted}")
     desk.apply("f", neutralise=False)
     assert desk.rows("f")[0]["external_id"] == FORMULA
 
@@ -567,15 +572,40 @@ def test_rejected_rows_keep_their_bytes_and_can_be_planned_again(desk: Desk) -> 
     job.plan(desk.settings(), desk.folder / "u.csv", desk.folder / "u.plan")
     desk.sandbox.update_customer(desk.one("c-0")["id"], email="a@b.example")
     desk.apply("u")
-    data = (desk.folder / "u.rejected.csv").read_bytes()
+    rejected = desk.file("u", "rejected")
+    data = rejected.read_bytes()
     lines = data.decode("utf-16")
     assert data[:2] == text.encode("utf-16")[:2]
     assert lines.splitlines()[0] == "flexsync_line;flexsync_reason;external_id;name;metadata.note"
     assert lines.endswith(';c-0;"Ren;amed";"two\r\nlines"\r\n')
-    again = job.plan(desk.settings(), desk.folder / "u.rejected.csv", desk.folder / "v.plan")
+    again = job.plan(desk.settings(), rejected, desk.folder / "v.plan")
     assert (again.counts.update, again.counts.invalid) == (1, 0)
     assert desk.apply("v").exit_code == 0
     assert desk.one("c-0")["metadata"] == {"n": "1", "note": "two\r\nlines"}
+
+
+def test_a_file_that_is_being_mended_is_not_lost(desk: Desk) -> None:
+    """Neither an apply nor a new plan takes a mended rejected.csv away: it is kept, beside the new one if need be."""
+    desk.plan(*renamed(2), "n-1,")
+    path = desk.folder / "c.rejected.csv"
+    mended = path.read_text().replace("n-1,", "n-1,Mended")
+    path.write_text(mended)
+    desk.apply()
+    assert path.read_text() == mended
+    desk.plan(*renamed(2), "n-1,")
+    assert path.with_name("c.rejected.csv~").read_text() == mended
+    assert path.read_text() != mended
+    desk.plan(*renamed(2))
+    assert not path.exists()
+
+
+def test_a_plan_is_not_made_anew_under_an_apply(desk: Desk) -> None:
+    """While an apply has a plan, planning to the same name ends at once and the plan stays."""
+    plan = desk.plan(*renamed(1)).plan
+    assert plan is not None
+    with filelock.FileLock(f"{plan.path}.lock"), pytest.raises(LockHeld):
+        desk.plan(*renamed(2))
+    assert Plan.read(plan.path).digest == plan.digest
 
 
 def test_files_are_readable_by_their_owner_only(desk: Desk) -> None:

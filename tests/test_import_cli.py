@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import pty
+import select
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +63,11 @@ def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[
     ]
     assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.err
     assert "flexsync import apply customers.plan" in done.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["customers.csv", "customers.plan"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "customers.csv",
+        "customers.plan",
+        "customers.plan.lock",
+    ]
     assert written(live[0]) == 0
 
 
@@ -258,6 +266,67 @@ def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path)
     assert b'"total":300' in body
 
 
+class Terminal:
+    """`flexsync …` with a terminal of its own."""
+
+    def __init__(self, *arguments: str, env: dict[str, str], cwd: Path) -> None:
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execvpe(sys.executable, [sys.executable, "-m", "pipelines.cli", *arguments], env)
+        self.seen = ""
+
+    def until(self, text: str, seconds: float = 30) -> None:
+        """Read until `text` has come since the last answer."""
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.file], [], [], 0.1)[0]:
+                try:
+                    self.seen += os.read(self.file, 4096).decode(errors="replace")
+                except OSError:  # the other end was closed
+                    raise AssertionError(self.seen) from None
+
+    def type(self, text: str) -> None:
+        self.seen = ""
+        os.write(self.file, text.encode())
+
+    def end(self) -> int:
+        """The exit code."""
+        with suppress(OSError):
+            while os.read(self.file, 4096):
+                pass
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.file)
+        return code
+
+
+def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """On a terminal apply asks before it writes and after the canary; Ctrl-C there keeps the state, y goes on."""
+    sandbox, base_url = live
+    (tmp_path / "customers.csv").write_text("external_id,name\n" + "".join(f"n-{n},New\n" for n in range(20)))
+    env = environment(base_url)
+    assert command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path).code == 0
+    apply = ("import", "apply", "customers.plan", "--canary", "3")
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("Make 20 writes to")
+    terminal.type("n\n")
+    assert (terminal.end(), written(sandbox)) == (2, 0)
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("[y/N]")
+    terminal.type("y\n")
+    terminal.until("The canary: 3 of 3 are as planned. Go on with the rest?")
+    assert written(sandbox) == 3
+    terminal.type("\x03")
+    assert (terminal.end(), written(sandbox)) == (130, 3)
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("[y/N]")
+    terminal.type("y\n")
+    terminal.until("The canary")
+    terminal.type("y\n")
+    assert (terminal.end(), written(sandbox)) == (0, 20)
+
+
 # --- undo, template, export ---------------------------------------------------------------------------------------
 
 
@@ -307,7 +376,6 @@ def test_help_stays_light() -> None:
     )
     words += "print([m for m in ('httpx', 'duckdb', 'pyarrow', 'pandas', 'aiohttp', 'msgspec') if m in sys.modules])"
     import subprocess
-    import sys
 
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "[]"
