@@ -26,19 +26,19 @@ import msgspec
 
 from connector.answers import UnknownOutcome
 from connector.calls import Call, Reply, create_customer, delete_customer, update_customer
-from connector.customer import COMPARED, Customer, Send, fingerprint, look_up
+from connector.customer import Customer, Send, fingerprint, look_up
 from connector.errors import Conflict, NotFound, SkipRow
 from connector.journal import Journal, Line
-from connector.plan import DEFAULTS, Entry
+from connector.plan import Entry
 from connector.planfile import Plan
+from connector.stages import ABSENT, AFTER, BEFORE, GONE, MIDDLE, OTHER, against, changed_since, stage
 
-__all__ = ["Apply", "Orders", "Pace", "Tally", "difference", "expected", "stage"]
+__all__ = ["Apply", "Orders", "Pace", "Tally"]
 
 MOST_WAITING = 800  # rows in one look-up besides a batch; a look-up asks for a thousand at most
 TRIES = 6  # times a write whose outcome stays unknown is sent
 TRIES_500 = 3  # of one that a 500 answers each time: some are permanent (contract.md 2.4)
 
-BEFORE, MIDDLE, AFTER, OTHER, ABSENT, GONE = "before", "middle", "after", "other", "absent", "archived"
 FRESH, UNKNOWN, WRITTEN = "fresh", "unknown", "written"
 
 
@@ -100,12 +100,13 @@ class Tally:
 
 @dataclass
 class _Task:
-    """One planned write on its way."""
+    """One planned write on its way; `wanted` is the customer with all its columns, once that is known."""
 
     n: int
     entry: Entry
     state: str = FRESH
     id: str = ""
+    wanted: Customer | None = None
     sent: int = 0
     looks: int = 0
     due: float = 0.0
@@ -241,12 +242,12 @@ class Apply:
         if now == AFTER:
             self._settle(task, "done", "it was so already: nothing was sent", held)
         else:
-            self._settle(task, "skipped", _changed_since(task.entry, held), held)
+            self._settle(task, "skipped", changed_since(task.entry, held), held)
         return False
 
     def _strange(self, task: _Task, held: Customer | None) -> tuple[str, str]:
         """Outcome and reason of a row that is neither as before nor as planned, after it was sent."""
-        differing = _against(task.entry, held)
+        differing = against(task.entry, held, task.wanted)
         if task.state == WRITTEN:
             return "differs", f"it was written and reads back otherwise: {differing}"
         if task.entry.do == "create":
@@ -270,6 +271,7 @@ class Apply:
         task.sent += 1
         task.looks, task.due = 0, 0.0
         task.state = UNKNOWN
+        task.wanted = held.with_changes(task.entry.changes) if held else None
         try:
             for call in self._calls(task.entry, held):
                 reply = await self.send(call)
@@ -318,82 +320,7 @@ class Apply:
         self.told(1)
 
 
-# --- what a row looks like ----------------------------------------------------------------------------------------
-
-
-def stage(entry: Entry, held: Customer | None) -> str:
-    """Where a customer stands on the way that an entry wants it to go.
-
-    Args:
-        entry: create, update or archive.
-        held: the customer as it is now, or None.
-
-    Returns:
-        before, middle (first of two writes done), after, other (somebody else was there), absent, or archived.
-    """
-    if held is None:
-        return ABSENT
-    if entry.do == "create":
-        return AFTER if not difference(expected(entry), held) else OTHER
-    if entry.do == "archive":
-        if held.status == "archived":
-            return AFTER
-        return BEFORE if fingerprint(held) == entry.precondition else OTHER
-    if held.status == "archived":
-        return GONE
-    if fingerprint(held) == entry.precondition:
-        return BEFORE
-    return _on_the_way(entry, held)
-
-
-def _on_the_way(entry: Entry, held: Customer) -> str:
-    """Whether taking this entry's changes back gives what the plan saw; then nobody else was there."""
-    for where, names in ((AFTER, tuple(entry.set)), (MIDDLE, ("metadata",) if entry.writes > 1 else ())):
-        changed = all(getattr(held, name) == entry.set[name][1] for name in names)
-        before = held.with_changes({name: entry.set[name][0] for name in names})
-        if names and changed and fingerprint(before) == entry.precondition:
-            return where
-    return OTHER
-
-
-def expected(entry: Entry) -> Customer:
-    """The customer that a create makes (contract.md 5.1)."""
-    return Customer("", **{**DEFAULTS, **entry.changes})
-
-
-def difference(wanted: Customer, held: Customer) -> str:
-    """Columns in which two differ, as a sentence; "" when in none."""
-    pairs = ((name, getattr(wanted, name), getattr(held, name)) for name in COMPARED)
-    return "; ".join(f"{name} is {_short(is_)}, not {_short(want)}" for name, want, is_ in pairs if want != is_)
-
-
-def _against(entry: Entry, held: Customer | None) -> str:
-    if held is None:
-        return "it is not there"
-    if entry.do == "create":
-        return difference(expected(entry), held)
-    names = [name for name, (_, after) in entry.set.items() if getattr(held, name) != after]
-    told = [f"{name} is {_short(getattr(held, name))}, not {_short(entry.set[name][1])}" for name in names]
-    if held.status != "published":
-        told.append(f"status is {held.status}")
-    return "; ".join(told) or "the planned fields are right, another column is not what it was"
-
-
-def _changed_since(entry: Entry, held: Customer | None) -> str:
-    if held is None:
-        return "it is not there any more"
-    if entry.do == "create":
-        return f"a customer with this external_id was made since the plan: {held.id}"
-    if held.status == "archived":
-        return "it was archived since the plan"
-    moved = [name for name, (before, _) in entry.set.items() if getattr(held, name) != before]
-    told = [f"{name} is now {_short(getattr(held, name))}, was {_short(entry.set[name][0])}" for name in moved]
-    return "it was changed since the plan: " + ("; ".join(told) or "in other fields than the planned ones")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+# --- what is sent ---------------------------------------------------------------------------------------------
 
 
 def _updates(entry: Entry, held: Customer | None) -> Iterator[Call]:

@@ -25,7 +25,7 @@ def imports() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("customers.csv"), show_default=True)
 def template(out: Path) -> int:
     """Write an empty file with every column, and one beside it that explains them."""
-    from pipelines import import_customers as job
+    from pipelines import export_customers as job
     from pipelines import report
 
     for path in job.write_template(out):
@@ -42,7 +42,7 @@ def template(out: Path) -> int:
 )  # fmt: skip
 def export(out: Path | None, metadata: Any, **flags: Any) -> int:
     """Write the published customers as a file that plans nothing until it is edited."""
-    from pipelines import import_customers as job
+    from pipelines import export_customers as job
     from pipelines import report
 
     if out is not None and out.exists():

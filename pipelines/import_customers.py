@@ -6,36 +6,37 @@ fails leaves no older plan under its name to be applied by mistake. Never done h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import filelock
 
-from connector import export, mirror, undo
 from connector import journal as journals
+from connector import mirror, undo
 from connector.apply import Apply, Orders, Pace, Tally
 from connector.client import AsyncFlexprice
 from connector.customer import total
 from connector.errors import FixInput, LockHeld
-from connector.guards import Guard, Limits, too_old, tripped
-from connector.journal import Journal, Line
+from connector.guards import Guard, tripped
+from connector.journal import Journal
 from connector.plan import Counts, Entry, Options, invalid, planned
-from connector.planfile import Header, Plan, PlanWriter, Source, new_run, whole
+from connector.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.results import results, write_rejected, write_results
 from connector.rows import Checked, Rows, read_rows
 from connector.settings import Settings
 from connector.store import Store
+from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
+from pipelines.export_customers import export_customers as export_customers  # until the tests name its home
 from pipelines.jobs import run
 from pipelines.sync import Progress
 
-__all__ = ["Applied", "Confirmed", "Planned", "apply", "export_customers", "plan", "undo_run", "write_template"]
+__all__ = ["Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
 
-Ask = Callable[[str], bool]
 MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
 KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
 
@@ -74,23 +75,6 @@ class Planned:
         if self.plan is None:
             return FixInput.exit_code
         return 1 if self.counts.invalid or self.counts.conflict else 0
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """What was said on the command line.
-
-    Attributes:
-        yes: do it.
-        really: the number of writes, where a guard trips.
-        archive: the number of archives, where there are any.
-        ask: asks a question on the terminal; None where there is none.
-    """
-
-    yes: bool = False
-    really: int | None = None
-    archive: int | None = None
-    ask: Ask | None = None
 
 
 @dataclass
@@ -257,18 +241,6 @@ def _rejected(found: Planned, out: Path, writer: PlanWriter) -> Planned:
     return found
 
 
-def limits(settings: Settings) -> Limits:
-    """The guards' limits, as [import] has them."""
-    given = settings.imports
-    return Limits(
-        max_share=given.max_share,
-        max_creates=given.max_creates,
-        max_archives=given.max_archives,
-        max_key_changes=given.max_key_changes,
-        max_age=given.max_age,
-    )
-
-
 def summary(header: Header) -> str:
     """What stands at the top of a plan, for people."""
     counts, source = header.counts, header.source
@@ -334,7 +306,7 @@ def apply(
     """
     told = progress or Progress()
     settings.require_key()
-    confirmed = replace(confirmed, ask=_quietly(confirmed.ask, told))
+    confirmed = replace(confirmed, ask=quietly(confirmed.ask, told))
     with _alone(path), _stored(store) as kept:
         found = Plan.read(path)
         confirm(found, confirmed, limits(settings))
@@ -347,7 +319,7 @@ def apply(
         with Journal.of(found, datetime.now(UTC).isoformat()) as journal:
             try:
                 done = run(_apply(settings, found, journal, orders, kept, told, results_to))
-                if done.tally.canary and _go_on(done.tally.canary, confirmed):
+                if done.tally.canary and go_on(done.tally.canary, confirmed):
                     rest = replace(orders, canary=0)
                     done = run(_apply(settings, found, journal, rest, kept, told, results_to)).after(done)
                 return done
@@ -396,44 +368,6 @@ def _told(
     return (rejected, refused), (out, written)
 
 
-def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
-    """Make sure that the plan may be carried out. Raises `FixInput`, naming the flags that say so."""
-    header, writes = found.header, found.header.counts["writes"]
-    guards = list(header.guards)
-    if old := too_old(header.made_at, datetime.now(UTC), limits):
-        guards.append(old)
-    archives = header.counts["archive"]
-    if not writes:
-        return
-    for given, wanted, flag in (
-        (confirmed.really, writes, "--yes-really"),
-        (confirmed.archive, archives, "--yes-archive"),
-    ):
-        if given is not None and given != wanted:
-            what = "writes" if flag == "--yes-really" else "archives"
-            raise FixInput(
-                f"{flag} {given} is not what the plan shows: {wanted} {what}.", remedy="Read the plan again."
-            )
-    missing = [f"--yes-really {writes}"] if guards and confirmed.really is None else []
-    missing += [f"--yes-archive {archives}"] if archives and confirmed.archive is None else []
-    missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
-    if missing:
-        texts = "".join(f"\n  {guard.text}" for guard in guards)
-        raise FixInput(
-            f"The plan makes {writes} writes and needs a second word.{texts}", remedy=f"Add {' '.join(missing)}."
-        )
-    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {writes} writes to {header.base_url}?"):
-        raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
-
-
-def _go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:
-    """Whether the rest follows the canary: a person says so, or nothing went wrong and --yes was said."""
-    good = sum(line.outcome == "done" for line in lines)
-    if confirmed.ask and not confirmed.yes:
-        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Go on with the rest?")
-    return good == len(lines)
-
-
 def _check_account(header: Header, settings: Settings, environment: str) -> None:
     if header.environment_id and environment and header.environment_id != environment:
         raise FixInput(
@@ -445,21 +379,6 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
             f"The plan is for {header.base_url}, settings say {settings.api.base_url}.",
             remedy="Use the same base_url, or plan again.",
         )
-
-
-def _quietly(ask: Ask | None, told: Progress) -> Ask | None:
-    """The same question, with the terminal to itself."""
-    if ask is None:
-        return None
-
-    def asked(question: str) -> bool:
-        told.pause()
-        try:
-            return ask(question)
-        finally:
-            told.resume()
-
-    return asked
 
 
 @contextmanager
@@ -485,7 +404,7 @@ def _stored(path: Path | None) -> Iterator[Store | None]:
         yield store
 
 
-# --- undo, export, template -----------------------------------------------------------------------------------------
+# --- undo ----------------- -----------------------------------------------------------------------------------------
 
 
 def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | None = None) -> Planned:
@@ -538,49 +457,3 @@ def _journal_of(wanted: str, folder: Path) -> Path:
         f"There is no journal of a run {wanted!r} here.",
         remedy="Give the run's id in the folder of its plan, or the path of its .journal file.",
     )
-
-
-def export_customers(
-    settings: Settings, out: Path | None, write: Callable[[str], object], metadata: Literal["auto", "columns", "json"]
-) -> int:
-    """Write all published customers as a file that can be planned again.
-
-    Args:
-        settings: account.
-        out: where to; None hands each record to `write`.
-        write: takes text.
-        metadata: columns, json or auto.
-
-    Returns:
-        How many customers.
-    """
-    settings.require_key()
-    if out is None:
-        return run(_export(settings, write, metadata))
-    with whole(out) as file:
-        return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
-
-
-async def _export(settings: Settings, write: Callable[[str], object], metadata: export.Metadata) -> int:
-    count = -1  # the header
-    async with AsyncFlexprice(settings) as api:
-        async for record in export.exported(api.send, metadata):
-            write(record)
-            count += 1
-    return count
-
-
-def write_template(out: Path) -> tuple[Path, Path]:
-    """Write an empty file with every column, and one beside it that explains them. Returns both paths.
-
-    Raises:
-        FixInput: one of them exists: a person's file is not overwritten.
-    """
-    notes = out.with_suffix(".columns.txt")
-    for path in (out, notes):
-        if path.exists():
-            raise FixInput(f"{path} exists.", remedy="Give another --out.")
-    for path, text in ((out, export.template()), (notes, "\n".join(export.explained()) + "\n")):
-        with whole(path) as file:
-            file.write(text.encode("utf-8"))
-    return out, notes

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import tenacity
+from tapes import CONFIG, HERE
 
 from connector import calls
 from connector.client import AsyncFlexprice
@@ -32,28 +32,15 @@ from connector.errors import (
 from connector.flow import Retry
 
 CASSETTES = Path(__file__).parent / "cassettes" / "test_cassettes"
-HERE = "http://localhost:8080/v1"  # what cassettes call the sandbox, whatever port it had
 KEY = "sk_MARKER0123456789WRITER"
 READER = "sk_MARKER0123456789READER"
 WRONG = "sk_MARKER0123456789WRONG"
 EAGER = Retry(3, tenacity.wait_none())
 
 
-def _move(request: Any) -> Any:
-    """Give every recorded request the same host and port."""
-    parts = urlsplit(request.uri)
-    request.uri = parts._replace(netloc=urlsplit(HERE).netloc).geturl()
-    return request
-
-
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
-    return {
-        "filter_headers": [("x-api-key", "***")],
-        "before_record_request": _move,
-        "match_on": ["method", "path", "query", "body"],
-        "decode_compressed_response": False,
-    }
+    return CONFIG
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from command import hard_limit
 from connector.sandbox import Sandbox
 from connector.settings import load
 from pipelines import import_customers as job
+from pipelines.export_customers import export_customers
 
 ROWS = 10_000
 HEAVY_ROWS = 100_000
@@ -43,7 +44,7 @@ def check(folder: Path, rows: int) -> dict[str, int]:
 def exported(settings: object, folder: Path, rows: int) -> set[str]:
     """The account's first so many customers as c.csv, every hundredth renamed; returns whom."""
     out = io.StringIO()
-    job.export_customers(settings, None, out.write, "auto")  # type: ignore[arg-type]
+    export_customers(settings, None, out.write, "auto")  # type: ignore[arg-type]
     out.seek(0)
     reader = csv.reader(out)
     header = next(reader)

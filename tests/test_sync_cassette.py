@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from tapes import CONFIG, HERE
 
 from connector.client import AsyncFlexprice
 from connector.sandbox import Key, Sandbox
@@ -20,25 +20,13 @@ from connector.settings import load
 from connector.store import Store
 from pipelines.sync import Report, Sync
 
-HERE = "http://localhost:8080/v1"  # what the cassette calls the sandbox, whatever port it had
 KEY = "sk_MARKER0123456789SYNC"
 CUSTOMERS = 12
 
 
-def _move(request: Any) -> Any:
-    request.uri = urlsplit(request.uri)._replace(netloc=urlsplit(HERE).netloc).geturl()
-    return request
-
-
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
-    return {
-        "filter_headers": [("x-api-key", "***")],
-        "before_record_request": _move,
-        "match_on": ["method", "path", "query", "body"],
-        "decode_compressed_response": False,
-        "allow_playback_repeats": False,
-    }
+    return {**CONFIG, "allow_playback_repeats": False}
 
 
 def sandbox() -> Sandbox:

@@ -1,0 +1,104 @@
+"""May this plan be carried out: what was said on the command line, what the plan asks for, and the question.
+
+Promised: where a guard trips, only the exact number of writes is taken for an answer; what is missing is named, flag by
+flag. Never done: writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from connector.errors import FixInput
+from connector.guards import Limits, too_old
+from connector.journal import Line
+from connector.planfile import Plan
+from connector.settings import Settings
+from pipelines.sync import Progress
+
+__all__ = ["Confirmed", "confirm", "go_on", "limits", "quietly"]
+
+Ask = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What was said on the command line.
+
+    Attributes:
+        yes: do it.
+        really: the number of writes, where a guard trips.
+        archive: the number of archives, where there are any.
+        ask: asks a question on the terminal; None where there is none.
+    """
+
+    yes: bool = False
+    really: int | None = None
+    archive: int | None = None
+    ask: Ask | None = None
+
+
+def limits(settings: Settings) -> Limits:
+    """The guards' limits, as [import] has them."""
+    given = settings.imports
+    return Limits(
+        max_share=given.max_share,
+        max_creates=given.max_creates,
+        max_archives=given.max_archives,
+        max_key_changes=given.max_key_changes,
+        max_age=given.max_age,
+    )
+
+
+def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
+    """Make sure that the plan may be carried out. Raises `FixInput`, naming the flags that say so."""
+    header, writes = found.header, found.header.counts["writes"]
+    guards = list(header.guards)
+    if old := too_old(header.made_at, datetime.now(UTC), limits):
+        guards.append(old)
+    archives = header.counts["archive"]
+    if not writes:
+        return
+    for given, wanted, flag in (
+        (confirmed.really, writes, "--yes-really"),
+        (confirmed.archive, archives, "--yes-archive"),
+    ):
+        if given is not None and given != wanted:
+            what = "writes" if flag == "--yes-really" else "archives"
+            raise FixInput(
+                f"{flag} {given} is not what the plan shows: {wanted} {what}.", remedy="Read the plan again."
+            )
+    missing = [f"--yes-really {writes}"] if guards and confirmed.really is None else []
+    missing += [f"--yes-archive {archives}"] if archives and confirmed.archive is None else []
+    missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
+    if missing:
+        texts = "".join(f"\n  {guard.text}" for guard in guards)
+        raise FixInput(
+            f"The plan makes {writes} writes and needs a second word.{texts}", remedy=f"Add {' '.join(missing)}."
+        )
+    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {writes} writes to {header.base_url}?"):
+        raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
+
+
+def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:
+    """Whether the rest follows the canary: a person says so, or nothing went wrong and --yes was said."""
+    good = sum(line.outcome == "done" for line in lines)
+    if confirmed.ask and not confirmed.yes:
+        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Go on with the rest?")
+    return good == len(lines)
+
+
+def quietly(ask: Ask | None, told: Progress) -> Ask | None:
+    """The same question, with the terminal to itself."""
+    if ask is None:
+        return None
+
+    def asked(question: str) -> bool:
+        told.pause()
+        try:
+            return ask(question)
+        finally:
+            told.resume()
+
+    return asked

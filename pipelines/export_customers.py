@@ -1,0 +1,65 @@
+"""Customers out of the account as a file, and the empty file that explains itself.
+
+Promised: no file that exists is overwritten by the template; an export appears whole or not at all. Never done: writing
+to the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from connector import export
+from connector.client import AsyncFlexprice
+from connector.errors import FixInput
+from connector.planfile import whole
+from connector.settings import Settings
+from pipelines.jobs import run
+
+__all__ = ["export_customers", "write_template"]
+
+
+def export_customers(
+    settings: Settings, out: Path | None, write: Callable[[str], object], metadata: export.Metadata
+) -> int:
+    """Write all published customers as a file that can be planned again.
+
+    Args:
+        settings: account.
+        out: where to; None hands each record to `write`.
+        write: takes text.
+        metadata: columns, json or auto.
+
+    Returns:
+        How many customers.
+    """
+    settings.require_key()
+    if out is None:
+        return run(_export(settings, write, metadata))
+    with whole(out) as file:
+        return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
+
+
+async def _export(settings: Settings, write: Callable[[str], object], metadata: export.Metadata) -> int:
+    count = -1  # the header
+    async with AsyncFlexprice(settings) as api:
+        async for record in export.exported(api.send, metadata):
+            write(record)
+            count += 1
+    return count
+
+
+def write_template(out: Path) -> tuple[Path, Path]:
+    """Write an empty file with every column, and one beside it that explains them. Returns both paths.
+
+    Raises:
+        FixInput: one of them exists: a person's file is not overwritten.
+    """
+    notes = out.with_suffix(".columns.txt")
+    for path in (out, notes):
+        if path.exists():
+            raise FixInput(f"{path} exists.", remedy="Give another --out.")
+    for path, text in ((out, export.template()), (notes, "\n".join(export.explained()) + "\n")):
+        with whole(path) as file:
+            file.write(text.encode("utf-8"))
+    return out, notes
