@@ -1,7 +1,7 @@
 r"""The account's published customers as a file that can be edited and planned, and an empty one that explains itself.
 
 Promised: an exported file that nobody edited plans nothing: every value comes back as it was, texts that look like
-``\N`` escaped, metadata that a column cannot hold (an empty value, a key with spaces around it) in a JSON column.
+``\N`` escaped, metadata that a column cannot hold (an empty value, a key that is no plain header) in a JSON column.
 Never done: writing to the server, neutralising formulas (the file is data; see `connector.results`).
 """
 
@@ -15,13 +15,14 @@ import msgspec
 
 from connector import rules
 from connector.customer import Customer, Send, everybody
-from connector.delimited import quoted
+from connector.delimited import DELIMITERS, quoted
 from connector.rows import escaped
 
 __all__ = ["COLUMNS", "Metadata", "explained", "exported", "template"]
 
 Metadata = Literal["auto", "columns", "json"]
 COLUMNS = ("id", *rules.TEXTS)
+_OTHERS = frozenset(DELIMITERS[1:])
 MOST_COLUMNS = 50  # metadata keys that become columns of their own by default; more make one JSON column
 
 
@@ -69,8 +70,12 @@ async def _collect(send: Send, kept: IO[bytes]) -> tuple[list[str], bool]:
 
 
 def _fits(key: str, value: str) -> bool:
-    """Whether a cell of a ``metadata.KEY`` column gives the pair back: a blank one would say "leave alone"."""
-    return bool(value) and bool(key) and key == key.strip("\ufeff \t")
+    """Whether a cell of a ``metadata.KEY`` column gives the pair back.
+
+    A blank cell would say "leave alone"; spaces around a header are read over, and other delimiters in it could be
+    taken for the file's.
+    """
+    return bool(value and key) and key.isprintable() and key == key.strip() and _OTHERS.isdisjoint(key)
 
 
 def _record(customer: Customer, keys: list[str], json: bool) -> str:

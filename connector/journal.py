@@ -32,6 +32,7 @@ class Line(msgspec.Struct, omit_defaults=True):
         n: the entry's number in the plan, from 0.
         run: of begin: the run.
         digest: of begin: the plan's.
+        environment_id: of begin: the account's.
         at: when, by this machine's clock, ISO 8601.
         line: of the person's file.
         do: create, update or archive.
@@ -49,6 +50,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     n: int = -1
     run: str = ""
     digest: str = ""
+    environment_id: str = ""
     at: str = ""
     line: int = 0
     do: str = ""
@@ -104,7 +106,7 @@ class Journal:
         for line, _ in known:
             journal._take(line)
         if not known:
-            journal.write(Line("begin", run=plan.header.run, digest=plan.digest, at=at))
+            journal.write(_begin(plan, at))
             journal.sync()
             _sync_folder(path.parent)
         return journal
@@ -136,6 +138,11 @@ class Journal:
             self.open.pop(line.n, None)
         elif line.what in ("intent", "answer"):
             self.open[line.n] = line
+
+
+def _begin(plan: Plan, at: str) -> Line:
+    header = plan.header
+    return Line("begin", run=header.run, digest=plan.digest, environment_id=header.environment_id, at=at)
 
 
 def path_of(plan: Plan) -> Path:

@@ -20,7 +20,7 @@ import msgspec
 from connector import rules
 from connector.calls import PAGE
 from connector.customer import Customer, Send, fingerprint, look_up
-from connector.rows import Row, Rows, printable
+from connector.rows import SHOWN, Row, Rows, printable
 from connector.rules import Fault
 
 __all__ = ["Counts", "Entry", "Options", "decided", "invalid", "planned"]
@@ -178,18 +178,19 @@ class Found:
 async def _found(asked: Sequence[Row], options: Options, send: Send) -> Found:
     """Read back the customers of a batch, and who else is concerned.
 
-    Archived namesakes are asked for only where a row found no published customer; holders of an external_id only
-    where a row matched by id wants another one.
+    Archived ones are asked for only where a row found no published customer: as namesakes where one may be made, by id
+    to say what became of it. Holders of an external_id are asked for only where a row matched by id wants another one.
     """
-    match = options.match
+    match, makes = options.match, options.mode != "update"
     keys = [getattr(row, match) for row in asked if getattr(row, match)]
     by_key = await look_up(send, match, keys)
-    archived = await look_up(send, match, [key for key in keys if key not in by_key], "archived")
+    lost = [key for key in keys if key not in by_key] if makes or match == "id" else []
+    archived = await look_up(send, match, lost, "archived")
     holders: dict[str, Customer] = {}
     if match == "id":
         wanted = [row.external_id for row in asked if row.external_id and _moves(row, by_key.get(row.id))]
         holders = await look_up(send, "external_id", wanted)
-        fresh = [row.external_id for row in asked if not row.id and row.external_id not in holders]
+        fresh = [row.external_id for row in asked if makes and not row.id and row.external_id not in holders]
         archived |= await look_up(send, "external_id", filter(None, fresh), "archived")
     return Found(by_key, archived, holders)
 
@@ -274,7 +275,7 @@ def _stored_tax(
     for key, rule, remedy in rules.check_metadata(sent):
         column = rows.columns.name(f"metadata.{key}")
         if (column, rule) not in known:
-            yield Fault(row.line, column, sent.get(key, ""), rule, f"{remedy} (As merged with what is stored.)")
+            yield Fault(row.line, column, sent.get(key, "")[:SHOWN], rule, f"{remedy} (As merged with what is stored.)")
 
 
 def _absent(row: Row, found: Found, options: Options, rows: Rows) -> Entry:

@@ -100,6 +100,7 @@ class PlanWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read = False  # whether the place of the next write was left
         try:
             self._body: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # lives as long as this
         except OSError as error:
@@ -117,15 +118,18 @@ class PlanWriter:
         if entry.do == "unchanged":
             return
         try:
+            if self._read:
+                self._body.seek(0, os.SEEK_END)
+                self._read = False
             self._body.write(_encode(entry) + b"\n")
         except OSError as error:
             raise _no_room(self.path, error) from None
 
     def entries(self) -> Iterator[Entry]:
-        """What was kept so far."""
+        """What was kept so far; ends where more is added meanwhile."""
+        self._read = True
         self._body.seek(0)
         yield from map(_entry, self._body)
-        self._body.seek(0, os.SEEK_END)
 
     def finish(self, header: Header, summary: str) -> Plan:
         """Write the plan: it appears whole, under its name, or not at all."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import filelock
 
@@ -23,15 +23,15 @@ from connector.client import AsyncFlexprice
 from connector.customer import total
 from connector.errors import FixInput, LockHeld
 from connector.guards import Guard, tripped
-from connector.journal import Journal
+from connector.journal import Journal, Line
 from connector.plan import Counts, Entry, Options, invalid, planned
 from connector.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.results import results, write_rejected, write_results
 from connector.rows import Checked, Rows, read_rows
+from connector.rules import EXCUSABLE
 from connector.settings import Settings
 from connector.store import Store
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
-from pipelines.export_customers import export_customers as export_customers  # until the tests name its home
 from pipelines.jobs import run
 from pipelines.sync import Progress
 
@@ -54,6 +54,7 @@ class Planned:
         existing: published customers.
         guards: those that trip.
         refused: entries, where no plan holds them; the first ten thousand.
+        strangers: conflicts that met no customer.
         rejected: where refused rows were written, and how many.
         calls: HTTP calls made, by operation.
     """
@@ -66,6 +67,7 @@ class Planned:
     existing: int = 0
     guards: list[Guard] = field(default_factory=list)
     refused: list[Entry] = field(default_factory=list)
+    strangers: int = 0
     rejected: tuple[Path, int] | None = None
     calls: dict[str, int] = field(default_factory=dict)
 
@@ -150,12 +152,8 @@ def _planned(settings: Settings, source: Any, out: Path, archive_missing: bool, 
             with PlanWriter(out) as writer:
                 _take(found, writer, (invalid(row, row.faults, rows) for row in rows))
                 return _rejected(found, out, writer)
-        if archive_missing and checked.invalid:
-            raise FixInput(
-                f"{found.source.name} has {checked.invalid} invalid rows, and --archive-missing would archive customers"
-                " that are only mistyped.",
-                remedy="Mend them first: `flexsync import plan` without --archive-missing lists them.",
-            )
+        if archive_missing and not EXCUSABLE.issuperset(checked.faults):
+            _mistyped(found.source.name, checked.invalid)
         settings.require_key()
         with PlanWriter(out) as writer:
             return run(_plan(settings, rows, found, out, writer, archive_missing, told))
@@ -165,7 +163,10 @@ def _clear(out: Path) -> None:
     """Take an older plan of that name away, so that nobody applies it when this one fails."""
     if not out.exists():
         return
-    Plan.read(out)  # raises where it is something else: a person's file is not overwritten
+    try:
+        Plan.read(out)
+    except FixInput as error:  # a person's file is not overwritten
+        raise FixInput(error.message, remedy="Remove it, or give another --out.") from None
     out.unlink()
 
 
@@ -181,6 +182,8 @@ async def _plan(
             _check_onboarding(given.onboarding, found.counts, entries)
             told.advance("compare", len(entries))
         if archive_missing:
+            if found.counts.invalid or found.strangers:
+                _mistyped(found.source.name, found.counts.invalid + found.strangers)
             told.step("archive")
             async for entries in mirror.missing(mirror.named(rows), api.send):
                 _take(found, writer, entries)
@@ -192,9 +195,18 @@ async def _plan(
     return _finished(found, settings, out, writer, environment, options)
 
 
+def _mistyped(name: str, rows: int) -> NoReturn:
+    raise FixInput(
+        f"{name} has {rows} rows that are invalid or meet no customer, and --archive-missing would archive customers"
+        " that are only mistyped.",
+        remedy="Mend them first: `flexsync import plan` without --archive-missing lists them.",
+    )
+
+
 def _take(found: Planned, writer: PlanWriter, entries: Iterable[Entry]) -> None:
     for entry in entries:
         found.counts.add(entry)
+        found.strangers += entry.do == "conflict" and not entry.id
         writer.add(entry)
 
 
@@ -384,6 +396,8 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold a plan's name: nobody applies it meanwhile, and nobody plans it anew under an apply."""
+    if not path.parent.is_dir():  # the lock would make it
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or mend the path.")
     lock = filelock.FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)
@@ -430,20 +444,25 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
     with _alone(out), PlanWriter(out) as writer:
         _clear(out)
         found = Planned(Source(f"undo of {first.run}"))
-        return run(_undo(settings, found, path, first.run, out, writer, progress or Progress()))
+        return run(_undo(settings, found, path, first, out, writer, progress or Progress()))
 
 
 async def _undo(
-    settings: Settings, found: Planned, path: Path, undoes: str, out: Path, writer: PlanWriter, told: Progress
+    settings: Settings, found: Planned, path: Path, first: Line, out: Path, writer: PlanWriter, told: Progress
 ) -> Planned:
     async with AsyncFlexprice(settings, on_call=told.called) as api:
         found.existing, environment = await total(api.send)
+        if environment and first.environment_id not in ("", environment):
+            raise FixInput(
+                f"{path} is of environment {first.environment_id}, the key opens {environment}.",
+                remedy="Use the key that the run was made with.",
+            )
         told.step("compare")
         async for entries in undo.undone(journals.read(path), api.send):
             _take(found, writer, entries)
             told.advance("compare", len(entries))
         found.calls = api.gate.report()["operations"]
-    return _finished(found, settings, out, writer, environment, {"onboarding": "skip"}, undoes)
+    return _finished(found, settings, out, writer, environment, {"onboarding": "skip"}, first.run)
 
 
 def _journal_of(wanted: str, folder: Path) -> Path:

@@ -19,7 +19,7 @@ from connector.plan import Counts, Entry
 from connector.planfile import Header, Plan, Source
 from connector.settings import load
 from pipelines import import_customers as job
-from pipelines.import_customers import Confirmed
+from pipelines.confirm import Confirmed, confirm, limits
 
 OPEN = Limits(max_share=1.0, max_creates=10**9, max_archives=10**9, max_key_changes=10**9)
 
@@ -66,14 +66,14 @@ def test_share_of_customers_touched(counts: Counts, existing: int, trips: bool) 
 )
 def test_counted_guards(name: str, limit: int, at: Counts, above: Counts) -> None:
     """Each count passes at its limit and trips one above it, and trips no other guard."""
-    limits = replace(OPEN, **{name: limit})
-    assert (names(at, limits=limits), names(above, limits=limits)) == ([], [name])
+    given = replace(OPEN, **{name: limit})
+    assert (names(at, limits=given), names(above, limits=given)) == ([], [name])
 
 
 def test_the_limits_that_hold_when_nobody_says_otherwise() -> None:
     """30 %, 1,000 creates, no archive and no key change pass without asking; a day is the age that does."""
     settings = load(environ={})
-    assert job.limits(settings) == Limits() == Limits(0.3, 10, 1000, 0, 0, timedelta(hours=24))
+    assert limits(settings) == Limits() == Limits(0.3, 10, 1000, 0, 0, timedelta(hours=24))
     assert names(Counts(create=1000, update=10, unchanged=5), 10, Limits()) == []
     assert names(Counts(create=1001, update=11, archive=1, key_changes=1), 12, Limits()) == [
         "max_share", "max_creates", "max_archives", "max_key_changes"
@@ -105,10 +105,10 @@ def test_key_changes_are_counted_from_entries() -> None:
 
 def test_age() -> None:
     """A plan passes until it is as old as the limit, and one second later it does not; one from the future passes."""
-    limits = Limits(max_age=timedelta(hours=2))
-    assert too_old(NOON, NOON + timedelta(hours=2), limits) is None
-    assert too_old(NOON + timedelta(minutes=5), NOON, limits) is None
-    old = too_old(NOON, NOON + timedelta(hours=2, seconds=1), limits)
+    given = Limits(max_age=timedelta(hours=2))
+    assert too_old(NOON, NOON + timedelta(hours=2), given) is None
+    assert too_old(NOON + timedelta(minutes=5), NOON, given) is None
+    old = too_old(NOON, NOON + timedelta(hours=2, seconds=1), given)
     assert old == Guard("max_age", 7201.0, 7200.0, "the plan is 2:00:01 old (2:00:00 pass)")
 
 
@@ -206,10 +206,10 @@ def test_confirming(what: dict[str, Any], said: dict[str, Any], wanted: str) -> 
     """Exactly the flags that a plan asks for let it pass; a wrong count never does; a refusal names what is missing."""
     with time_machine.travel(NOON, tick=False):
         if wanted == PASSES:
-            job.confirm(plan(**what), Confirmed(**said), Limits())
+            confirm(plan(**what), Confirmed(**said), Limits())
             return
         with pytest.raises(FixInput) as error:
-            job.confirm(plan(**what), Confirmed(**said), Limits())
+            confirm(plan(**what), Confirmed(**said), Limits())
     assert wanted in str(error.value)
 
 
@@ -217,9 +217,9 @@ def test_the_question_and_the_refusal_name_the_guards_and_the_account() -> None:
     """On a terminal the number of writes and the server are asked about; a refusal lists every guard's sentence."""
     asked: list[str] = []
     with time_machine.travel(NOON, tick=False):
-        job.confirm(plan(), Confirmed(ask=lambda text: not asked.append(text)), Limits())  # type: ignore[func-returns-value]
+        confirm(plan(), Confirmed(ask=lambda text: not asked.append(text)), Limits())  # type: ignore[func-returns-value]
         with pytest.raises(FixInput, match="3 writes") as error:
-            job.confirm(plan(guards=True), Confirmed(yes=True), Limits())
+            confirm(plan(guards=True), Confirmed(yes=True), Limits())
     assert asked == ["Make 3 writes to http://127.0.0.1:1/v1?"]
     assert "\n  half of all would change" in str(error.value)
 
@@ -228,13 +228,13 @@ def test_the_question_and_the_refusal_name_the_guards_and_the_account() -> None:
 def test_an_old_plan_needs_a_second_word(hours: float, old: bool) -> None:
     """Beyond a day the plan's age is a guard like any other: --yes-really with its count lets it pass."""
     with time_machine.travel(NOON + timedelta(hours=hours), tick=False):
-        job.confirm(plan(), Confirmed(yes=True, really=3), Limits())
+        confirm(plan(), Confirmed(yes=True, really=3), Limits())
         if not old:
-            job.confirm(plan(), Confirmed(yes=True), Limits())
+            confirm(plan(), Confirmed(yes=True), Limits())
             return
         with pytest.raises(FixInput, match=r"the plan is .* old \(1 day, 0:00:00 pass\)"):
-            job.confirm(plan(), Confirmed(yes=True), Limits())
-        job.confirm(plan(), Confirmed(yes=True), Limits(max_age=timedelta(hours=hours)))
+            confirm(plan(), Confirmed(yes=True), Limits())
+        confirm(plan(), Confirmed(yes=True), Limits(max_age=timedelta(hours=hours)))
 
 
 def unconfirmed(function: Callable[[], object]) -> str:

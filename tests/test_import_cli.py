@@ -8,15 +8,15 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import BASE, Done, command, environment, flexsync, start
+from command import BASE, COMMAND, Done, command, environment, flexsync, start
 
 from connector.sandbox import Faults, Sandbox
 
@@ -137,6 +137,31 @@ def test_a_persons_file_is_never_overwritten(run: Any, tmp_path: Path) -> None:
     done = run("plan", "customers.csv", "--onboarding", "skip", "--out", "customers.csv")
     assert done.code == 2
     assert (tmp_path / "customers.csv").read_text() == FILE
+
+
+def test_a_slip_never_archives_its_customer(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """--archive-missing refuses rows that turn out invalid, or to meet nobody, only when they are compared."""
+    for text, more in (
+        ("external_id\nacct-000001\n", ()),  # a slip for acct-0000001: new, and without a name
+        ("external_id,name\nacct-000001,X\n", ("--mode", "update")),
+        ("external_id,email\nacct-0000001,nobody\nacct-0000003,\n", ()),
+    ):
+        (tmp_path / "customers.csv").write_text(text)
+        done = run("plan", "customers.csv", "--archive-missing", *more)
+        assert (done.code, "rows that are invalid or meet no customer" in done.err) == (2, True), done.err
+        assert not (tmp_path / "customers.plan").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(run: Any, tmp_path: Path) -> None:
+    """A folder that does not exist is not made, and a damaged plan is told apart from one to be planned over."""
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--out", "nowhere/c.plan")
+    assert (done.code, "nowhere does not exist" in done.err) == (2, True), done.err
+    assert not (tmp_path / "nowhere").exists()
+    run("plan", "customers.csv", "--onboarding", "skip")
+    path = tmp_path / "customers.plan"
+    path.write_text(path.read_text()[:-9])
+    done = run("plan", "customers.csv", "--onboarding", "skip")
+    assert (done.code, "Remove it, or give another --out." in done.err) == (2, True), done.err
 
 
 def test_settings_come_from_the_file_too(run: Any, tmp_path: Path) -> None:
@@ -270,10 +295,12 @@ class Terminal:
     """`flexsync …` with a terminal of its own."""
 
     def __init__(self, *arguments: str, env: dict[str, str], cwd: Path) -> None:
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            os.execvpe(sys.executable, [sys.executable, "-m", "pipelines.cli", *arguments], env)
+        self.file, other = pty.openpty()
+        words = [*COMMAND, *arguments]
+        self.process = subprocess.Popen(
+            words, env=env, cwd=cwd, stdin=other, stdout=other, stderr=other, start_new_session=True
+        )
+        os.close(other)
         self.seen = ""
 
     def until(self, text: str, seconds: float = 30) -> None:
@@ -281,24 +308,31 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
-            if select.select([self.file], [], [], 0.1)[0]:
-                try:
-                    self.seen += os.read(self.file, 4096).decode(errors="replace")
-                except OSError:  # the other end was closed
-                    raise AssertionError(self.seen) from None
+            assert self.more(), self.seen
+
+    def more(self) -> bool:
+        """Read what is there; False when the other end was closed."""
+        if select.select([self.file], [], [], 0.1)[0]:
+            try:
+                self.seen += os.read(self.file, 4096).decode(errors="replace")
+            except OSError:
+                return False
+        return True
 
     def type(self, text: str) -> None:
         self.seen = ""
         os.write(self.file, text.encode())
 
-    def end(self) -> int:
-        """The exit code."""
-        with suppress(OSError):
-            while os.read(self.file, 4096):
-                pass
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        os.close(self.file)
-        return code
+    def end(self, seconds: float = 30) -> int:
+        """The exit code; a command that goes on is killed."""
+        deadline = time.monotonic() + seconds
+        while self.more() and self.process.poll() is None and time.monotonic() < deadline:
+            pass
+        try:
+            return self.process.wait(max(0.1, deadline - time.monotonic()))
+        finally:
+            self.process.kill()
+            os.close(self.file)
 
 
 def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp_path: Path) -> None:
@@ -317,7 +351,7 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     terminal.type("y\n")
     terminal.until("The canary: 3 of 3 are as planned. Go on with the rest?")
     assert written(sandbox) == 3
-    terminal.type("\x03")
+    terminal.process.send_signal(signal.SIGINT)
     assert (terminal.end(), written(sandbox)) == (130, 3)
     terminal = Terminal(*apply, env=env, cwd=tmp_path)
     terminal.until("[y/N]")
@@ -375,7 +409,5 @@ def test_help_stays_light() -> None:
         "import sys; from pipelines.cli import main\ntry: main(['import', 'plan', '--help'])\nexcept SystemExit: pass\n"
     )
     words += "print([m for m in ('httpx', 'duckdb', 'pyarrow', 'pandas', 'aiohttp', 'msgspec') if m in sys.modules])"
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "[]"
