@@ -33,6 +33,7 @@ from connector.settings import Secret
 __all__ = ["PASSING", "UnknownOutcome", "cut", "is_object", "judge", "redirected", "retry_after"]
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504})  # statuses that a repeat may cure (design section 6)
+NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
 SHOWN = 300  # characters of a foreign text that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -102,6 +103,8 @@ def judge(
     if status in PASSING:
         wait = retry_after(headers.get("retry-after"), headers.get("date")) if status in {429, 503} else None
         return TryAgain(message, remedy=_REMEDIES.get(status, ""), retry_after=wait, **known)
+    if status == 404 and text == NO_ROUTE:
+        return NotFound(message, remedy="There is no such address: does base_url end in /v1?", **known)
     kind: type[StopRun | SkipRow] | None = _KINDS.get(status)
     if kind is None:
         kind = Unreachable if 300 <= status < 400 or status < 200 else Refused

@@ -27,7 +27,7 @@ import msgspec
 from connector.answers import UnknownOutcome
 from connector.calls import Call, Reply, create_customer, delete_customer, update_customer
 from connector.customer import Customer, Send, fingerprint, look_up
-from connector.errors import Conflict, NotFound, SkipRow
+from connector.errors import Conflict, NotFound, SkipRow, StopRun
 from connector.journal import Journal, Line
 from connector.plan import Entry
 from connector.planfile import Plan
@@ -287,6 +287,10 @@ class Apply:
         except SkipRow as error:
             task.request_id = error.request_id
             self._settle(task, "failed", str(error))
+        except StopRun:  # refused before it was carried out; only a write that was sent in two halves stays open
+            if task.entry.writes == 1:
+                self.journal.write(_line("withdrawn", task))
+            raise
         else:
             task.state = WRITTEN
             task.id = task.id or _id_of(reply)
@@ -360,6 +364,6 @@ def _line(what: Any, task: _Task) -> Line:
     entry = task.entry
     return Line(
         what, task.n, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", line=entry.line, do=entry.do,
-        external_id=entry.external_id, id=task.id, set=entry.set if what == "intent" else {},
-        request_id=task.request_id,
+        external_id=entry.external_id, id=task.id, request_id=task.request_id,
+        set=entry.set if what == "intent" else {}, precondition=entry.precondition if what == "intent" else "",
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Text tables as records with physical line numbers: encodings, delimiters, quoted newlines, and what breaks a line.
 
 Promised: every record carries the line it begins on and its text exactly as it stood, so that it can be written back
-byte for byte (in the few encodings that have two codes for one letter, such as cp932, with the code that Windows
-writes); a line that cannot be read is told with its reason, and the lines after it are read on where that is safe. What
-was detected (encoding, delimiter) is said, and can be overridden. Memory does not grow with the file.
+byte for byte (in the few encodings that have two codes for one letter, such as cp932, letter for letter); a line that
+cannot be read is told with its reason, and the lines after it are read on where that is safe. What was detected
+(encoding, delimiter) is said, and can be overridden. Memory does not grow with the file.
 Never done: knowing what the columns mean.
 """
 
@@ -18,11 +18,13 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
@@ -34,6 +36,7 @@ DELIMITERS = (",", ";", "\t", "|")
 NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 LONGEST_LINE = 32 * 2**20  # characters: beyond this it is no text table
 LONGEST_CELL = 16 * 2**20
+AHEAD = 100  # lines in which the end of a broken record is looked for
 CHUNK = 2**20
 SAMPLE = 2**18  # bytes that a guess looks at
 _BOMS = (
@@ -43,11 +46,13 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Of those that are equally likely the first is taken: names are too short to tell Western from Central Europe.
 _GUESSES = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "euc_kr", "mac_roman"]
 _ESCAPED = re.compile("[\udc80-\udcff]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 _SEP = re.compile(r'sep=([^"\r\n\0\ud800-\udfff])(\r\n?|\n)?')  # the first line by which Excel is told the delimiter
-_NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape"}  # codecs of names and of source, not of files
+_WIDE = ("utf-16", "utf-32")
+_UNFIT = re.compile("idna|punycode|.*escape|utf-7|hz|iso2022.*")  # none of files, or a letter hangs on the lines before
 _PACKED = {
     b"PK\x03\x04": "a workbook or a ZIP archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -131,43 +136,34 @@ class Delimited:
         with self._text() as file:
             for _ in range(self._skip):
                 file.readline()
-            yield from self._parsed(file)
+            lines = _Lines(file, 1 + self._skip)
+            try:
+                yield from self._parsed(lines)
+            except OverflowError as error:
+                place = f"{self.name} line {lines.first + len(lines.taken)}"
+                remedy = "That is no table of customers: check the file."
+                raise FixInput(f"{place} has {error}.", remedy=remedy) from None
 
-    def _parsed(self, file: TextIO) -> Iterator[Record]:
-        line, taken = 1 + self._skip, []  # type: int, list[str]
-        reader = csv.reader(self._lines(file, taken), delimiter=self.delimiter, strict=True)
+    def _parsed(self, lines: _Lines) -> Iterator[Record]:
+        reader = csv.reader(lines.each(), delimiter=self.delimiter, strict=True)
         while True:
             try:
                 for cells in reader:
-                    yield Record(line, cells, taken[0] if len(taken) == 1 else "".join(taken))
-                    line += len(taken)
-                    taken.clear()
+                    yield lines.record(cells)
                 return
             except csv.Error as error:
                 unclosed = str(error).startswith(_UNCLOSED)
-            yield Record(line, [], "".join(taken), "unclosed" if unclosed else "quotes")
             if unclosed:
+                yield lines.record([], "unclosed")
                 return  # whatever follows is inside that quote
-            line += len(taken)
-            taken.clear()
-
-    def _lines(self, file: TextIO, taken: list[str]) -> Iterator[str]:
-        """Lines for the csv module; `taken` remembers them."""
-        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), ""), 1 + self._skip):
-            if len(line) == LONGEST_LINE:
-                raise FixInput(
-                    f"{self.name} line {number} has more than {LONGEST_LINE} characters.",
-                    remedy="That is no table of customers: check the file.",
-                )
-            taken.append(line)
-            yield line
+            lines.to_end_of_record(self.delimiter)
+            yield lines.record([], "quotes")
 
     @contextmanager
     def _text(self) -> Iterator[TextIO]:
         with self.path.open("rb") as binary:
             binary.seek(len(self.bom))
-            errors = "surrogatepass" if self.encoding.startswith("utf-16") else "surrogateescape"
-            file = TextIOWrapper(binary, self.encoding, errors, newline="")
+            file = TextIOWrapper(binary, self.encoding, self._errors, newline="")
             try:
                 yield file
             except UnicodeError as error:
@@ -191,9 +187,11 @@ class Delimited:
 
     def encode(self, text: str) -> bytes:
         """Bytes of a record's text, exactly as they stood."""
-        if self.encoding.startswith("utf-16"):
-            return text.encode(self.encoding, "surrogatepass")
-        return text.encode(self.encoding, "surrogateescape")
+        return text.encode(self.encoding, self._errors)
+
+    @property
+    def _errors(self) -> str:
+        return "surrogatepass" if self.encoding.startswith(_WIDE) else "surrogateescape"
 
 
 _AS_TEXT = "Turn the columns into text first (read the file with dtype=str), so that nothing is rewritten."
@@ -220,7 +218,8 @@ class Tabular:
         try:
             self._table = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
         except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
-            raise FixInput(f"{name} cannot be read: {error}.", remedy=_AS_TEXT) from None
+            why = "; ".join(map(str, error.args))
+            raise FixInput(f"{name} cannot be read: {why}.", remedy=_AS_TEXT) from None
         digest = hashlib.sha256()
         for record in self.records():
             digest.update(record.raw.encode("utf-8", "surrogatepass"))
@@ -256,6 +255,58 @@ class Tabular:
     def encode(self, text: str) -> bytes:
         """UTF-8."""
         return text.encode("utf-8", "surrogatepass")
+
+
+class _Lines:
+    """Lines for the csv module, and records with the lines that they were read from.
+
+    Attributes:
+        first: number of the line on which the record that is being read begins.
+        taken: its lines so far.
+    """
+
+    def __init__(self, file: TextIO, first: int) -> None:
+        self._read = partial(file.readline, LONGEST_LINE)
+        self.first = first
+        self._back: deque[str] = deque()
+        self.taken: list[str] = []
+
+    def each(self) -> Iterator[str]:
+        """The lines that are left."""
+        while line := self._back.popleft() if self._back else self._read():
+            if len(line) == LONGEST_LINE:
+                raise OverflowError(f"more than {LONGEST_LINE} characters")
+            self.taken.append(line)
+            yield line
+
+    def record(self, cells: list[str], trouble: str = "") -> Record:
+        """The record that all lines taken make up."""
+        line, taken = self.first, self.taken
+        raw = taken[0] if len(taken) == 1 else "".join(taken)
+        self.first += len(taken)
+        taken.clear()
+        return Record(line, cells, raw, trouble)
+
+    def to_end_of_record(self, delimiter: str) -> None:
+        """Take what else belongs to a record that is broken on its last line taken: a quoted cell may still go on.
+
+        Left there, its other lines would be read as records. Where no end is near, they are put back.
+        """
+        known, ended = len(self.taken), True
+
+        def lines() -> Iterator[str]:
+            nonlocal ended
+            yield from self.taken[:known]
+            yield from islice(self.each(), AHEAD)
+            ended = False
+
+        try:
+            next(csv.reader(lines(), delimiter=delimiter))
+        except csv.Error:
+            ended = False
+        if not ended:
+            self._back.extendleft(reversed(self.taken[known:]))
+            del self.taken[known:]
 
 
 def printable(text: str) -> str:
@@ -388,9 +439,9 @@ def _checked(given: str, bom: bytes, marked: str) -> tuple[bytes, str, bool]:
     except (LookupError, ValueError, TypeError):
         raise FixInput(f"encoding {given!r} is unknown.", remedy="Write utf-8, utf-16, cp1252 …") from None
     name = found.name.removesuffix("-sig")
-    if name in _NO_TEXT:
-        raise FixInput(f"encoding {given!r} is none of files.", remedy="Write utf-8, utf-16, cp1252 …")
-    if name in ("utf-16", "utf-32"):
+    if _UNFIT.fullmatch(name):
+        raise FixInput(f"encoding {given!r} cannot be read line by line.", remedy="Save the file as UTF-8.")
+    if name in _WIDE:
         name = marked if marked.startswith(name) else f"{name}-le"
     return (bom if marked == name else b""), name, False
 
@@ -405,7 +456,7 @@ def _mostly_utf8(path: Path) -> bool:
             broken = len(_ESCAPED.findall(text))
             bad += broken
             good += len(text) - len(text.encode("ascii", "ignore")) - broken
-    return good > bad
+    return good >= bad  # a letter in UTF-8 is hardly ever an accident, and a fault is seen where a wrong letter is not
 
 
 def _guess(path: Path) -> str:
@@ -413,9 +464,10 @@ def _guess(path: Path) -> str:
 
     with path.open("rb") as file:
         lines = [line for line in file.read(16 * CHUNK).splitlines() if not line.isascii()]
-    best = from_bytes(b"\n".join(lines)[:SAMPLE], cp_isolation=_GUESSES).best()
-    same = best.could_be_from_charset if best else ["cp1252"]  # other names under which the text reads the same
-    return "cp1252" if best is None or "cp1252" in same else best.encoding
+    found = from_bytes(b"\n".join(lines)[:SAMPLE], cp_isolation=_GUESSES)
+    likely = [match for match in found if (match.chaos, match.coherence) == (found[0].chaos, found[0].coherence)]
+    names = {name for match in likely for name in match.could_be_from_charset}  # under some of which it reads the same
+    return next((name for name in _GUESSES if name in names), _GUESSES[0])
 
 
 def _given(delimiter: str | None) -> str:

@@ -41,6 +41,7 @@ class Limits:
         max_creates: new customers.
         max_archives: archived customers; the API has no un-archive.
         max_key_changes: changes of external_id.
+        max_doubts: rows that look like a mistake: a spreadsheet's damage, an external_id that differs by spaces.
         max_age: of the plan when it is applied.
     """
 
@@ -49,6 +50,7 @@ class Limits:
     max_creates: int = 1000
     max_archives: int = 0
     max_key_changes: int = 0
+    max_doubts: int = 0
     max_age: timedelta = timedelta(hours=24)
 
 
@@ -58,15 +60,16 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
     share = touched / existing if existing else 0.0
     found = []
     if share > limits.max_share and touched > limits.few:
-        text = f"{touched} of {existing} existing customers would change ({share:.0%}; {limits.max_share:.0%} pass)"
+        text = f"{touched} of {existing} existing customers would change ({share:.0%}; limit {limits.max_share:.0%})"
         found.append(Guard("max_share", round(share, 4), limits.max_share, text))
     for name, count, most, what in (
         ("max_creates", counts.create, limits.max_creates, "customers would be created"),
         ("max_archives", counts.archive, limits.max_archives, "customers would be archived, for good"),
         ("max_key_changes", counts.key_changes, limits.max_key_changes, "customers would get another external_id"),
+        ("max_doubts", counts.doubts, limits.max_doubts, "rows look like a mistake"),
     ):
         if count > most:
-            found.append(Guard(name, count, most, f"{count} {what} ({most} pass)"))
+            found.append(Guard(name, count, most, f"{count} {what} (limit {most})"))
     return found
 
 
@@ -75,7 +78,7 @@ def too_old(made_at: datetime, now: datetime, limits: Limits) -> Guard | None:
     age = now - made_at
     if age <= limits.max_age:
         return None
-    text = f"the plan is {_rounded(age)} old ({_rounded(limits.max_age)} pass)"
+    text = f"the plan is {_rounded(age)} old (limit {_rounded(limits.max_age)})"
     return Guard("max_age", age.total_seconds(), limits.max_age.total_seconds(), text)
 
 

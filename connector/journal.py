@@ -19,7 +19,7 @@ from connector.planfile import Plan
 
 __all__ = ["FINAL", "Journal", "Line", "read"]
 
-What = Literal["begin", "intent", "answer", "outcome"]
+What = Literal["begin", "intent", "answer", "withdrawn", "outcome"]
 Outcome = Literal["done", "differs", "skipped", "failed"]
 FINAL = ("done", "differs", "skipped", "failed")
 
@@ -28,7 +28,8 @@ class Line(msgspec.Struct, omit_defaults=True):
     """One line.
 
     Attributes:
-        what: begin (the plan), intent (before a write), answer (the server's), outcome (settled).
+        what: begin (the plan), intent (before a write), answer (the server's), withdrawn (the write was certainly not
+            carried out), outcome (settled).
         n: the entry's number in the plan, from 0.
         run: of begin: the run.
         digest: of begin: the plan's.
@@ -39,6 +40,7 @@ class Line(msgspec.Struct, omit_defaults=True):
         external_id: the customer's, before.
         id: the server's id.
         set: of intent: field → [before, after].
+        precondition: of intent: fingerprint of the customer before.
         outcome: done (as planned, read back), differs (written, but not as planned), skipped (somebody else changed
             it), failed (the server refused).
         why: reason of the outcome.
@@ -57,6 +59,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     external_id: str = ""
     id: str = ""
     set: dict[str, tuple[Any, Any]] = {}
+    precondition: str = ""
     outcome: str = ""
     why: str = ""
     left: str = ""
@@ -136,6 +139,8 @@ class Journal:
         if line.what == "outcome":
             self.settled[line.n] = line
             self.open.pop(line.n, None)
+        elif line.what == "withdrawn":
+            self.open.pop(line.n, None)
         elif line.what in ("intent", "answer"):
             self.open[line.n] = line
 
@@ -146,8 +151,9 @@ def _begin(plan: Plan, at: str) -> Line:
 
 
 def path_of(plan: Plan) -> Path:
-    """Where a plan's journal is: beside it, named by the run."""
-    return plan.beside(f".{plan.header.run}.journal")
+    """Where a plan's journal is: beside it, named by the run, whatever the plan was called when it began."""
+    run = plan.header.run
+    return next(plan.path.parent.glob(f"*.{run}.journal"), plan.beside(f".{run}.journal"))
 
 
 def read(path: Path) -> Iterator[Line]:

@@ -22,6 +22,7 @@ from connector.calls import PAGE
 from connector.customer import Customer, Send, fingerprint, look_up
 from connector.rows import SHOWN, Row, Rows, printable
 from connector.rules import Fault
+from connector.spoiled import spoiled
 
 __all__ = ["Counts", "Entry", "Options", "decided", "invalid", "planned"]
 
@@ -45,6 +46,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
         faults: of an invalid row.
         raw: the row as it stood in the file.
         raw_bytes: instead of `raw`, where it holds bytes that are no text.
+        doubts: what looks like a mistake; a guard asks about it.
     """
 
     do: Do
@@ -58,6 +60,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     faults: list[Fault] = []
     raw: str = ""
     raw_bytes: bytes = b""
+    doubts: list[str] = []
 
     @property
     def writes(self) -> int:
@@ -100,6 +103,7 @@ class Counts:
     conflict: int = 0
     writes: int = 0
     key_changes: int = 0
+    doubts: int = 0
     faults: dict[str, int] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
@@ -107,6 +111,7 @@ class Counts:
         setattr(self, entry.do, getattr(self, entry.do) + 1)
         self.writes += entry.writes
         self.key_changes += entry.do == "update" and "external_id" in entry.set
+        self.doubts += bool(entry.doubts)
         for fault in entry.faults:
             self.faults[fault.rule] = self.faults.get(fault.rule, 0) + 1
 
@@ -173,6 +178,7 @@ class Found:
     by_key: dict[str, Customer]
     archived: dict[str, Customer]
     holders: dict[str, Customer]
+    near: dict[str, Customer] = field(default_factory=dict)
 
 
 async def _found(asked: Sequence[Row], options: Options, send: Send) -> Found:
@@ -192,7 +198,9 @@ async def _found(asked: Sequence[Row], options: Options, send: Send) -> Found:
         holders = await look_up(send, "external_id", wanted)
         fresh = [row.external_id for row in asked if makes and not row.id and row.external_id not in holders]
         archived |= await look_up(send, "external_id", filter(None, fresh), "archived")
-    return Found(by_key, archived, holders)
+    spaced = [row.external_id.strip() for row in asked if makes and row.external_id != row.external_id.strip()]
+    near = await look_up(send, "external_id", filter(None, spaced))
+    return Found(by_key, archived, holders, near)
 
 
 def _moves(row: Row, held: Customer | None) -> bool:
@@ -233,10 +241,23 @@ def decided(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
         return _conflict(row, held, why)
     if not changes:
         return Entry("unchanged", row.line, held.external_id, held.id)
+    notes = []
     if "external_id" in changes and held.metadata is None and "metadata" not in changes:
         changes["metadata"] = {}  # the server cannot change an external_id beside null metadata (contract.md 5.3)
+        notes.append("metadata becomes {}, for the server cannot change an external_id beside null; that stays")
     pairs = {name: (getattr(held, name), after) for name, after in changes.items()}
-    return Entry("update", row.line, held.external_id, held.id, pairs, fingerprint(held), raw=row.raw)
+    doubts = [f"{name} is {what}" for name, pair in pairs.items() if (what := _spoiled(*pair))]
+    state = fingerprint(held)
+    return Entry("update", row.line, held.external_id, held.id, pairs, state, notes=notes, doubts=doubts, raw=row.raw)
+
+
+def _spoiled(before: Any, after: Any) -> str:
+    """What a spreadsheet did to a value, or to one of the metadata; "" when nothing."""
+    if isinstance(before, str) and isinstance(after, str):
+        return spoiled(before, after)
+    if isinstance(before, dict) and isinstance(after, dict):
+        return next((what for key in before if (what := spoiled(before[key], after.get(key, "")))), "")
+    return ""
 
 
 def _changes(row: Row, held: Customer, options: Options) -> dict[str, Any]:
@@ -299,10 +320,10 @@ def _absent(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
         return invalid(row, [_missing(row, rows, "external_id")])
     if not row.fields.get("name"):
         return invalid(row, [_missing(row, rows, "name")])
-    return _create(row, found.archived.get(row.external_id))
+    return _create(row, found.archived.get(row.external_id), found.near.get(row.external_id.strip()))
 
 
-def _create(row: Row, namesake: Customer | None) -> Entry:
+def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry:
     given: dict[str, Any] = {name: text for name, text in row.fields.items() if text}
     if row.metadata is not None:
         given["metadata"] = {key: text for key, text in row.metadata.items() if text is not None}
@@ -310,7 +331,8 @@ def _create(row: Row, namesake: Customer | None) -> Entry:
     notes = []
     if namesake is not None:
         notes.append(f"{namesake.id} had this external_id and is archived: a new customer is made, the old one stays.")
-    return Entry("create", row.line, row.external_id, set=pairs, notes=notes, raw=row.raw)
+    doubts = [f"{near.external_id!r} exists ({near.id}): only spaces differ"] if near else []
+    return Entry("create", row.line, row.external_id, set=pairs, notes=notes, doubts=doubts, raw=row.raw)
 
 
 def _gone(row: Row, archived: Customer | None) -> Entry:

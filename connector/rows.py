@@ -226,8 +226,9 @@ class Rows:
         found = self._checked(seen, folded)
         suspects, near = {key: _twice(hashes) for key, hashes in seen.items()}, _twice(folded)
         if near or any(suspects.values()):
-            self._doubles, warnings = self._compared(suspects, near)
-            if any(self._doubles.values()):
+            doubles, warnings = self._compared(suspects, near)
+            if any(doubles.values()):
+                self._doubles = doubles
                 found = self._checked({}, array("q"))
             found.warnings += warnings
         return found
@@ -528,23 +529,32 @@ def _bad_headers(headers: Sequence[str], mapping: Mapping[str, str], found: dict
         place = f'column {position + 1}, "{_cut(header)}"'
         if target is None:
             wrong += 1
-            yield f"{place}: {_suggestion(header) if wrong <= TOLD else 'unknown.'}"
+            yield f"{place}: {_suggestion(header, mapping.get(header)) if wrong <= TOLD else 'unknown.'}"
         elif target in found:
             yield f"{place}: {target} is column {found[target] + 1} already."
         elif target:
             found[target] = position
 
 
-def _suggestion(header: str) -> str:
+def _suggestion(header: str, mapped: str | None) -> str:
+    if mapped is not None:
+        return f'mapped to "{_cut(mapped)}", which is no field.{_near(mapped)}'
     if not header:
         return "it has no name. Name it, or leave it out."
     if not _is_readable(header):
         return "it holds characters that are none. Mend it, or name the file's --encoding."
     if len(header) > SHOWN:
         return "unknown. Name it, or leave it out."
-    close = get_close_matches(header.lower(), _TARGETS, n=2, cutoff=0.5)
-    near = f"Did you mean {' or '.join(close)}? Else map it: " if close else "Map it: "
-    return f'unknown. {near}"{header}" = "metadata.{header}", or = "" to leave it out.'
+    near = _near(header)
+    return (
+        f'unknown.{near} {"Else map" if near else "Map"} it: "{header}" = "metadata.{header}", or = "" to leave it out.'
+    )
+
+
+def _near(name: str) -> str:
+    """A question after the fields whose names are like it; "" where none is."""
+    close = get_close_matches(name[:SHOWN].lower(), _TARGETS, n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def _bad_constants(constants: Mapping[str, str], found: Iterable[str]) -> Iterator[str]:

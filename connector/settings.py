@@ -132,6 +132,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     max_creates: Annotated[int, Meta(ge=0)] = 1000
     max_archives: Annotated[int, Meta(ge=0)] = 0
     max_key_changes: Annotated[int, Meta(ge=0)] = 0
+    max_doubts: Annotated[int, Meta(ge=0)] = 0
     max_age: timedelta = timedelta(hours=24)
     max_failures: Count = 50
     neutralise: bool = True

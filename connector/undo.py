@@ -1,7 +1,8 @@
 """The way back: from a run's journal to a plan that takes its writes back, where that can be.
 
 Promised: nothing is written here, an undo is a plan like any other; a customer that was edited since the run is kept
-as it is; what cannot be taken back is listed with its reason. Never done: guessing what an unsettled row came to.
+as it is; a write that the run did not settle is looked at, and is only taken back when nobody else was there; what
+cannot be taken back is listed with its reason. Never done: guessing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from connector.calls import PAGE
 from connector.customer import Customer, Send, fingerprint, look_up
 from connector.journal import Line
 from connector.plan import Entry
+from connector.stages import ABSENT, AFTER, BEFORE, stage
 from connector.subscribed import subscribed
 
 __all__ = ["undone"]
@@ -45,15 +47,21 @@ async def undone(lines: Iterable[Line], send: Send) -> AsyncIterator[list[Entry]
     final: dict[int, Line] = {}
     for line in lines:
         if line.what == "intent":
-            final.setdefault(line.n, line)
+            final[line.n] = line
+        elif line.what == "withdrawn":
+            final.pop(line.n, None)
         elif line.n in final:  # else nothing was ever sent for it
-            final[line.n] = msgspec.structs.replace(line, set=final[line.n].set)
+            sent = final[line.n]
+            final[line.n] = msgspec.structs.replace(line, set=sent.set, precondition=sent.precondition)
     rows = iter(reversed(final.values()))
     while batch := list(islice(rows, PAGE)):
         yield await _batch(batch, send)
 
 
 async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
+    loose = [line.external_id for line in batch if _loose(line)]
+    named = await look_up(send, "external_id", loose)
+    batch = [_with_id(line, named.get(line.external_id)) if _loose(line) else line for line in batch]
     ids = [line.id for line in batch if line.id]
     held = await look_up(send, "id", ids)
     archived = await look_up(send, "id", [id for id in ids if id not in held], "archived")
@@ -61,15 +69,40 @@ async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
     busy = await subscribed(send, made, every=True)
     keys = [line.set["external_id"][0] for line in batch if line.do == "update" and "external_id" in line.set]
     holders = await look_up(send, "external_id", filter(None, keys))
-    entries = [_undo(line, held.get(line.id), line.id in archived, busy.get(line.id, ""), holders) for line in batch]
-    return [entry for entry in entries if entry is not None]
+    entries = []
+    for line in batch:
+        now = held.get(line.id)
+        sure = line if line.what == "outcome" else _settled(line, now or archived.get(line.id))
+        if isinstance(sure, Line):
+            sure = _undo(sure, now, line.id in archived, busy.get(line.id, ""), holders)
+        if sure is not None:
+            entries.append(sure)
+    return entries
+
+
+def _loose(line: Line) -> bool:
+    """Whether a create has no id, because nothing is known of its answer."""
+    return line.what != "outcome" and line.do == "create" and not line.id
+
+
+def _with_id(line: Line, held: Customer | None) -> Line:
+    return msgspec.structs.replace(line, id=held.id) if held else line
+
+
+def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
+    """What became of a write that the run did not settle: its outcome, None where it had no effect, or a conflict."""
+    entry = Entry(line.do, line.line, line.external_id, line.id, line.set, line.precondition)  # type: ignore[arg-type]
+    where = stage(entry, held)
+    if held is not None and where == AFTER:
+        return msgspec.structs.replace(line, what="outcome", outcome="done", left=fingerprint(held))
+    if where in (BEFORE, ABSENT) and (line.do == "create" or held is not None):
+        return None
+    return _kept(line, "kept: it is neither as it was nor as planned, and whether the run wrote it is not known")
 
 
 def _undo(
     line: Line, held: Customer | None, archived: bool, subscription: str, holders: Mapping[str, Customer]
 ) -> Entry | None:
-    if line.what != "outcome":
-        return _kept(line, "kept: its run is not finished: apply that plan again first, then undo")
     if line.outcome == "skipped":
         return _kept(line, "kept: somebody changed it, and whether the run wrote it is not known")
     if line.outcome == "failed":

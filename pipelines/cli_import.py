@@ -40,15 +40,17 @@ def template(out: Path) -> int:
     "--metadata", type=click.Choice(["auto", "columns", "json"]), default="auto", show_default=True,
     help="A column for each key, or one JSON column; auto: columns up to 50 keys.",
 )  # fmt: skip
-def export(out: Path | None, metadata: Any, **flags: Any) -> int:
+@click.option("--bom", is_flag=True, help="Begin with a byte order mark, so that Excel reads umlauts right.")
+def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
     """Write the published customers as a file that plans nothing until it is edited."""
     from pipelines import export_customers as job
     from pipelines import report
 
+    out = None if str(out) == "-" else out
     if out is not None and out.exists():
         raise FixInput(f"{out} exists.", remedy="Give another --out.")
     with click.open_file("-", "w", encoding="utf-8") as stdout:
-        count = job.export_customers(settings_of(**flags), out, stdout.write, metadata)
+        count = job.export_customers(settings_of(**flags), out, stdout.write, metadata, bom=bom)
     report.say(f"{count} customers{f' in {out}' if out else ''}")
     return DONE
 
@@ -70,18 +72,32 @@ def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, 
     """Read FILE (CSV; - for standard input) and the account, and write a plan. Changes nothing."""
     from pipelines import import_customers as job
     from pipelines import report
+    from pipelines.places import free_for_page
 
     settings = settings_of(**flags)
-    out = out or Path(f"{'customers' if file == '-' else Path(file).stem}.plan")
+    if file.endswith(".plan"):
+        raise FixInput(f"{file} is a plan.", remedy=f"flexsync import apply {file}")
+    out = out or Path(f"{'stdin' if file == '-' else Path(file).stem}.plan")
+    if html is not None:
+        free_for_page(html)
     progress = report.progress()
     try:
         found = job.plan(settings, file, out, archive_missing=archive_missing, progress=progress)
     finally:
         progress.end()
-    return _show(found, html, as_json, settings.imports.neutralise)
+    return _show(found, html, as_json, settings.imports.neutralise, _again(flags))
 
 
-def _show(found: Any, html: Path | None, as_json: bool, neutralise: bool) -> int:
+def _again(flags: dict[str, Any]) -> str:
+    """What was said of the account, to be said again: a plan is for one account."""
+    import shlex
+
+    names = ("config", "profile", "base_url", "environment_id")
+    said = ((f"--{name.replace('_', '-')}", flags[name]) for name in names if flags.get(name))
+    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in said)
+
+
+def _show(found: Any, html: Path | None, as_json: bool, neutralise: bool, again: str) -> int:
     from pipelines import import_report as told
     from pipelines import report
 
@@ -91,7 +107,7 @@ def _show(found: Any, html: Path | None, as_json: bool, neutralise: bool) -> int
         report.data(told.plan_json(found))
     else:
         told.changes(found)
-    report.say(told.plan_summary(found, html))
+    report.say(told.plan_summary(found, html, again))
     return int(found.exit_code)
 
 
@@ -152,10 +168,13 @@ def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) ->
     """Plan the way back from RUN (an id, or its .journal file). Changes nothing: apply that plan."""
     from pipelines import import_customers as job
     from pipelines import report
+    from pipelines.places import free_for_page
 
+    if html is not None:
+        free_for_page(html)
     settings, progress = settings_of(**flags), report.progress()
     try:
         found = job.undo_run(settings, run, out, progress)
     finally:
         progress.end()
-    return _show(found, html, as_json, settings.imports.neutralise)
+    return _show(found, html, as_json, settings.imports.neutralise, _again(flags))

@@ -47,6 +47,7 @@ def limits(settings: Settings) -> Limits:
         max_creates=given.max_creates,
         max_archives=given.max_archives,
         max_key_changes=given.max_key_changes,
+        max_doubts=given.max_doubts,
         max_age=given.max_age,
     )
 
@@ -75,10 +76,17 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
     if missing:
         texts = "".join(f"\n  {guard.text}" for guard in guards)
         raise FixInput(
-            f"The plan makes {writes} writes and needs a second word.{texts}", remedy=f"Add {' '.join(missing)}."
+            f"The plan makes {_split(found)}: that wants to be said.{texts}", remedy=f"Add {' '.join(missing)}."
         )
-    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {writes} writes to {header.base_url}?"):
+    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {_split(found)} in {header.base_url}?"):
         raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
+
+
+def _split(found: Plan) -> str:
+    """The writes of a plan, by kind."""
+    counts = found.header.counts
+    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in ("create", "update", "archive") if counts[kind])
+    return f"{counts['writes']} writes ({kinds})"
 
 
 def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:

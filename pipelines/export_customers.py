@@ -6,6 +6,7 @@ to the account.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,12 @@ __all__ = ["export_customers", "write_template"]
 
 
 def export_customers(
-    settings: Settings, out: Path | None, write: Callable[[str], object], metadata: export.Metadata
+    settings: Settings,
+    out: Path | None,
+    write: Callable[[str], object],
+    metadata: export.Metadata,
+    *,
+    bom: bool = False,
 ) -> int:
     """Write all published customers as a file that can be planned again.
 
@@ -29,14 +35,17 @@ def export_customers(
         out: where to; None hands each record to `write`.
         write: takes text.
         metadata: columns, json or auto.
+        bom: begin with a byte order mark, by which Excel knows UTF-8.
 
     Returns:
         How many customers.
     """
     settings.require_key()
     if out is None:
+        write("\ufeff" * bom)
         return run(_export(settings, write, metadata))
     with whole(out) as file:
+        file.write(codecs.BOM_UTF8 * bom)
         return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
 
 

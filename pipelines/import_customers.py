@@ -14,14 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-import filelock
-
 from connector import journal as journals
 from connector import mirror, undo
 from connector.apply import Apply, Orders, Pace, Tally
 from connector.client import AsyncFlexprice
 from connector.customer import total
-from connector.errors import FixInput, LockHeld
+from connector.errors import FixInput
 from connector.guards import Guard, tripped
 from connector.journal import Journal, Line
 from connector.plan import Counts, Entry, Options, invalid, planned
@@ -33,6 +31,7 @@ from connector.settings import Settings
 from connector.store import Store
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
 from pipelines.jobs import run
+from pipelines.places import alone, put_aside, results_of
 from pipelines.sync import Progress
 
 __all__ = ["Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
@@ -81,7 +80,7 @@ class Planned:
 
 @dataclass
 class Applied:
-    """What an apply came to."""
+    """What an apply came to; `refused` are the outcomes that are not as planned."""
 
     plan: Plan
     tally: Tally
@@ -89,6 +88,7 @@ class Applied:
     results: tuple[Path, int]
     calls: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    refused: list[Line] = field(default_factory=list)
 
     def after(self, canary: Applied) -> Applied:
         """The same, with what its canary took."""
@@ -129,9 +129,11 @@ def plan(
     Raises:
         FixInput: the file cannot be read at all; creates without a word on onboarding; archives with invalid rows.
     """
-    with _alone(out):
-        _clear(out)
-        return _planned(settings, source, out, archive_missing, progress or Progress())
+    told = progress or Progress()
+    with alone(out):
+        if aside := put_aside(out):
+            told.note(aside)
+        return _planned(settings, source, out, archive_missing, told)
 
 
 def _planned(settings: Settings, source: Any, out: Path, archive_missing: bool, told: Progress) -> Planned:
@@ -157,17 +159,6 @@ def _planned(settings: Settings, source: Any, out: Path, archive_missing: bool, 
         settings.require_key()
         with PlanWriter(out) as writer:
             return run(_plan(settings, rows, found, out, writer, archive_missing, told))
-
-
-def _clear(out: Path) -> None:
-    """Take an older plan of that name away, so that nobody applies it when this one fails."""
-    if not out.exists():
-        return
-    try:
-        Plan.read(out)
-    except FixInput as error:  # a person's file is not overwritten
-        raise FixInput(error.message, remedy="Remove it, or give another --out.") from None
-    out.unlink()
 
 
 async def _plan(
@@ -217,7 +208,8 @@ def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> 
     raise FixInput(
         f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
         " onboarding workflow.",
-        remedy="Say --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
+        remedy="If it should exist already, mend its external_id, or say --mode update. To create it, say --onboarding"
+        " skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
     )
 
 
@@ -317,10 +309,12 @@ def apply(
         StopRun: the server is gone or refuses; what was done is in the journal.
     """
     told = progress or Progress()
-    settings.require_key()
     confirmed = replace(confirmed, ask=quietly(confirmed.ask, told))
-    with _alone(path), _stored(store) as kept:
+    with alone(path), _stored(store) as kept:
         found = Plan.read(path)
+        _check_account(found.header, settings, "")
+        settings.require_key()
+        results_of(found, results_to)  # a wrong place is told before anything is written
         confirm(found, confirmed, limits(settings))
         orders = Orders(
             onboarding=str(found.header.options.get("onboarding") or "skip"),
@@ -337,7 +331,17 @@ def apply(
                 return done
             except BaseException:
                 _told(settings, found, journal, results_to)
+                told.note(_broken_off(found, journal))
                 raise
+
+
+def _broken_off(found: Plan, journal: Journal) -> str:
+    counts = found.header.counts
+    rows = counts["create"] + counts["update"] + counts["archive"]
+    return (
+        f"run {found.header.run}: {len(journal.settled)} of {rows} customers are settled. The same command goes on; "
+        f"flexsync import undo {found.header.run} takes back what was written"
+    )
 
 
 async def _apply(
@@ -361,7 +365,8 @@ async def _apply(
     if kept:
         kept.record_import(header.run, header.made_at, results(found.entries(), journal.settled))
     seconds = (datetime.now(UTC) - began).total_seconds()
-    return Applied(found, tally, rejected, written, calls, seconds)
+    refused = [line for line in journal.settled.values() if line.outcome != "done"]
+    return Applied(found, tally, rejected, written, calls, seconds, refused)
 
 
 def _told(
@@ -373,7 +378,7 @@ def _told(
     somebody may be mending them there.
     """
     rejected = found.beside(f".{found.header.run}.rejected.csv")
-    out = results_to or found.beside(".results.csv")
+    out = results_of(found, results_to)
     writing = (entry for entry in found.entries() if entry.writes)
     refused = write_rejected(rejected, found.header.source, writing, journal.settled)
     written = write_results(out, found.entries(), journal.settled, neutralise=settings.imports.neutralise)
@@ -381,34 +386,17 @@ def _told(
 
 
 def _check_account(header: Header, settings: Settings, environment: str) -> None:
+    """A plan is for one account: the environment that was read, and the address under which it was."""
     if header.environment_id and environment and header.environment_id != environment:
         raise FixInput(
             f"The plan is for environment {header.environment_id}, the key opens {environment}.",
             remedy="Use the key that the plan was made with.",
         )
-    if not (header.environment_id and environment) and header.base_url != settings.api.base_url:
+    if header.base_url != settings.api.base_url:
         raise FixInput(
             f"The plan is for {header.base_url}, settings say {settings.api.base_url}.",
-            remedy="Use the same base_url, or plan again.",
+            remedy="Use the same base_url (--config, --profile or FLEXPRICE_BASE_URL as for the plan), or plan again.",
         )
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a plan's name: nobody applies it meanwhile, and nobody plans it anew under an apply."""
-    if not path.parent.is_dir():  # the lock would make it
-        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or mend the path.")
-    lock = filelock.FileLock(f"{path}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise LockHeld(f"another plan or apply has {path}.", remedy="Wait for it, or stop it first.") from None
-    except OSError as error:
-        raise FixInput(f"{path}.lock cannot be written: {error.strerror}.", remedy="Mend that first.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -441,10 +429,12 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
     first = next(journals.read(path), None)
     if first is None or first.what != "begin":
         raise FixInput(f"{path} is not the journal of a run.", remedy="Name the run, or its .journal file.")
-    with _alone(out), PlanWriter(out) as writer:
-        _clear(out)
+    told = progress or Progress()
+    with alone(out), PlanWriter(out) as writer:
+        if aside := put_aside(out):
+            told.note(aside)
         found = Planned(Source(f"undo of {first.run}"))
-        return run(_undo(settings, found, path, first, out, writer, progress or Progress()))
+        return run(_undo(settings, found, path, first, out, writer, told))
 
 
 async def _undo(

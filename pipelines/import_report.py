@@ -7,7 +7,7 @@ grouped by rule; the JSON holds all of them. Never done: deciding.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipelines.import_customers import Applied, Planned
 
 __all__ = ["apply_json", "apply_summary", "changes", "plan_json", "plan_summary", "write_page"]
 
+FEW = 5  # faults, conflicts and refused rows that are told at once; the files have all
 SHOWN = 20  # changes that a plan prints; the file has all
 KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
 _ENCODINGS = {"utf-8": "UTF-8"}
@@ -44,7 +45,7 @@ def _change(entry: Entry) -> str:
     what = ", ".join(
         chain.from_iterable(_field(name, *pair) for name, pair in entry.set.items() if _worth(entry, name))
     )
-    notes = "".join(f" [{note}]" for note in entry.notes)
+    notes = "".join(f" [{note}]" for note in (*entry.notes, *entry.doubts))
     return f"{place:>5}  {entry.do:<8} {_plain(entry.external_id)}  {what}{notes}".rstrip()
 
 
@@ -78,15 +79,16 @@ def _plain(value: Any) -> str:
     return shown if shown and shown == shown.strip() and "→" not in shown else f'"{shown}"'
 
 
-def plan_summary(found: Planned, html: Path | None = None) -> str:
-    """What a person wants to know of a plan, a few lines."""
+def plan_summary(found: Planned, html: Path | None = None, again: str = "") -> str:
+    """What a person wants to know of a plan, a few lines; `again` is what must be said once more to apply it."""
     source, counts = found.source, found.counts
     lines = [] if found.checked is None else [f"file      {source.name}: {_read(found)}"]
     lines.append("plan      " + ", ".join(f"{getattr(counts, kind)} {kind}" for kind in KINDS))
     if found.checked is not None:
         lines += [f"warning   {warning}" for warning in found.checked.warnings]
         lines += _faults(found)
-    lines += _conflicts(found)
+    lines += _first(found, "conflict", lambda entry: [entry.why] if entry.do == "conflict" else [])
+    lines += _first(found, "doubt", lambda entry: entry.doubts)
     lines += [f"guard     {guard.text}" for guard in found.guards]
     calls = sum(found.calls.values())
     lines.append(
@@ -95,7 +97,7 @@ def plan_summary(found: Planned, html: Path | None = None) -> str:
     if found.rejected and found.rejected[1]:
         lines.append(f"rejected  {found.rejected[1]} rows in {found.rejected[0]}: mend them and plan that file")
     lines += [f"page      {html}"] if html and found.plan else []
-    lines.append(_next(found))
+    lines.append(_next(found, again))
     return "\n".join(lines)
 
 
@@ -113,7 +115,7 @@ def _read(found: Planned) -> str:
     return f"{source.rows} rows{blank}, {name}, {_DELIMITERS.get(source.delimiter, source.delimiter)}{guess}"
 
 
-def _next(found: Planned) -> str:
+def _next(found: Planned, again: str) -> str:
     if found.plan is None:
         return "nothing   can be planned: no plan was written"
     wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
@@ -121,7 +123,7 @@ def _next(found: Planned) -> str:
         return f"{wrote}\nnothing   to do: every row that can be done is as the file says"
     really = f" --yes-really {found.counts.writes}" if found.guards else ""
     archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
-    return f"{wrote}\nnext      flexsync import apply {found.plan.path}{really}{archives}"
+    return f"{wrote}\nnext      flexsync import apply {found.plan.path}{again}{really}{archives}"
 
 
 def _faults(found: Planned) -> list[str]:
@@ -143,14 +145,15 @@ def _where(fault: Any) -> str:
     return f", column {_plain(fault.column)}" if fault.column else ""
 
 
-def _conflicts(found: Planned) -> list[str]:
-    conflicts = (entry for entry in _entries(found) if entry.do == "conflict")
-    lines = [
-        f"conflict  {f'{found.source.unit} {e.line}, ' if e.line else ''}{_plain(e.external_id)}: {e.why}"
-        for e in islice(conflicts, 5)
-    ]
-    rest = found.counts.conflict - len(lines)
-    return lines + ([f"          … and {rest} more"] if rest > 0 else [])
+def _first(found: Planned, kind: str, texts: Callable[[Entry], list[str]]) -> list[str]:
+    """The first few entries of which there is something to say, and how many more there are."""
+    told = ((entry, text) for entry in _entries(found) for text in texts(entry))
+    lines = []
+    for entry, text in islice(told, FEW):
+        place = f"{found.source.unit} {entry.line}, " if entry.line else ""
+        lines.append(f"{kind:<9} {place}{_plain(entry.external_id)}: {text}")
+    rest = sum(1 for _ in told)
+    return lines + ([f"          … and {rest} more"] if rest else [])
 
 
 def _entries(found: Planned) -> Iterator[Entry]:
@@ -187,6 +190,7 @@ def apply_summary(found: Applied) -> str:
     tally, run = found.tally, found.plan.header.run
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.outcomes.items())) or "nothing to do"
     lines = [f"run       {run}: {said}{f', {tally.left} left' if tally.left else ''}, {found.seconds:.1f} s"]
+    lines += _refused(found)
     lines += [f"earlier   {tally.earlier} of them were settled by an earlier try"] if tally.earlier else []
     lines += [f"stopped   {tally.stopped}; the same command goes on"] if tally.stopped else []
     writes = sum(found.calls.get(name, 0) for name in ("post_customers", "put_customers", "delete_customers_id_"))
@@ -200,6 +204,17 @@ def apply_summary(found: Applied) -> str:
     if tally.outcomes:
         lines.append(f"undo      flexsync import undo {run}")
     return "\n".join(lines)
+
+
+def _refused(found: Applied) -> list[str]:
+    """The first few customers that are not as planned, and why."""
+    rows = [row for row in found.refused if row.outcome != "done"]
+    unit = found.plan.header.source.unit
+    lines = []
+    for row in rows[:FEW]:
+        place = f"{unit} {row.line}, " if row.line else ""
+        lines.append(f"{row.outcome:<9} {place}{_plain(row.external_id)}: {row.why}")
+    return lines + ([f"          … and {len(rows) - FEW} more in {found.results[0]}"] if len(rows) > FEW else [])
 
 
 def apply_json(found: Applied) -> dict[str, Any]:

@@ -457,7 +457,7 @@ def _row(entry: Entry, neutralise: bool) -> dict[str, Any]:
     changes = [change for name, (before, after) in entry.set.items() for change in _changes(name, before, after)]
     faults = [[fault.column, fault.value, fault.rule, fault.remedy] for fault in entry.faults]
     texts = {"external_id": entry.external_id, "id": entry.id, "changes": changes, "faults": faults}
-    told = {**texts, "why": entry.why, "notes": entry.notes}
+    told = {**texts, "why": entry.why, "notes": [*entry.notes, *entry.doubts]}
     shown = {name: _shown(value, neutralise) for name, value in told.items() if value}
     return {"do": entry.do, **({"line": entry.line} if entry.line else {}), **shown}
 

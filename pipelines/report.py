@@ -77,7 +77,9 @@ class Bars(Progress):
         self._drawn.start()
 
     def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
-        """Draw a bar; without a total it only counts."""
+        """Draw a bar, in place of an earlier one of that name; without a total it only counts."""
+        if name in self._tasks:
+            self._drawn.remove_task(self._tasks[name])
         self._tasks[name] = self._drawn.add_task(name, total=total)
 
     def advance(self, name: str, count: int) -> None:

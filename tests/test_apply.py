@@ -64,8 +64,8 @@ class Desk:
 
     def file(self, name: str, kind: str) -> Path:
         """The results of a plan, or the rows that its run did not take."""
-        run = f".{Plan.read(self.folder / f'{name}.plan').header.run}" if kind == "rejected" else ""
-        return self.folder / f"{name}{run}.{kind}.csv"
+        run = Plan.read(self.folder / f"{name}.plan").header.run
+        return self.folder / f"{name}.{run}.{kind}.csv"
 
     def held(self, external_id: str, status: str = "published") -> list[Json]:
         """Every customer of that external id, as the server tells it, without being counted."""
@@ -515,20 +515,21 @@ def test_two_applies_of_one_plan_do_not_meet(desk: Desk) -> None:
     assert desk.writes() == 0
 
 
-def test_a_plan_is_for_one_account(desk: Desk, tmp_path: Path) -> None:
-    """A plan of another environment writes nothing; of an empty account, another address is refused."""
-    desk.plan(*renamed(1))
-    other = Bent(customers=5, seed=8)
-    other.bend = elsewhere
-    with other.running() as url, pytest.raises(FixInput, match=r"for environment env_01J0\w+, the key opens env_other"):
-        desk.apply(base_url=url)
-    assert not set(WRITES) & set(other.calls)
-    with desk_in(tmp_path / "x", customers=0) as empty:
-        empty.folder.mkdir()
-        empty.plan("external_id,name", "n-1,New")
+def test_a_plan_is_for_one_account(tmp_path: Path) -> None:
+    """A plan of another environment writes nothing, and another address is refused before any call."""
+    sandbox = Bent(customers=20, seed=7)
+    with sandbox.running() as url:
+        desk = Desk(tmp_path, sandbox, url)
+        desk.plan("external_id,name", "n-1,New")
+        sandbox.bend = elsewhere
+        with pytest.raises(FixInput, match=r"for environment env_01J0\w+, the key opens env_other"):
+            desk.apply()
+        sandbox.bend = None
+        before = sandbox.calls_total
         with pytest.raises(FixInput, match=r"The plan is for http://127\.0\.0\.1:\d+/v1, settings say"):
-            empty.apply(base_url=desk.url.replace("127.0.0.1", "localhost"))
-        assert empty.apply().exit_code == 0
+            desk.apply(base_url=url.replace("127.0.0.1", "localhost"))
+        assert (desk.writes(), sandbox.calls_total) == (0, before)
+        assert desk.apply().exit_code == 0
 
 
 def elsewhere(_route: str, _path: Any, _query: Any, body: Any) -> Any:
@@ -597,6 +598,28 @@ def test_a_file_that_is_being_mended_is_not_lost(desk: Desk) -> None:
     assert path.read_text() != mended
     desk.plan(*renamed(2))
     assert not path.exists()
+
+
+def test_a_begun_plan_keeps_its_name_and_can_be_gone_on_with(desk: Desk) -> None:
+    """Planning anew puts an unfinished run's plan aside under the run's name; applied from there it ends as planned."""
+    run = desk.plan(*renamed()).plan
+    assert run is not None
+    desk.apply(canary=3, confirmed=Confirmed(ask=asking([True, False], [])))
+    desk.plan(*renamed(1), "n-1,New")
+    kept = desk.folder / f"c.{run.header.run}.plan"
+    assert Plan.read(kept).digest == run.digest
+    assert desk.apply(f"c.{run.header.run}").tally.outcomes == {"done": 10}
+    desk.plan("external_id,name", "c-0,Again")  # not begun: kept with a ~
+    assert (desk.folder / "c.plan~").exists()
+
+
+def test_a_refused_write_is_known_not_to_have_happened(desk: Desk) -> None:
+    """After a 403 the same command sends at once: nothing has to be waited for or looked up."""
+    desk.plan("external_id,name", "n-1,New")
+    desk.pace = Pace(looks=(0.0, 60.0))
+    with pytest.raises(AccessRefused):
+        desk.apply(api_key="reader")
+    assert desk.apply().tally.outcomes == {"done": 1}
 
 
 def test_a_plan_is_not_made_anew_under_an_apply(desk: Desk) -> None:

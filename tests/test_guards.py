@@ -73,10 +73,10 @@ def test_counted_guards(name: str, limit: int, at: Counts, above: Counts) -> Non
 def test_the_limits_that_hold_when_nobody_says_otherwise() -> None:
     """30 %, 1,000 creates, no archive and no key change pass without asking; a day is the age that does."""
     settings = load(environ={})
-    assert limits(settings) == Limits() == Limits(0.3, 10, 1000, 0, 0, timedelta(hours=24))
+    assert limits(settings) == Limits() == Limits(0.3, 10, 1000, 0, 0, 0, timedelta(hours=24))
     assert names(Counts(create=1000, update=10, unchanged=5), 10, Limits()) == []
-    assert names(Counts(create=1001, update=11, archive=1, key_changes=1), 12, Limits()) == [
-        "max_share", "max_creates", "max_archives", "max_key_changes"
+    assert names(Counts(create=1001, update=11, archive=1, key_changes=1, doubts=1), 12, Limits()) == [
+        "max_share", "max_creates", "max_archives", "max_key_changes", "max_doubts"
     ]  # fmt: skip
 
 
@@ -84,10 +84,10 @@ def test_guards_say_what_was_found_and_what_passes() -> None:
     """Each guard is a sentence with both numbers, and names the setting that holds its limit."""
     found = tripped(Counts(create=2, update=40, archive=20, key_changes=5), 100, Limits(max_creates=1))
     assert [(guard.name, guard.found, guard.limit, guard.text) for guard in found] == [
-        ("max_share", 0.6, 0.3, "60 of 100 existing customers would change (60%; 30% pass)"),
-        ("max_creates", 2, 1, "2 customers would be created (1 pass)"),
-        ("max_archives", 20, 0, "20 customers would be archived, for good (0 pass)"),
-        ("max_key_changes", 5, 0, "5 customers would get another external_id (0 pass)"),
+        ("max_share", 0.6, 0.3, "60 of 100 existing customers would change (60%; limit 30%)"),
+        ("max_creates", 2, 1, "2 customers would be created (limit 1)"),
+        ("max_archives", 20, 0, "20 customers would be archived, for good (limit 0)"),
+        ("max_key_changes", 5, 0, "5 customers would get another external_id (limit 0)"),
     ]
 
 
@@ -109,7 +109,7 @@ def test_age() -> None:
     assert too_old(NOON, NOON + timedelta(hours=2), given) is None
     assert too_old(NOON + timedelta(minutes=5), NOON, given) is None
     old = too_old(NOON, NOON + timedelta(hours=2, seconds=1), given)
-    assert old == Guard("max_age", 7201.0, 7200.0, "the plan is 2:00:01 old (2:00:00 pass)")
+    assert old == Guard("max_age", 7201.0, 7200.0, "the plan is 2:00:01 old (limit 2:00:00)")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_question_and_the_refusal_name_the_guards_and_the_account() -> None:
         confirm(plan(), Confirmed(ask=lambda text: not asked.append(text)), Limits())  # type: ignore[func-returns-value]
         with pytest.raises(FixInput, match="3 writes") as error:
             confirm(plan(guards=True), Confirmed(yes=True), Limits())
-    assert asked == ["Make 3 writes to http://127.0.0.1:1/v1?"]
+    assert asked == ["Make 3 writes (3 update) in http://127.0.0.1:1/v1?"]
     assert "\n  half of all would change" in str(error.value)
 
 
@@ -232,7 +232,7 @@ def test_an_old_plan_needs_a_second_word(hours: float, old: bool) -> None:
         if not old:
             confirm(plan(), Confirmed(yes=True), Limits())
             return
-        with pytest.raises(FixInput, match=r"the plan is .* old \(1 day, 0:00:00 pass\)"):
+        with pytest.raises(FixInput, match=r"the plan is .* old \(limit 1 day, 0:00:00\)"):
             confirm(plan(), Confirmed(yes=True), Limits())
         confirm(plan(), Confirmed(yes=True), Limits(max_age=timedelta(hours=hours)))
 

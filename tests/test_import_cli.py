@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import pty
 import select
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from command import BASE, COMMAND, Done, command, environment, flexsync, start
@@ -177,11 +179,11 @@ def test_settings_come_from_the_file_too(run: Any, tmp_path: Path) -> None:
 
 
 def test_standard_input_is_a_file(live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """`-` reads the file from standard input; the plan is customers.plan."""
+    """`-` reads the file from standard input; the plan is stdin.plan."""
     env = environment(live[1])
     done = flexsync("import", "plan", "-", "--onboarding", "skip", "--json", env=env, cwd=tmp_path, stdin=FILE)
     assert done.code == 0, done.err
-    assert (done.json["plan"], done.json["source"]["name"]) == ("customers.plan", "standard input")
+    assert (done.json["plan"], done.json["source"]["name"]) == ("stdin.plan", "standard input")
 
 
 def test_a_page_is_written(run: Any, tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_apply_json_says_what_became_of_it(run: Any, live: tuple[Sandbox, str], 
     assert written(live[0]) == 2
     again = run("apply", "customers.plan", "--yes", "--json")
     assert (again.code, again.json["earlier"], written(live[0])) == (0, 2, 2)
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "customers.results.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / again.json["results"]).read_text())))
     assert [(row["line"], row["do"], row["outcome"]) for row in rows] == [
         ("2", "update", "done"),
         ("3", "create", "done"),
@@ -227,8 +229,8 @@ def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbo
     (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
     (tmp_path / "few.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 10\n')
     done = run("plan", "customers.csv", "--config", "few.toml")
-    assert "guard     12 customers would be created (10 pass)" in done.err
-    assert "apply customers.plan --yes-really 12" in done.err
+    assert "guard     12 customers would be created (limit 10)" in done.err
+    assert "apply customers.plan --config few.toml --yes-really 12" in done.err
     for flags, told in (
         (("--yes",), "Add --yes-really 12."),
         (("--yes", "--yes-really", "11"), "is not what the plan shows"),
@@ -251,17 +253,19 @@ def test_an_edited_plan_is_refused(run: Any, live: tuple[Sandbox, str], tmp_path
     assert written(live[0]) == 0
 
 
-def test_an_unreachable_server_is_3_and_the_same_command_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+def test_an_unreachable_server_is_3_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """No server: exit 3; the plan stays good, and the same command ends as planned."""
     (tmp_path / "customers.csv").write_text(FILE)
-    env = environment(live[1])
-    assert command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path).code == 0
     (tmp_path / "fast.toml").write_text("[flow]\nattempts = 1\n")
-    gone = environment("http://127.0.0.1:9/v1")
-    arguments = ("import", "apply", "customers.plan", "--yes", "--config", "fast.toml")
-    assert command(*arguments, env=gone, cwd=tmp_path).code == 3
-    assert command(*arguments, env=env, cwd=tmp_path).code == 0
-    assert written(live[0]) == 2
+    sandbox = Sandbox(customers=40, seed=7, base_time=BASE)
+    apply = ("import", "apply", "customers.plan", "--yes", "--config", "fast.toml")
+    with sandbox.running() as base_url:
+        env = environment(base_url)
+        assert command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path).code == 0
+    assert command(*apply, env=env, cwd=tmp_path).code == 3
+    with sandbox.running(port=urlsplit(base_url).port or 0):
+        assert command(*apply, env=env, cwd=tmp_path).code == 0
+    assert written(sandbox) == 2
 
 
 def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
@@ -343,7 +347,7 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     assert command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path).code == 0
     apply = ("import", "apply", "customers.plan", "--canary", "3")
     terminal = Terminal(*apply, env=env, cwd=tmp_path)
-    terminal.until("Make 20 writes to")
+    terminal.until("Make 20 writes (20 create) in")
     terminal.type("n\n")
     assert (terminal.end(), written(sandbox)) == (2, 0)
     terminal = Terminal(*apply, env=env, cwd=tmp_path)
@@ -359,6 +363,62 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     terminal.until("The canary")
     terminal.type("y\n")
     assert (terminal.end(), written(sandbox)) == (0, 20)
+
+
+def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """Broken off, planned anew meanwhile, and undone: every customer that the run wrote is as before."""
+    sandbox, base_url = live
+    ids = [sandbox.create_customer(external_id=f"c-{n}", name=f"Customer {n}")["id"] for n in range(150)]
+    rows = "".join(f"c-{number},Wrong\n" for number in range(150)) + "".join(f"n-{n},New\n" for n in range(50))
+    (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
+    env = environment(base_url)
+    plan = ("import", "plan", "customers.csv", "--onboarding", "skip", "--json")
+    run_id = command(*plan, env=env, cwd=tmp_path).json["run"]
+    sandbox.faults = Faults(latency=20)
+    apply = ("import", "apply", "customers.plan", "--yes", "--yes-really", "200")
+    process = start(*apply, env=env, cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while sandbox.calls["PUT /customers"] < 120 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert f"flexsync import undo {run_id} takes back what was written" in err
+    sandbox.faults = Faults()
+    again = command(*plan, env=env, cwd=tmp_path)
+    assert f"its plan is now customers.{run_id}.plan" in again.err
+    undo = command("import", "undo", run_id, "--json", env=env, cwd=tmp_path)
+    assert undo.json["conflicts"] == []
+    counts = undo.json["counts"]
+    back = (
+        "import",
+        "apply",
+        "undo.plan",
+        "--yes",
+        "--yes-really",
+        counts["writes"],
+        "--yes-archive",
+        counts["archive"],
+    )
+    assert command(*back[: 8 if counts["archive"] else 6], env=env, cwd=tmp_path).code == 0
+    _, _, body = sandbox.answer("POST", "/customers/search", body={"customer_ids": ids, "limit": 1000})
+    assert sorted(row["name"] for row in json.loads(body)["items"]) == sorted(f"Customer {n}" for n in range(150))
+
+
+def test_nothing_of_a_persons_is_overwritten(run: Any, tmp_path: Path) -> None:
+    """--html and --results refuse a file that is something else; a plan given to `plan` is told apart, and stays."""
+    run("plan", "customers.csv", "--onboarding", "skip")
+    for arguments, told in (
+        (("plan", "customers.csv", "--onboarding", "skip", "--html", "customers.csv"), "is not a page"),
+        (("apply", "customers.plan", "--yes", "--results", "customers.csv"), "is not results"),
+        (("apply", "customers.plan", "--yes", "--results", "r.xlsx"), "neither .csv nor .parquet"),
+        (("plan", "customers.plan"), "flexsync import apply customers.plan"),
+    ):
+        done = run(*arguments)
+        assert (done.code, told in done.err) == (2, True), done.err
+    assert (tmp_path / "customers.csv").read_text() == FILE
+    assert run("apply", "customers.plan", "--yes", "--results", "r.csv").code == 0
+    assert run("apply", "customers.plan", "--yes", "--results", "r.csv").code == 0
 
 
 # --- undo, template, export ---------------------------------------------------------------------------------------

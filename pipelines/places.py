@@ -1,0 +1,112 @@
+"""Where the files of an import go, and what happens to those that are there already.
+
+Promised: a file that somebody else made is never overwritten; an older plan is put aside, not lost, and one whose run
+has begun keeps its name's run, so that it can be gone on with; one plan or apply has a name at a time.
+Never done: reading what is in a person's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from connector.errors import FixInput, LockHeld
+from connector.journal import path_of, read
+from connector.planfile import Plan
+from connector.results import COLUMNS
+
+__all__ = ["alone", "free_for_page", "free_for_results", "put_aside", "results_of"]
+
+PAGE = b"<!doctype html>"  # pages are ours to replace, whoever made them: nobody's data is one
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a plan's name: nobody applies it meanwhile, and nobody plans it anew under an apply.
+
+    Raises:
+        LockHeld: somebody has it.
+        FixInput: its folder does not exist or cannot be written.
+    """
+    if not path.parent.is_dir():  # the lock would make it
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or mend the path.")
+    lock = filelock.FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LockHeld(f"another plan or apply has {path}.", remedy="Wait for it, or stop it first.") from None
+    except OSError as error:
+        remedy = "Work in a folder that can be written: --out names another one for a plan."
+        raise FixInput(f"{path}.lock cannot be written: {error.strerror}.", remedy=remedy) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def put_aside(out: Path) -> str:
+    """Move an older plan of that name away, so that nobody applies it when the new one fails.
+
+    Returns:
+        What was done, as a sentence; "" where there was none.
+
+    Raises:
+        FixInput: there is another kind of file.
+    """
+    if not out.exists():
+        return ""
+    try:
+        older = Plan.read(out)
+    except FixInput as error:  # a person's file is not overwritten
+        raise FixInput(f"{error.message} It is not overwritten.", remedy="Remove it, or give another --out.") from None
+    if left := _left(older):
+        kept = older.beside(f".{older.header.run}.plan")
+        out.replace(kept)
+        return f"run {older.header.run} was begun and {left} of its customers are left: its plan is now {kept}"
+    kept = out.with_name(f"{out.name}~")
+    out.replace(kept)
+    return f"the older {out} is now {kept}"
+
+
+def _left(plan: Plan) -> int:
+    """How many customers a begun run has not settled; 0 where it was not begun, or is done."""
+    path, counts = path_of(plan), plan.header.counts
+    if not path.exists():
+        return 0
+    settled = sum(line.what == "outcome" for line in read(path))
+    return counts["create"] + counts["update"] + counts["archive"] - settled
+
+
+def results_of(plan: Plan, wanted: Path | None) -> Path:
+    """Where the results of a run go. Raises `FixInput` for a place that holds something else."""
+    if wanted is None:
+        return plan.beside(f".{plan.header.run}.results.csv")
+    free_for_results(wanted)
+    return wanted
+
+
+def free_for_results(path: Path) -> None:
+    """Make sure that results may be written there. Raises `FixInput`."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise FixInput(f"--results {path} is neither .csv nor .parquet.", remedy="End its name with one of them.")
+    begins = b"PAR1" if path.suffix == ".parquet" else ",".join(COLUMNS).encode()
+    _ours(path, begins, "results", "--results")
+
+
+def free_for_page(path: Path) -> None:
+    """Make sure that a page may be written there. Raises `FixInput`."""
+    _ours(path, PAGE, "a page", "--html")
+
+
+def _ours(path: Path, begins: bytes, what: str, flag: str) -> None:
+    if not path.parent.is_dir():
+        raise FixInput(f"{path.parent} does not exist.", remedy=f"Make the folder, or give another {flag}.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if file.read(len(begins)).lower() == begins.lower():
+            return
+    raise FixInput(f"{path} exists and is not {what}: it is not overwritten.", remedy=f"Give another {flag}.")

@@ -1,0 +1,59 @@
+"""What a spreadsheet does to a file: told exactly, asked about by a guard, and never confused with a real change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from importing import shop, table
+
+from connector.spoiled import spoiled
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("Köln", "KÃ¶ln", "wrong encoding"),
+        ("Ünïcode GmbH", "√únicode GmbH", ""),  # not exactly the stored value: a change
+        ("株式会社", "æ\xa0ªå¼\x8fä¼\x9aç¤¾", "wrong encoding"),
+        ("+15550100", "15550100", "leading + or zeros"),
+        ("01067", "1067", "leading + or zeros"),
+        ("491512345678", "4.91512E+11", "scientific"),
+        ("Köln", "Koeln", ""),
+        ("Acme", "Acme Ltd", ""),
+        ("1067", "01067", ""),
+        ("", "1067", ""),
+        ("01067", "", ""),
+    ],
+)
+def test_exact_damage_is_told(before: str, after: str, told: str) -> None:
+    """Mojibake, lost plus signs and zeros and scientific notation are named; other changes are not."""
+    assert told in spoiled(before, after)
+    assert bool(told) == bool(spoiled(before, after))
+
+
+@given(st.text(min_size=1))
+def test_the_same_value_is_never_damage(text: str) -> None:
+    """A value that did not change is not told of, whatever it holds."""
+    assert spoiled(text, text) == ""
+
+
+def test_damage_and_near_doubles_are_asked_about(tmp_path: Path) -> None:
+    """Damaged values, and a new id that differs from an existing one by spaces, trip a guard and are named."""
+    stored = {"external_id": "K-1", "name": "Köln AG", "contact": "+49221", "address_postal_code": "01067"}
+    with shop(tmp_path, stored, {"external_id": "K-2", "name": "Zwei"}) as it:
+        found = it.plan(
+            table(
+                {"external_id": "K-1", "name": "KÃ¶ln AG", "contact": "49221", "address_postal_code": "1067"},
+                {"external_id": "K-2", "name": "Drei"},
+                {"external_id": "K-2 ", "name": "Zwei"},
+            )
+        )
+        assert found.plan is not None
+        first, second, third = found.plan.entries()
+        assert len(first.doubts) == 3
+        assert second.doubts == []
+        assert third.doubts[0].startswith("'K-2' exists (cust_")
+        assert [(guard.name, guard.found) for guard in found.guards] == [("max_doubts", 2)]
