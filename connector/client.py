@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 import threading
 import time
 import urllib.request
@@ -371,7 +372,10 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _transport(base_url: str, connections: int) -> AiohttpTransport:
-    context = httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR are honoured
+    if base_url.startswith("http:") and _is_here(urlsplit(base_url).hostname or ""):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: none is spoken, and loading all costs 50 ms
+    else:
+        context = httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR are honoured
 
     def session() -> aiohttp.ClientSession:  # made inside the loop that uses it
         pool = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE, ssl=context)

@@ -185,6 +185,14 @@ class Delimited:
 
         return max(DELIMITERS, key=score)
 
+    def unchanged(self) -> bool:
+        """Whether the file still holds what it held when it was opened."""
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
+
     def encode(self, text: str) -> bytes:
         """Bytes of a record's text, exactly as they stood."""
         return text.encode(self.encoding, self._errors)
@@ -251,6 +259,10 @@ class Tabular:
             f'{self.name} row {number}, column "{column}": {value!r} is {type(value).__name__}, not text.',
             remedy=_AS_TEXT,
         )
+
+    def unchanged(self) -> bool:
+        """A table in memory is taken to be."""
+        return True
 
     def encode(self, text: str) -> bytes:
         """UTF-8."""

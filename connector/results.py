@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from connector.delimited import quoted
+from connector.delimited import DELIMITERS, quoted
 from connector.errors import FixInput
 from connector.journal import Line
 from connector.plan import Entry
@@ -82,7 +82,9 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     count = 0
     unfinished = path.with_name(f".{path.name}.new")
     with whole(unfinished) as file:
-        file.write(bytes.fromhex(source.bom) + _front(list(REASONS), source) + _ended(source.header, end, source))
+        declared = f"sep={source.delimiter}{end}" if source.delimiter not in DELIMITERS else ""
+        file.write(bytes.fromhex(source.bom) + declared.encode(source.encoding))
+        file.write(_front(list(REASONS), source) + _ended(source.header, end, source))
         for entry, why in chain([first], rows):
             raw = entry.raw_bytes or _ended(entry.raw, end, source)
             file.write(_front([str(entry.line), why], source) + raw)

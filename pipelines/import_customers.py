@@ -179,6 +179,8 @@ async def _plan(
             async for entries in mirror.missing(mirror.named(rows), api.send):
                 _take(found, writer, entries)
         found.calls = api.gate.report()["operations"]
+    if not rows.source.unchanged():
+        raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
     options = {
         "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
         "archive_missing": archive_missing,

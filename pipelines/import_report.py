@@ -105,11 +105,7 @@ def _read(found: Planned) -> str:
     source = found.source
     if source.unit != "line":
         return f"{source.rows} rows"
-    guess = (
-        ", a guess: check the names below, or give --encoding"
-        if source.encoding not in ("utf-8",) and not source.bom
-        else ""
-    )
+    guess = ", a guess: check the names above, or give --encoding" if found.guessed else ""
     name = _ENCODINGS.get(source.encoding, source.encoding)
     blank = f", {source.blank} blank lines" if source.blank else ""
     return f"{source.rows} rows{blank}, {name}, {_DELIMITERS.get(source.delimiter, source.delimiter)}{guess}"

@@ -166,6 +166,25 @@ def test_a_place_that_cannot_be_written_is_named(run: Any, tmp_path: Path) -> No
     assert (done.code, "Remove it, or give another --out." in done.err) == (2, True), done.err
 
 
+def test_a_file_that_changes_meanwhile_is_not_planned(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """Rows are read more than once; a file that is written to in between gives no plan."""
+    live[0].between_calls(lambda: (tmp_path / "customers.csv").write_text(FILE.replace("Renamed", "Other")))
+    done = run("plan", "customers.csv", "--onboarding", "skip")
+    assert (done.code, "changed while it was read" in done.err) == (2, True), done.err
+    assert not (tmp_path / "customers.plan").exists()
+
+
+def test_an_encoding_that_was_given_is_no_guess(run: Any, tmp_path: Path) -> None:
+    """A detected encoding that nothing proves is called a guess; one that was named is not, and sep= comes back."""
+    (tmp_path / "customers.csv").write_bytes("sep=#\nexternal_id#name#email\na#Müller#x\nb#Köln#\n".encode("cp1252"))
+    plan = ("plan", "customers.csv", "--onboarding", "skip")
+    assert "cp1252, #, a guess" in run(*plan).err
+    done = run(*plan, "--encoding", "cp1252")
+    assert "cp1252, #\n" in done.err
+    assert run("plan", "customers.rejected.csv", "--encoding", "cp1252").code == 2
+    assert (tmp_path / "customers.rejected.csv").read_bytes().startswith(b"sep=#\nflexsync_line#")
+
+
 def test_settings_come_from_the_file_too(run: Any, tmp_path: Path) -> None:
     """[import.mapping] and [import.constants] name the columns; onboarding need not be said again."""
     (tmp_path / "customers.csv").write_text("Kunde;Firma;Notiz\nnew-1;Eins GmbH;x\n")
