@@ -30,9 +30,10 @@ from connector.errors import (
 )
 from connector.settings import Secret
 
-__all__ = ["PASSING", "UnknownOutcome", "cut", "is_object", "judge", "redirected", "retry_after"]
+__all__ = ["PASSING", "NotSent", "UnknownOutcome", "blotted", "cut", "is_object", "judge", "redirected", "retry_after"]
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})  # statuses that a repeat may cure (design section 6)
+PASSING = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
+"""Statuses that a repeat may cure (design section 6); from 520 up they are of proxies, who may have passed it on."""
 NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
 SHOWN = 300  # characters of a foreign text that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -56,6 +57,10 @@ class UnknownOutcome(TryAgain):
     """
 
     unknown_outcome = True
+
+
+class NotSent(TryAgain):
+    """A write was not sent, for what it rests on was read too long ago. Nothing was carried out."""
 
 
 class _Anything(msgspec.Struct):
@@ -92,11 +97,11 @@ def judge(
     code, text, details = _understand(body)
     known: dict[str, Any] = {
         "status": status,
-        "code": _blot(code, hide),
+        "code": blotted(code, hide),
         "details": _blot_all(details, hide),
-        "request_id": _blot(headers.get("x-request-id", ""), hide),
+        "request_id": blotted(headers.get("x-request-id", ""), hide),
     }
-    said = _blot(text, hide)
+    said = blotted(text, hide)
     if 200 <= status < 300:
         return TryAgain(f"{named(call)}: {status} with a body that is not JSON{_quoted(said)}.", **known)
     message = f"{named(call)}: {status}{' ' + known['code'] if code else ''}{_quoted(said)}{_listed(known['details'])}."
@@ -113,7 +118,7 @@ def judge(
 
 def redirected(call: Call, status: int, location: str, hide: Secret) -> Unreachable:
     """A 3xx: it is never followed, because the key would travel with it (contract.md 1.1)."""
-    where = _blot(location, hide)[:SHOWN]
+    where = blotted(location, hide)[:SHOWN]
     return Unreachable(
         f"{named(call)}: {status}, a redirect to {where!r}; it was not followed, the key stayed here.",
         remedy="Set base_url to the address that answers without redirecting, if you trust it.",
@@ -123,7 +128,7 @@ def redirected(call: Call, status: int, location: str, hide: Secret) -> Unreacha
 
 def cut(call: Call, what: str, hide: Secret) -> TryAgain:
     """No whole answer came: refused connection, time-out, cut body. `what` says which."""
-    return TryAgain(f"{named(call)}: {_blot(what, hide)[:SHOWN]}.")
+    return TryAgain(f"{named(call)}: {blotted(what, hide)[:SHOWN]}.")
 
 
 def named(call: Call) -> str:
@@ -199,13 +204,14 @@ def _listed(details: Mapping[str, Any]) -> str:
     return f" ({text[:SHOWN]})" if text else ""
 
 
-def _blot(text: str, hide: Secret) -> str:
+def blotted(text: str, hide: Secret) -> str:
+    """The text without the key."""
     return text.replace(hide.reveal(), "***") if hide else text
 
 
 def _blot_all(value: Any, hide: Secret) -> Any:
     if isinstance(value, str):
-        return _blot(value, hide)
+        return blotted(value, hide)
     if isinstance(value, dict):
-        return {_blot(str(name), hide): _blot_all(item, hide) for name, item in value.items()}
+        return {blotted(str(name), hide): _blot_all(item, hide) for name, item in value.items()}
     return [_blot_all(item, hide) for item in value] if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,14 +24,15 @@ from typing import Any
 
 import msgspec
 
-from connector.answers import UnknownOutcome
+from connector.answers import NotSent, UnknownOutcome
 from connector.calls import Call, Reply, create_customer, delete_customer, update_customer
 from connector.customer import Customer, Send, fingerprint, look_up
 from connector.errors import Conflict, NotFound, SkipRow, StopRun
 from connector.journal import Journal, Line
 from connector.plan import Entry
 from connector.planfile import Plan
-from connector.stages import ABSENT, AFTER, BEFORE, GONE, MIDDLE, OTHER, against, changed_since, stage
+from connector.stages import ABSENT, AFTER, BEFORE, GONE, LEFTOVER, MIDDLE, OTHER, against, changed_since, stage
+from connector.subscribed import subscribed
 
 __all__ = ["Apply", "Orders", "Pace", "Tally"]
 
@@ -39,6 +40,7 @@ MOST_WAITING = 800  # rows in one look-up besides a batch; a look-up asks for a 
 TRIES = 6  # times a write whose outcome stays unknown is sent
 TRIES_500 = 3  # of one that a 500 answers each time: some are permanent (contract.md 2.4)
 
+Write = Callable[[Call, float], Awaitable[Reply]]
 FRESH, UNKNOWN, WRITTEN = "fresh", "unknown", "written"
 
 
@@ -48,10 +50,12 @@ class Pace:
 
     Attributes:
         batch: rows that are checked together: few, so that the time between check and write is short.
+        window: seconds between the check and the sending of a write, at most; a later one is checked again.
         looks: seconds before each look at a row that is not as expected, for a replica may lag: ten in all.
     """
 
     batch: int = 100
+    window: float = 1.0
     looks: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 3.25)
 
 
@@ -62,7 +66,7 @@ class Orders:
     Attributes:
         onboarding: skip, run, or run:NAME: what a create says of the account's onboarding workflow.
         canary: stop once so many are settled, for somebody to look at them; 0 for none.
-        max_failures: stop after so many refused rows.
+        max_failures: stop after so many rows that failed or differ.
         pace: see `Pace`.
     """
 
@@ -111,6 +115,8 @@ class _Task:
     looks: int = 0
     due: float = 0.0
     tries: int = TRIES
+    doubtful: bool = False  # a send of which it is not known whether it arrived
+    taken: bool = False  # the server said 409
     error: str = ""
     request_id: str = ""
 
@@ -129,16 +135,29 @@ class Apply:
         journal: of this plan, with what earlier tries did.
         orders: see `Orders`.
         told: is called with the number of rows just settled.
+        write: makes one write that must not start after a moment of `time.monotonic`, or raises NotSent; `send`, where
+            nobody can be late.
+        busy: whether customers with a cancelled subscription are not archived either.
     """
 
     def __init__(
-        self, plan: Plan, send: Send, journal: Journal, orders: Orders, told: Callable[[int], None] = lambda _: None
+        self,
+        plan: Plan,
+        send: Send,
+        journal: Journal,
+        orders: Orders,
+        told: Callable[[int], None] = lambda _: None,
+        write: Write | None = None,
+        busy: bool = False,
     ) -> None:
         self.plan, self.send, self.journal, self.orders, self.told = plan, send, journal, orders, told
         self.tally = Tally(Counter(line.outcome for line in journal.settled.values()), len(journal.settled))
+        self.write: Write = write or (lambda call, _until: send(call))
+        self.busy = busy
+        self._batch = orders.pace.batch
         self._failures = 0
         self._canary: list[Line] | None = [] if orders.canary else None
-        self._looked_at = 0.0
+        self._looked_at = self._write_until = 0.0
 
     async def run(self) -> Tally:
         """Carry out what is not settled yet.
@@ -176,7 +195,7 @@ class Apply:
             task, begun = _Task(n, entry, id=entry.id), self.journal.open.get(n)
             if begun is not None:
                 task.state = WRITTEN if begun.what == "answer" else UNKNOWN
-                task.id = begun.id or entry.id
+                task.id, task.doubtful = begun.id or entry.id, begun.what != "answer"
             yield task
 
     def _room(self, waiting: int) -> int:
@@ -187,17 +206,29 @@ class Apply:
             self.tally.stopped = f"{self._failures} rows failed, which is as many as may (--max-failures)"
             return 0
         if self._canary is None:
-            return self.orders.pace.batch
-        return min(self.orders.pace.batch, max(0, self.orders.canary - len(self._canary) - waiting))
+            return self._batch
+        return min(self._batch, max(0, self.orders.canary - len(self._canary) - waiting))
 
     async def _round(self, tasks: Sequence[_Task]) -> list[_Task]:
         """Look at rows, settle what can be, write what may be; returns those to be looked at again."""
         held = await self._look(tasks)
         ready = [task for task in tasks if self._judge(task, held.get(task.n))]
+        ready = await self._spared(ready)
         if ready:
             await self._write(ready, held)
         self.journal.sync()
         return [task for task in tasks if task.n not in self.journal.settled]
+
+    async def _spared(self, ready: list[_Task]) -> list[_Task]:
+        """Those that may go on: no archive where a subscription was bought since the plan (contract.md 5.4)."""
+        archives = [task.entry.id for task in ready if task.entry.do == "archive"]
+        if not archives:
+            return ready
+        busy = await subscribed(self.send, archives, every=self.busy)
+        for task in ready:
+            if task.entry.do == "archive" and task.entry.id in busy:
+                self._settle(task, "skipped", f"it has a subscription now ({busy[task.entry.id]})")
+        return [task for task in ready if task.n not in self.journal.settled]
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -205,10 +236,13 @@ class Apply:
         """The customers of rows as they are now; archived ones too where a row has no published one."""
         found: dict[int, Customer] = {}
         self._looked_at = time.perf_counter()
+        self._write_until = time.monotonic() + self.orders.pace.window
         for by in ("id", "external_id"):
             group = [task for task in tasks if task.by[0] == by]
             published = await look_up(self.send, by, [task.by[1] for task in group])
-            rest = [task.by[1] for task in group if by == "id" and task.by[1] not in published]
+            open_ = [task for task in group if task.by[1] not in published]
+            # A create of which nothing is known may have been archived since by somebody else.
+            rest = [task.by[1] for task in open_ if by == "id" or task.doubtful]
             both = {**await look_up(self.send, by, rest, "archived"), **published}
             found |= {task.n: both[task.by[1]] for task in group if task.by[1] in both}
         return found
@@ -220,16 +254,27 @@ class Apply:
             return self._judge_fresh(task, held, now)
         if now == AFTER:
             self._settle(task, "done", held=held)
-        elif now == OTHER or (now == GONE and task.entry.do != "archive"):
+        elif now == LEFTOVER and task.state == UNKNOWN and held is not None and not _made_and_archived(task, held):
+            return self._wait_or_go_on(task, None)
+        elif now in (OTHER, LEFTOVER) or (now == GONE and task.entry.do != "archive"):
             self._settle(task, *self._strange(task, held), held=held)
         elif now == MIDDLE and task.state == UNKNOWN:
             return True
-        elif task.looks + 1 < len(self.orders.pace.looks):
-            task.looks += 1  # a replica may lag
+        else:
+            return self._wait_or_go_on(task, held)
+        return False
+
+    def _wait_or_go_on(self, task: _Task, held: Customer | None) -> bool:
+        """A row that shows nothing new: look again, for a replica may lag; then settle it, or True to send again."""
+        if task.looks + 1 < len(self.orders.pace.looks):
+            task.looks += 1
             task.due = time.monotonic() + self.orders.pace.looks[task.looks]
         elif task.state == WRITTEN:
             why = "the server answered that it was written; ten seconds later it still shows what was before"
             self._settle(task, "differs", why, held)
+        elif task.sent >= task.tries and task.taken:
+            why = "the server says that it exists (409), and does not show it"
+            self._settle(task, "skipped", f"{why}. {task.error}", held)
         elif task.sent >= task.tries:
             self._settle(task, "failed", f"sent {task.sent} times without an effect. {task.error}", held)
         else:
@@ -262,7 +307,10 @@ class Apply:
             self.journal.write(_line("intent", task))
         self.journal.sync()
         sent = [self._send_one(task, held.get(task.n)) for task in ready]
-        failures = [error for error in await asyncio.gather(*sent, return_exceptions=True) if error is not None]
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        late = sum(task.state == FRESH for task in ready)
+        self._batch = max(1, len(ready) - late) if late else min(self.orders.pace.batch, self._batch * 2)
+        failures = [error for error in outcomes if error is not None]
         if failures:
             self.journal.sync()
             raise failures[0]
@@ -272,18 +320,28 @@ class Apply:
         task.looks, task.due = 0, 0.0
         task.state = UNKNOWN
         task.wanted = held.with_changes(task.entry.changes) if held else None
+        calls = list(self._calls(task.entry, held))
+        first = calls[0]
         try:
-            for call in self._calls(task.entry, held):
-                reply = await self.send(call)
+            for call in calls:
+                reply = await self.write(call, self._write_until)
                 self._measure(reply)
                 task.request_id = reply.request_id
         except UnknownOutcome as error:
             task.error, task.request_id = str(error), error.request_id
             task.tries = TRIES_500 if error.status == 500 else TRIES
+            task.doubtful = True
+        except NotSent:
+            if call is first:
+                self.journal.write(_line("withdrawn", task))
+                task.state, task.sent = FRESH if not task.doubtful else UNKNOWN, task.sent - 1
         except (Conflict, NotFound) as error:
             task.error, task.request_id = str(error), error.request_id
+            task.taken = isinstance(error, Conflict)
             if task.entry.do == "update":
                 self._settle(task, "failed", str(error))
+            elif not task.doubtful:  # somebody else was there first: this run did not do it
+                self.journal.write(_line("withdrawn", task))
         except SkipRow as error:
             task.request_id = error.request_id
             self._settle(task, "failed", str(error))
@@ -318,7 +376,7 @@ class Apply:
         self.journal.write(line)
         self.tally.outcomes[outcome] += 1
         self.tally.left -= 1
-        self._failures += outcome == "failed"
+        self._failures += outcome in ("failed", "differs")
         if self._canary is not None:
             self._canary.append(line)
         self.told(1)
@@ -347,6 +405,11 @@ def _onboarding(choice: str) -> dict[str, Any]:
         return {"skip_onboarding_workflow": True}
     name = choice.partition(":")[2]
     return {"onboarding_workflow_name": name} if name else {}
+
+
+def _made_and_archived(task: _Task, held: Customer) -> bool:
+    """Whether an archived namesake is what a lost create of this run made: as planned, but for its status."""
+    return task.doubtful and stage(task.entry, held.with_changes({"status": "published"})) == AFTER
 
 
 class _Made(msgspec.Struct):

@@ -134,13 +134,16 @@ class AsyncFlexprice(AsyncOperations):
 
     # --- one exchange -------------------------------------------------------------------------------------------
 
-    async def send(self, call: Call, *, retry: Retry | None = None, timeout: float | None = None) -> Reply:
+    async def send(
+        self, call: Call, *, retry: Retry | None = None, timeout: float | None = None, until: float | None = None
+    ) -> Reply:
         """Make a call, as often as the rules of `connector.tries` allow.
 
         Args:
             call: from `connector.calls`.
             retry: instead of the settings' ``attempts``.
             timeout: seconds for one attempt, body included, instead of the settings'.
+            until: no attempt starts after this moment of `time.monotonic`, however long the gate or a pause took.
 
         Returns:
             The 2xx answer; its body is one JSON object (empty for 204).
@@ -151,11 +154,14 @@ class AsyncFlexprice(AsyncOperations):
             NotFound: 404. Conflict: 409. Refused: another 4xx, or a 5xx that stays.
             Unreachable: no answer, or only passing faults, until the tries were spent; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not repeated.
+            NotSent: `until` has passed, and nothing was carried out.
             BudgetSpent: deadline, max_calls or max_pause.
         """
         tries: Tries | None = None
         while True:
             async with self.gate.slot(call.endpoint, call.operation) as slot:
+                if until is not None and time.monotonic() > until:
+                    raise answers.NotSent(f"{answers.named(call)}: it was not sent, for its turn came too late.")
                 outcome = await self._attempt(call, timeout or self._timeout, slot, tries.attempts + 1 if tries else 1)
             if isinstance(outcome, Reply):
                 return outcome
@@ -218,7 +224,7 @@ class AsyncFlexprice(AsyncOperations):
         text = headers.get("date", "")
         if text != self._date[0]:
             self._date = (text, _moment(text))
-        request_id = headers.get("x-request-id", "")
+        request_id = answers.blotted(headers.get("x-request-id", ""), self._key)
         return Reply(response.status_code, body, self._date[1], elapsed, number, request_id, headers)
 
     def _refused(self, call: Call, response: httpx.Response, body: bytes, slot: Slot, elapsed: float) -> Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -34,6 +35,7 @@ class Line(msgspec.Struct, omit_defaults=True):
         run: of begin: the run.
         digest: of begin: the plan's.
         environment_id: of begin: the account's.
+        undoes: of begin: the run that it takes back.
         at: when, by this machine's clock, ISO 8601.
         line: of the person's file.
         do: create, update or archive.
@@ -53,6 +55,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     run: str = ""
     digest: str = ""
     environment_id: str = ""
+    undoes: str = ""
     at: str = ""
     line: int = 0
     do: str = ""
@@ -118,7 +121,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk was told of when the line was written
+            self._file.close()
 
     def write(self, line: Line) -> None:
         """Append a line; it survives this process at once, and the machine after `sync`."""
@@ -147,13 +151,20 @@ class Journal:
 
 def _begin(plan: Plan, at: str) -> Line:
     header = plan.header
-    return Line("begin", run=header.run, digest=plan.digest, environment_id=header.environment_id, at=at)
+    return Line(
+        "begin", run=header.run, digest=plan.digest, environment_id=header.environment_id, undoes=header.undoes, at=at
+    )
 
 
 def path_of(plan: Plan) -> Path:
     """Where a plan's journal is: beside it, named by the run, whatever the plan was called when it began."""
     run = plan.header.run
-    return next(plan.path.parent.glob(f"*.{run}.journal"), plan.beside(f".{run}.journal"))
+    own = plan.beside(f".{run}.journal")
+    others = [] if own.exists() else sorted(plan.path.parent.glob(f"*.{run}.journal"))
+    if len(others) > 1:
+        names = ", ".join(path.name for path in others)
+        raise FixInput(f"Run {run} has several journals here: {names}.", remedy="Move away all but the real one.")
+    return others[0] if others else own
 
 
 def read(path: Path) -> Iterator[Line]:

@@ -22,7 +22,7 @@ from connector.calls import PAGE
 from connector.customer import Customer, Send, fingerprint, look_up
 from connector.rows import SHOWN, Row, Rows, printable
 from connector.rules import Fault
-from connector.spoiled import spoiled
+from connector.spoiled import spoiled, spoiled_key, tidy
 
 __all__ = ["Counts", "Entry", "Options", "decided", "invalid", "planned"]
 
@@ -47,6 +47,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
         raw: the row as it stood in the file.
         raw_bytes: instead of `raw`, where it holds bytes that are no text.
         doubts: what looks like a mistake; a guard asks about it.
+        stranger: a conflict that met no published customer.
     """
 
     do: Do
@@ -61,6 +62,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     raw: str = ""
     raw_bytes: bytes = b""
     doubts: list[str] = []
+    stranger: bool = False
 
     @property
     def writes(self) -> int:
@@ -198,8 +200,8 @@ async def _found(asked: Sequence[Row], options: Options, send: Send) -> Found:
         holders = await look_up(send, "external_id", wanted)
         fresh = [row.external_id for row in asked if makes and not row.id and row.external_id not in holders]
         archived |= await look_up(send, "external_id", filter(None, fresh), "archived")
-    spaced = [row.external_id.strip() for row in asked if makes and row.external_id != row.external_id.strip()]
-    near = await look_up(send, "external_id", filter(None, spaced))
+    alike = [tidy(row.external_id) for row in asked if makes and row.external_id != tidy(row.external_id)]
+    near = await look_up(send, "external_id", filter(None, alike))
     return Found(by_key, archived, holders, near)
 
 
@@ -242,6 +244,8 @@ def decided(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
     if not changes:
         return Entry("unchanged", row.line, held.external_id, held.id)
     notes = []
+    if "external_id" in changes and "metadata" not in changes and held.metadata:
+        notes.append("its metadata is sent along as it is, or the server would add a list of ids to it")
     if "external_id" in changes and held.metadata is None and "metadata" not in changes:
         changes["metadata"] = {}  # the server cannot change an external_id beside null metadata (contract.md 5.3)
         notes.append("metadata becomes {}, for the server cannot change an external_id beside null; that stays")
@@ -320,7 +324,7 @@ def _absent(row: Row, found: Found, options: Options, rows: Rows) -> Entry:
         return invalid(row, [_missing(row, rows, "external_id")])
     if not row.fields.get("name"):
         return invalid(row, [_missing(row, rows, "name")])
-    return _create(row, found.archived.get(row.external_id), found.near.get(row.external_id.strip()))
+    return _create(row, found.archived.get(row.external_id), found.near.get(tidy(row.external_id)))
 
 
 def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry:
@@ -331,7 +335,9 @@ def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry
     notes = []
     if namesake is not None:
         notes.append(f"{namesake.id} had this external_id and is archived: a new customer is made, the old one stays.")
-    doubts = [f"{near.external_id!r} exists ({near.id}): only spaces differ"] if near else []
+    doubts = [f"{near.external_id!r} exists ({near.id}): only spaces or unseen characters differ"] if near else []
+    if strange := spoiled_key(row.external_id):
+        doubts.append(strange)
     return Entry("create", row.line, row.external_id, set=pairs, notes=notes, doubts=doubts, raw=row.raw)
 
 
@@ -349,7 +355,9 @@ def _missing(row: Row, rows: Rows, name: str) -> Fault:
 
 def _conflict(row: Row, held: Customer | None, why: str) -> Entry:
     external_id = row.external_id or (held.external_id if held else "")
-    return Entry("conflict", row.line, external_id, held.id if held else row.id, why=why, raw=row.raw)
+    stranger = held is None or held.status != "published"
+    id = held.id if held else row.id
+    return Entry("conflict", row.line, external_id, id, why=why, raw=row.raw, stranger=stranger)
 
 
 def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entry:

@@ -11,7 +11,7 @@ import csv
 import filecmp
 import io
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from connector.plan import Entry
 from connector.planfile import Source, whole
 from connector.rows import REASONS
 
-__all__ = ["COLUMNS", "neutral", "rejected", "results", "schema", "write_rejected", "write_results"]
+__all__ = ["COLUMNS", "aside", "neutral", "rejected", "results", "schema", "write_rejected", "write_results"]
 
 COLUMNS = ("line", "external_id", "id", "do", "outcome", "why", "changes", "request_id")
 REFUSED = ("skipped", "failed")
@@ -76,10 +76,10 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     first = next(rows, None)
     if first is None:
         if path.exists():
-            path.replace(path.with_name(f"{path.name}~"))
+            aside(path)
         return 0
     end = "\r\n" if source.header.endswith("\r\n") else "\n"
-    count = 0
+    written = 0
     unfinished = path.with_name(f".{path.name}.new")
     with whole(unfinished) as file:
         declared = f"sep={source.delimiter}{end}" if source.delimiter not in DELIMITERS else ""
@@ -88,11 +88,19 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         for entry, why in chain([first], rows):
             raw = entry.raw_bytes or _ended(entry.raw, end, source)
             file.write(_front([str(entry.line), why], source) + raw)
-            count += 1
+            written += 1
     if path.exists() and not filecmp.cmp(path, unfinished, shallow=False):
-        path.replace(path.with_name(f"{path.name}~"))
+        aside(path)
     unfinished.replace(path)
-    return count
+    return written
+
+
+def aside(path: Path) -> Path:
+    """Move a file away to a free name beside it: ``NAME~``, ``NAME~2`` …; returns that."""
+    names = chain([f"{path.name}~"], (f"{path.name}~{number}" for number in count(2)))
+    free = next(other for name in names if not (other := path.with_name(name)).exists())
+    path.replace(free)
+    return free
 
 
 def _front(cells: list[str], source: Source) -> bytes:
@@ -130,7 +138,7 @@ def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line]
     rows = results(entries, settled)
     if path.suffix == ".parquet":
         return _parquet(path, rows)
-    count = 0
+    written = 0
     with whole(path) as binary:
         file = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
         writer = csv.writer(file, lineterminator="\n")
@@ -138,10 +146,10 @@ def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line]
         for row in rows:
             cells = ["" if value is None else str(value) for value in row.values()]
             writer.writerow([neutral(cell) if neutralise else cell for cell in cells])
-            count += 1
+            written += 1
         file.flush()
         file.detach()
-    return count
+    return written
 
 
 def schema() -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 from connector.customer import COMPARED, Customer, fingerprint
 from connector.plan import DEFAULTS, Entry
 
-__all__ = ["ABSENT", "AFTER", "BEFORE", "GONE", "MIDDLE", "OTHER", "against", "changed_since", "stage"]
+__all__ = ["ABSENT", "AFTER", "BEFORE", "GONE", "LEFTOVER", "MIDDLE", "OTHER", "against", "changed_since", "stage"]
 
 BEFORE, MIDDLE, AFTER, OTHER, ABSENT, GONE = "before", "middle", "after", "other", "absent", "archived"
+LEFTOVER = "leftover"  # of a create: an archived customer has the external_id
 
 
 def stage(entry: Entry, held: Customer | None) -> str:
@@ -29,6 +30,8 @@ def stage(entry: Entry, held: Customer | None) -> str:
     if held is None:
         return ABSENT
     if entry.do == "create":
+        if held.status == "archived":
+            return LEFTOVER
         return AFTER if not difference(expected(entry), held) else OTHER
     if entry.do == "archive":
         if held.status == "archived":

@@ -22,7 +22,8 @@ PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one fa
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
 EARLY = 4  # refused connections of a read before anything ever answered: a wrong address more likely than a blip
 SAME = 3  # identical 500s that make it permanent (contract.md 2.4: some are)
-REFUSED_EARLY = frozenset({401, 429, 503})  # answered before any handler ran, so a write was not carried out
+REFUSED_EARLY = frozenset({401, 429})
+"""Answered before any handler ran, so a write was not carried out; a 503 may come from a gateway that passed it on."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
     entries = []
     for line in batch:
         now = held.get(line.id)
-        sure = line if line.what == "outcome" else _settled(line, now or archived.get(line.id))
+        unclear = line.what != "outcome" or line.outcome == "failed"
+        sure = _settled(line, now or archived.get(line.id)) if unclear else line
         if isinstance(sure, Line):
             sure = _undo(sure, now, line.id in archived, busy.get(line.id, ""), holders)
         if sure is not None:
@@ -82,7 +83,7 @@ async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
 
 def _loose(line: Line) -> bool:
     """Whether a create has no id, because nothing is known of its answer."""
-    return line.what != "outcome" and line.do == "create" and not line.id
+    return line.do == "create" and not line.id and (line.what != "outcome" or line.outcome == "failed")
 
 
 def _with_id(line: Line, held: Customer | None) -> Line:
@@ -105,9 +106,6 @@ def _undo(
 ) -> Entry | None:
     if line.outcome == "skipped":
         return _kept(line, "kept: somebody changed it, and whether the run wrote it is not known")
-    if line.outcome == "failed":
-        halves = "external_id" in line.set and line.set.get("metadata", ({},))[0] is None
-        return _kept(line, "kept: the run failed at it, perhaps after it wrote its metadata") if halves else None
     if line.do == "archive":
         return _kept(line, "impossible: the API has no way to un-archive")
     if held is None:
@@ -115,6 +113,8 @@ def _undo(
     if fingerprint(held) != line.left:
         return _kept(line, f"kept: it was edited since the run{_edited(line, held)}")
     if line.do == "create":
+        if line.outcome == "differs":
+            return _kept(line, "kept: it was created, and was not as planned when it was read back")
         if subscription:
             return _kept(line, f"impossible: it was created by the run and has a subscription now ({subscription})")
         return Entry("archive", line.line, held.external_id, held.id, precondition=line.left)
@@ -123,9 +123,9 @@ def _undo(
 
 def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> Entry:
     pairs, lost = {}, []
-    for name, (before, _) in line.set.items():
+    for name, (before, after) in line.set.items():
         now = getattr(held, name)
-        if before == now:  # it was sent, and had no effect
+        if before == now or now != after:  # it had no effect, or somebody else's value is there
             continue
         if before is None and name in _NEAREST:
             back, why = _NEAREST[name]

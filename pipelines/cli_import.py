@@ -155,7 +155,12 @@ def apply(
 
 
 def _ask(question: str) -> bool:
-    return click.confirm(question, err=True)
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):  # Ctrl-D is a "no"; Ctrl-C is not an answer
+            return False
+        raise
 
 
 @imports.command("undo")

@@ -7,7 +7,7 @@ fails leaves no older plan under its name to be applied by mistake. Never done h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,7 +21,7 @@ from connector.client import AsyncFlexprice
 from connector.customer import total
 from connector.errors import FixInput
 from connector.guards import Guard, tripped
-from connector.journal import Journal, Line
+from connector.journal import Journal, Line, path_of
 from connector.plan import Counts, Entry, Options, invalid, planned
 from connector.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.results import results, write_rejected, write_results
@@ -31,7 +31,7 @@ from connector.settings import Settings
 from connector.store import Store
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
 from pipelines.jobs import run
-from pipelines.places import alone, put_aside, results_of
+from pipelines.places import alone, check_not_undone, put_aside, results_of
 from pipelines.sync import Progress
 
 __all__ = ["Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
@@ -138,6 +138,9 @@ def plan(
 
 def _planned(settings: Settings, source: Any, out: Path, archive_missing: bool, told: Progress) -> Planned:
     given = settings.imports
+    own = rejected_of(out)
+    if isinstance(source, str | Path) and own.exists() and Path(source).exists() and own.samefile(source):
+        raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
     with read_rows(
         source,
         mapping=given.mapping,
@@ -165,18 +168,21 @@ async def _plan(
     settings: Settings, rows: Rows, found: Planned, out: Path, writer: PlanWriter, archive_missing: bool, told: Progress
 ) -> Planned:
     given = settings.imports
+    known: set[int] | None = (
+        set() if archive_missing else None
+    )  # ids met, whatever they are called by the time of the walk
     async with AsyncFlexprice(settings, on_call=told.called) as api:
         found.existing, environment = await total(api.send)
         told.step("compare", found.source.rows, "rows")
         async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
-            _take(found, writer, entries)
+            _take(found, writer, entries, known)
             _check_onboarding(given.onboarding, found.counts, entries)
             told.advance("compare", len(entries))
-        if archive_missing:
+        if known is not None:
             if found.counts.invalid or found.strangers:
                 _mistyped(found.source.name, found.counts.invalid + found.strangers)
             told.step("archive")
-            async for entries in mirror.missing(mirror.named(rows), api.send):
+            async for entries in mirror.missing(known | mirror.named(rows), api.send):
                 _take(found, writer, entries)
         found.calls = api.gate.report()["operations"]
     if not rows.source.unchanged():
@@ -196,10 +202,12 @@ def _mistyped(name: str, rows: int) -> NoReturn:
     )
 
 
-def _take(found: Planned, writer: PlanWriter, entries: Iterable[Entry]) -> None:
+def _take(found: Planned, writer: PlanWriter, entries: Iterable[Entry], known: set[int] | None = None) -> None:
     for entry in entries:
         found.counts.add(entry)
-        found.strangers += entry.do == "conflict" and not entry.id
+        found.strangers += entry.stranger
+        if known is not None:
+            known.add(hash(entry.id))
         writer.add(entry)
 
 
@@ -239,8 +247,13 @@ def _finished(
     return _rejected(found, out, writer)
 
 
+def rejected_of(out: Path) -> Path:
+    """Where the rows go that a plan does not take."""
+    return Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
+
+
 def _rejected(found: Planned, out: Path, writer: PlanWriter) -> Planned:
-    path = Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
+    path = rejected_of(out)
     if found.plan is None:
         found.refused = list(islice(writer.entries(), MOST_REFUSED))
     found.rejected = (path, write_rejected(path, found.source, writer.entries(), {}))
@@ -312,8 +325,10 @@ def apply(
     """
     told = progress or Progress()
     confirmed = replace(confirmed, ask=quietly(confirmed.ask, told))
-    with alone(path), _stored(store) as kept:
+    with alone(path), _stored(store) as kept, ExitStack() as stack:
         found = Plan.read(path)
+        stack.enter_context(alone(path_of(found)))  # the same plan may lie here under another name
+        check_not_undone(found)
         _check_account(found.header, settings, "")
         settings.require_key()
         results_of(found, results_to)  # a wrong place is told before anything is written
@@ -357,11 +372,21 @@ async def _apply(
         if counts["writes"]:
             _, environment = await total(api.send)
             _check_account(header, settings, environment)
+            _check_empty(header, environment, begun=bool(journal.settled or journal.open))
             if kept and environment:
                 kept.bind(environment)
         rows = counts["create"] + counts["update"] + counts["archive"] - len(journal.settled)
         told.step("write", rows, "customers")
-        tally = await Apply(found, api.send, journal, orders, lambda count: told.advance("write", count)).run()
+        work = Apply(
+            found,
+            api.send,
+            journal,
+            orders,
+            lambda count: told.advance("write", count),
+            write=lambda call, until: api.send(call, until=until),
+            busy=bool(header.undoes),
+        )
+        tally = await work.run()
         calls = api.gate.report()["operations"]
     rejected, written = _told(settings, found, journal, results_to)
     if kept:
@@ -398,6 +423,20 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
         raise FixInput(
             f"The plan is for {header.base_url}, settings say {settings.api.base_url}.",
             remedy="Use the same base_url (--config, --profile or FLEXPRICE_BASE_URL as for the plan), or plan again.",
+        )
+
+
+def _check_empty(header: Header, environment: str, *, begun: bool) -> None:
+    """An account without customers names no environment: the plan and the key may then be of different ones."""
+    if header.environment_id and not environment:
+        raise FixInput(
+            f"The plan is for environment {header.environment_id}; the key opens an account without any customer.",
+            remedy="Use the key that the plan was made with, or plan again.",
+        )
+    if environment and not header.environment_id and not begun:
+        raise FixInput(
+            "The plan was made when the account had no customer, and now it has some.",
+            remedy="Plan again: it may be another account, or somebody has begun to fill it.",
         )
 
 

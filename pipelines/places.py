@@ -16,9 +16,9 @@ import filelock
 from connector.errors import FixInput, LockHeld
 from connector.journal import path_of, read
 from connector.planfile import Plan
-from connector.results import COLUMNS
+from connector.results import COLUMNS, aside
 
-__all__ = ["alone", "free_for_page", "free_for_results", "put_aside", "results_of"]
+__all__ = ["alone", "check_not_undone", "free_for_page", "free_for_results", "put_aside", "results_of"]
 
 PAGE = b"<!doctype html>"  # pages are ours to replace, whoever made them: nobody's data is one
 
@@ -66,8 +66,7 @@ def put_aside(out: Path) -> str:
         kept = older.beside(f".{older.header.run}.plan")
         out.replace(kept)
         return f"run {older.header.run} was begun and {left} of its customers are left: its plan is now {kept}"
-    kept = out.with_name(f"{out.name}~")
-    out.replace(kept)
+    kept = aside(out)
     return f"the older {out} is now {kept}"
 
 
@@ -78,6 +77,15 @@ def _left(plan: Plan) -> int:
         return 0
     settled = sum(line.what == "outcome" for line in read(path))
     return counts["create"] + counts["update"] + counts["archive"] - settled
+
+
+def check_not_undone(plan: Plan) -> None:
+    """Make sure that no other run here has taken this one back. Raises `FixInput`: its journal tells of the past."""
+    run = plan.header.run
+    for path in plan.path.parent.glob("*.journal"):
+        first = next(read(path), None)
+        if first is not None and run and first.undoes == run:
+            raise FixInput(f"Run {run} was undone by run {first.run} ({path}).", remedy="Plan again from the file.")
 
 
 def results_of(plan: Plan, wanted: Path | None) -> Path:
@@ -92,8 +100,20 @@ def free_for_results(path: Path) -> None:
     """Make sure that results may be written there. Raises `FixInput`."""
     if path.suffix not in (".csv", ".parquet"):
         raise FixInput(f"--results {path} is neither .csv nor .parquet.", remedy="End its name with one of them.")
-    begins = b"PAR1" if path.suffix == ".parquet" else ",".join(COLUMNS).encode()
-    _ours(path, begins, "results", "--results")
+    if path.suffix == ".csv":
+        _ours(path, ",".join(COLUMNS).encode(), "results", "--results")
+    elif path.exists() and not _parquet_of_ours(path):
+        raise FixInput(f"{path} exists and is not results: it is not overwritten.", remedy="Give another --results.")
+
+
+def _parquet_of_ours(path: Path) -> bool:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return bool(parquet.read_schema(path).names == list(COLUMNS))
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def free_for_page(path: Path) -> None:

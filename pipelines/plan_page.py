@@ -429,7 +429,7 @@ def _environment(header: Header) -> str:
 
 
 def _option(name: str, value: Any) -> str:
-    told = "not set" if value is None else {"True": "yes", "False": "no"}.get(str(value), str(value))
+    told = "not set" if value in (None, "") else {"True": "yes", "False": "no"}.get(str(value), str(value))
     return f"{_text(neutral(name))} <code>{_text(neutral(told))}</code>"
 
 

@@ -357,24 +357,19 @@ def test_a_server_that_fails_for_good_fails_the_row_and_no_other(desk: Desk) -> 
     assert desk.rows(kind="rejected")[0]["external_id"] == "n-1"
 
 
-def test_refused_rows_are_told_and_too_many_stop_the_run(desk: Desk) -> None:
-    """A subscription bought since the plan makes the server refuse the archive; --max-failures ends the run."""
-    ids = [desk.sandbox.create_customer(external_id=f"gone-{n}", name="Gone")["id"] for n in range(6)]
-    published = [row["external_id"] for row in desk_rows(desk) if not row["external_id"].startswith("gone-")]
-    desk.plan("external_id", *published, archive_missing=True)
-    for customer in ids[:4]:
-        desk.sandbox.add_subscription(customer)
-    done = desk.apply(max_failures=2)
-    assert done.exit_code == 1
-    assert done.tally.outcomes == {"failed": 4, "done": 2}
-    why = next(row["why"] for row in desk.rows() if row["outcome"] == "failed")
-    assert "cancel all subscriptions" in why
-    assert len(desk.held("gone-5", "archived")) == 1
-
-
-def desk_rows(desk: Desk) -> list[Json]:
+def test_refused_rows_are_told(desk: Desk) -> None:
+    """Archives that the server refuses are told with its words, on the screen and in the results; others go on."""
+    for number in range(6):
+        desk.sandbox.create_customer(external_id=f"gone-{number}", name="Gone")
     _, _, answer = desk.sandbox.answer("POST", "/customers/search", body={"limit": 1000})
-    return json.loads(answer)["items"]
+    published = [row["external_id"] for row in json.loads(answer)["items"]]
+    desk.plan("external_id", *(key for key in published if not key.startswith("gone-")), archive_missing=True)
+    desk.sandbox.faults = Faults(error_rate=1, error_status=400, endpoint=frozenset({"delete"}), first=4)
+    done = desk.apply()
+    assert (done.tally.outcomes, done.exit_code) == ({"failed": 4, "done": 2}, 1)
+    assert [line.outcome for line in done.refused] == ["failed"] * 4
+    assert "An unexpected error occurred" in next(row["why"] for row in desk.rows() if row["outcome"] == "failed")
+    assert sum(len(desk.held(f"gone-{number}", "archived")) for number in range(6)) == 2
 
 
 def test_failures_stop_a_run_between_batches(desk: Desk) -> None:

@@ -296,7 +296,7 @@ def test_an_unfinished_run_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_rows_of_which_it_is_not_known_are_told(tmp_path: Path) -> None:
-    """Sent rows that ended as skipped, or failed between two writes, are listed as kept: the run may have written."""
+    """Sent rows that were skipped, or failed and are not as before, are listed as kept: the run may have written."""
     sandbox = account({"external_id": "a"}, {"external_id": "b"}, {"external_id": "c"})
     a, b, c = sandbox.customer_ids()
     two: dict[str, Any] = {"external_id": ("b", "z"), "metadata": (None, {})}
@@ -311,7 +311,8 @@ def test_rows_of_which_it_is_not_known_are_told(tmp_path: Path) -> None:
         Line("outcome", 3, do="update", id=c, outcome="skipped", why="never sent"),
     ]
     assert [(entry.id, entry.do, entry.why[:34]) for entry in back(sandbox, lines)] == [
-        (b, "conflict", "kept: the run failed at it, perhap"), (a, "conflict", "kept: somebody changed it, and whe")
+        (c, "conflict", "kept: it is neither as it was nor "), (b, "conflict", "kept: it is neither as it was nor "),
+        (a, "conflict", "kept: somebody changed it, and whe"),
     ]  # fmt: skip
 
 
