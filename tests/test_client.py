@@ -540,6 +540,9 @@ def test_write_of_unknown_outcome_is_not_repeated(call: calls.Call, step: Step) 
     assert len(script.seen) == 1
 
 
+SOON = {"Retry-After": "0"}
+
+
 @pytest.mark.parametrize("step", [(429, {}), (503, {}, SOON), (401, {}), (429, {}, SOON)])
 def test_write_refused_at_the_door_is_repeated(step: Step) -> None:
     """429, 401 and a 503 that says when come before anything is written, so the write is sent again."""
