@@ -196,10 +196,10 @@ class Plan:
         except OSError as error:
             raise FixInput(f"{self.path} cannot be read: {error.strerror}.", remedy="Plan again.") from None
         with file:
-            if self.stamp and _stamp(file) != self.stamp:
-                raise FixInput(f"{self.path} was changed while it was in use.", remedy="Look at it, then start again.")
             seen = False
             for line in file:
+                if self.stamp and _stamp(file) != self.stamp:  # asked after the line was read: it was the plan's then
+                    raise FixInput(f"{self.path} was changed while in use.", remedy="Look at it, then start again.")
                 if line.startswith(b"#"):
                     continue
                 if seen and not line.startswith(b'{"digest":'):

@@ -168,9 +168,8 @@ async def _plan(
     settings: Settings, rows: Rows, found: Planned, out: Path, writer: PlanWriter, archive_missing: bool, told: Progress
 ) -> Planned:
     given = settings.imports
-    known: set[int] | None = (
-        set() if archive_missing else None
-    )  # ids met, whatever they are called by the time of the walk
+    # Ids that were met: a customer may have another external_id by the time of the walk.
+    known: set[int] | None = set() if archive_missing else None
     async with AsyncFlexprice(settings, on_call=told.called) as api:
         found.existing, environment = await total(api.send)
         told.step("compare", found.source.rows, "rows")
@@ -348,7 +347,8 @@ def apply(
                 return done
             except BaseException:
                 _told(settings, found, journal, results_to)
-                told.note(_broken_off(found, journal))
+                if journal.settled or journal.open:
+                    told.note(_broken_off(found, journal))
                 raise
 
 
@@ -428,7 +428,7 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
 
 def _check_empty(header: Header, environment: str, *, begun: bool) -> None:
     """An account without customers names no environment: the plan and the key may then be of different ones."""
-    if header.environment_id and not environment:
+    if header.environment_id and not environment and not begun:
         raise FixInput(
             f"The plan is for environment {header.environment_id}; the key opens an account without any customer.",
             remedy="Use the key that the plan was made with, or plan again.",
@@ -447,7 +447,7 @@ def _stored(path: Path | None) -> Iterator[Store | None]:
         yield store
 
 
-# --- undo ----------------- -----------------------------------------------------------------------------------------
+# --- undo ---------------------------------------------------------------------------------------------------------
 
 
 def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | None = None) -> Planned:

@@ -7,7 +7,7 @@ Never done: reading what is in a person's file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from connector.results import COLUMNS, aside
 
 __all__ = ["alone", "check_not_undone", "free_for_page", "free_for_results", "put_aside", "results_of"]
 
-PAGE = b"<!doctype html>"  # pages are ours to replace, whoever made them: nobody's data is one
+TITLES = (b"<title>Import plan ", b"<title>Undo plan ")  # of our own pages
+HEAD = 4096  # bytes that tell whose file it is
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def free_for_results(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise FixInput(f"--results {path} is neither .csv nor .parquet.", remedy="End its name with one of them.")
     if path.suffix == ".csv":
-        _ours(path, ",".join(COLUMNS).encode(), "results", "--results")
+        _ours(path, lambda head: head.startswith(",".join(COLUMNS).encode()), "results", "--results")
     elif path.exists() and not _parquet_of_ours(path):
         raise FixInput(f"{path} exists and is not results: it is not overwritten.", remedy="Give another --results.")
 
@@ -118,15 +119,15 @@ def _parquet_of_ours(path: Path) -> bool:
 
 def free_for_page(path: Path) -> None:
     """Make sure that a page may be written there. Raises `FixInput`."""
-    _ours(path, PAGE, "a page", "--html")
+    _ours(path, lambda head: any(title in head for title in TITLES), "a page of a plan", "--html")
 
 
-def _ours(path: Path, begins: bytes, what: str, flag: str) -> None:
+def _ours(path: Path, known: Callable[[bytes], bool], what: str, flag: str) -> None:
     if not path.parent.is_dir():
         raise FixInput(f"{path.parent} does not exist.", remedy=f"Make the folder, or give another {flag}.")
     if not path.exists():
         return
     with path.open("rb") as file:
-        if file.read(len(begins)).lower() == begins.lower():
+        if known(file.read(HEAD)):
             return
     raise FixInput(f"{path} exists and is not {what}: it is not overwritten.", remedy=f"Give another {flag}.")

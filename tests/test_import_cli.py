@@ -428,7 +428,7 @@ def test_nothing_of_a_persons_is_overwritten(run: Any, tmp_path: Path) -> None:
     """--html and --results refuse a file that is something else; a plan given to `plan` is told apart, and stays."""
     run("plan", "customers.csv", "--onboarding", "skip")
     for arguments, told in (
-        (("plan", "customers.csv", "--onboarding", "skip", "--html", "customers.csv"), "is not a page"),
+        (("plan", "customers.csv", "--onboarding", "skip", "--html", "customers.csv"), "is not a page of a plan"),
         (("apply", "customers.plan", "--yes", "--results", "customers.csv"), "is not results"),
         (("apply", "customers.plan", "--yes", "--results", "r.xlsx"), "neither .csv nor .parquet"),
         (("plan", "customers.plan"), "flexsync import apply customers.plan"),

@@ -212,6 +212,26 @@ def test_a_copy_of_a_plan_shares_its_journal(desk: Desk) -> None:
     assert desk.writes() == 0
 
 
+def test_a_plan_that_is_edited_in_place_under_an_apply_is_not_followed(desk: Desk) -> None:
+    """Lines written over in mid-apply are never carried out: the run stops there, and says why."""
+    desk.plan("external_id,name", *(f"n-{number},New" for number in range(300)))
+    path = desk.folder / "c.plan"
+
+    def after_the_first_create() -> None:
+        if (desk.sandbox.log[-1][0], desk.sandbox.log[-1][1]) == ("POST", "/v1/customers"):
+            desk.sandbox.between_calls(None)
+            with path.open("r+b") as file:
+                text = file.read()
+                file.seek(0)
+                file.write(text.replace(b'"New"', b'"Bad"'))
+
+    desk.sandbox.between_calls(after_the_first_create)
+    with pytest.raises(FixInput, match=r"changed while in use|changed or cut"):
+        job.apply(desk.settings(), path, job.Confirmed(True), pace=Pace(batch=20))
+    _, _, body = desk.sandbox.answer("POST", "/customers/search", body={"limit": 1000})
+    assert {row["name"] for row in json.loads(body)["items"]} <= {"New", *(f"Customer {n}" for n in range(6))}
+
+
 def test_keys_that_look_alike_are_asked_about(desk: Desk) -> None:
     """A new external_id that differs from an existing one by unseen characters or accents' form, or looks like none."""
     desk.sandbox.create_customer(external_id="caf\u00e9", name="X")
