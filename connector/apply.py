@@ -50,7 +50,8 @@ class Pace:
 
     Attributes:
         batch: rows that are checked together: few, so that the time between check and write is short.
-        window: seconds between the check and the sending of a write, at most; a later one is checked again.
+        window: seconds between the check and the sending of a write, at most; a later one is checked again. It grows
+            only where a single row comes too late: then the pace that was asked for leaves no other way.
         looks: seconds before each look at a row that is not as expected, for a replica may lag: ten in all.
     """
 
@@ -154,7 +155,7 @@ class Apply:
         self.tally = Tally(Counter(line.outcome for line in journal.settled.values()), len(journal.settled))
         self.write: Write = write or (lambda call, _until: send(call))
         self.busy = busy
-        self._batch = orders.pace.batch
+        self._batch, self._window = orders.pace.batch, orders.pace.window
         self._failures = 0
         self._canary: list[Line] | None = [] if orders.canary else None
         self._looked_at = self._write_until = 0.0
@@ -236,7 +237,7 @@ class Apply:
         """The customers of rows as they are now; archived ones too where a row has no published one."""
         found: dict[int, Customer] = {}
         self._looked_at = time.perf_counter()
-        self._write_until = time.monotonic() + self.orders.pace.window
+        self._write_until = time.monotonic() + self._window
         for by in ("id", "external_id"):
             group = [task for task in tasks if task.by[0] == by]
             published = await look_up(self.send, by, [task.by[1] for task in group])
@@ -308,12 +309,17 @@ class Apply:
         self.journal.sync()
         sent = [self._send_one(task, held.get(task.n)) for task in ready]
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        late = sum(task.state == FRESH for task in ready)
-        self._batch = max(1, len(ready) - late) if late else min(self.orders.pace.batch, self._batch * 2)
+        self._adapt(len(ready), sum(task.state == FRESH for task in ready))
         failures = [error for error in outcomes if error is not None]
         if failures:
             self.journal.sync()
             raise failures[0]
+
+    def _adapt(self, ready: int, late: int) -> None:
+        """Check as many together as can be sent in time; never look for ever at a row that never gets its turn."""
+        if late == ready == 1:
+            self._window *= 2
+        self._batch = max(1, ready - late) if late else min(self.orders.pace.batch, self._batch * 2)
 
     async def _send_one(self, task: _Task, held: Customer | None) -> None:
         task.sent += 1

@@ -161,6 +161,7 @@ class AsyncFlexprice(AsyncOperations):
         while True:
             async with self.gate.slot(call.endpoint, call.operation) as slot:
                 if until is not None and time.monotonic() > until:
+                    slot.unused()
                     raise answers.NotSent(f"{answers.named(call)}: it was not sent, for its turn came too late.")
                 outcome = await self._attempt(call, timeout or self._timeout, slot, tries.attempts + 1 if tries else 1)
             if isinstance(outcome, Reply):

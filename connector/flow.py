@@ -148,6 +148,10 @@ class Slot:
         """A fault, a time-out or a 429: half as many at once."""
         self._gate._failed(self._lane, self._number)
 
+    def unused(self) -> None:
+        """The leave came too late for the caller: nothing was sent."""
+        self._gate._unused(self._lane, self._operation)
+
 
 class Gate:
     """The one place that decides whether a call may start now.
@@ -184,6 +188,7 @@ class Gate:
         self._lanes: dict[str, _Lane] = {}
         self._in_flight = 0
         self._started = 0
+        self._not_sent = 0
         self._resume_at = -math.inf
         self._paused_since: float | None = None
         self._pause_mark = 0
@@ -263,11 +268,11 @@ class Gate:
         self._account(self._reason)
         seconds = max(self._last - self._first, 0.0)
         return {
-            "calls": self._started,
+            "calls": self._started - self._not_sent,
             "seconds": round(seconds, 3),
             "calls_per_second": _rate(self._started, seconds),
             "waited": {reason: round(waited, 3) for reason, waited in sorted(self._waited.items()) if waited},
-            "operations": dict(sorted(self._operations.items())),
+            "operations": {name: count for name, count in sorted(self._operations.items()) if count},
             "endpoints": {name: _told(lane, seconds) for name, lane in sorted(self._lanes.items()) if lane.calls},
         }
 
@@ -323,6 +328,11 @@ class Gate:
         if self._paused_since is not None and number > self._pause_mark:
             self._paused_since = None
         lane.answered(elapsed, self._last)
+
+    def _unused(self, lane: _Lane, operation: str) -> None:
+        self._not_sent += 1
+        self._operations[operation] -= 1
+        lane.calls -= 1
 
     def _failed(self, lane: _Lane, number: int) -> None:
         self._last = self._clock()

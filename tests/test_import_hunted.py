@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import hard_limit
 from support import Bent
 from test_apply import Desk, desk_in, renamed
 
@@ -92,6 +93,18 @@ def test_a_slow_pace_shrinks_the_batch(desk: Desk) -> None:
     assert done.tally.outcomes == {"done": 30}
     assert done.tally.window < 0.5
     assert desk.sandbox.calls["POST /customers"] == 30
+
+
+def test_a_pace_below_the_window_ends(desk: Desk) -> None:
+    """Where the pace that was asked for is slower than the window allows, rows are still written, and the gap told."""
+    desk.plan(*renamed(1))
+    pace = Pace(looks=(0.0, 0.02), window=0.5)
+    desk.sandbox.calls.clear()
+    with hard_limit(60):
+        done = job.apply(desk.settings(calls_per_second=1.0), desk.folder / "c.plan", job.Confirmed(True), pace=pace)
+    assert done.tally.outcomes == {"done": 1}
+    assert done.tally.window > 0.5
+    assert done.calls["put_customers"] == desk.sandbox.calls["PUT /customers"] == 1
 
 
 # --- undo ---------------------------------------------------------------------------------------------------------
