@@ -117,6 +117,7 @@ class _Task:
     due: float = 0.0
     tries: int = TRIES
     doubtful: bool = False  # a send of which it is not known whether it arrived
+    late: bool = False  # its last turn came too late, and nothing was sent
     taken: bool = False  # the server said 409
     error: str = ""
     request_id: str = ""
@@ -174,15 +175,20 @@ class Apply:
         todo = self._todo()
         waiting: list[_Task] = []
         while True:
-            fresh = list(islice(todo, self._room(len(waiting))))
+            room = self._room(len(waiting))
+            if self.tally.stopped:  # what was never sent stays left
+                waiting = [task for task in waiting if task.state != FRESH]
+            late = [task for task in waiting if task.state == FRESH]
+            fresh = list(islice(todo, max(0, room - len(late))))
             if not fresh and not waiting:
                 break
             now = time.monotonic()
-            due = [task for task in waiting if task.due <= now]
+            due = [task for task in waiting if task.due <= now and task.state != FRESH] + late[: self._batch]
             if not fresh and not due:
                 await asyncio.sleep(min(task.due for task in waiting) - now)
                 continue
-            waiting = [task for task in waiting if task.due > now]
+            taken = {task.n for task in due}
+            waiting = [task for task in waiting if task.n not in taken]
             waiting += await self._round([*fresh, *due])
         if self._canary and self.tally.left and not self.tally.stopped:
             self.tally.stopped, self.tally.canary = f"after the canary of {len(self._canary)}", self._canary
@@ -214,7 +220,7 @@ class Apply:
         """Look at rows, settle what can be, write what may be; returns those to be looked at again."""
         held = await self._look(tasks)
         ready = [task for task in tasks if self._judge(task, held.get(task.n))]
-        ready = await self._spared(ready)
+        ready = await self._spared(ready[: self._batch])
         if ready:
             await self._write(ready, held)
         self.journal.sync()
@@ -259,7 +265,7 @@ class Apply:
             return self._wait_or_go_on(task, None)
         elif now in (OTHER, LEFTOVER) or (now == GONE and task.entry.do != "archive"):
             self._settle(task, *self._strange(task, held), held=held)
-        elif now == MIDDLE and task.state == UNKNOWN:
+        elif now == MIDDLE and task.state == UNKNOWN and (task.late or not task.sent):
             return True
         else:
             return self._wait_or_go_on(task, held)
@@ -309,7 +315,7 @@ class Apply:
         self.journal.sync()
         sent = [self._send_one(task, held.get(task.n)) for task in ready]
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        self._adapt(len(ready), sum(task.state == FRESH for task in ready))
+        self._adapt(len(ready), sum(task.late for task in ready))
         failures = [error for error in outcomes if error is not None]
         if failures:
             self.journal.sync()
@@ -323,11 +329,11 @@ class Apply:
 
     async def _send_one(self, task: _Task, held: Customer | None) -> None:
         task.sent += 1
-        task.looks, task.due = 0, 0.0
+        task.looks, task.due, task.late = 0, 0.0, False
         task.state = UNKNOWN
         task.wanted = held.with_changes(task.entry.changes) if held else None
         calls = list(self._calls(task.entry, held))
-        first = calls[0]
+        first = call = calls[0]
         try:
             for call in calls:
                 reply = await self.write(call, self._write_until)
@@ -338,27 +344,36 @@ class Apply:
             task.tries = TRIES_500 if error.status == 500 else TRIES
             task.doubtful = True
         except NotSent:
+            task.late = True
             if call is first:
-                self.journal.write(_line("withdrawn", task))
-                task.state, task.sent = FRESH if not task.doubtful else UNKNOWN, task.sent - 1
+                task.sent -= 1
+                self._withdraw(task)
+                task.state = UNKNOWN if task.doubtful else FRESH
         except (Conflict, NotFound) as error:
             task.error, task.request_id = str(error), error.request_id
-            task.taken = isinstance(error, Conflict)
+            task.taken = isinstance(error, Conflict) and task.entry.do == "create"
+            if call is first:  # somebody else was there first: this run did not do it
+                self._withdraw(task)
             if task.entry.do == "update":
                 self._settle(task, "failed", str(error))
-            elif not task.doubtful:  # somebody else was there first: this run did not do it
-                self.journal.write(_line("withdrawn", task))
         except SkipRow as error:
             task.request_id = error.request_id
+            if call is first:
+                self._withdraw(task)
             self._settle(task, "failed", str(error))
         except StopRun:  # refused before it was carried out; only a write that was sent in two halves stays open
-            if task.entry.writes == 1:
-                self.journal.write(_line("withdrawn", task))
+            if call is first:
+                self._withdraw(task)
             raise
         else:
             task.state = WRITTEN
             task.id = task.id or _id_of(reply)
             self.journal.write(_line("answer", task))
+
+    def _withdraw(self, task: _Task) -> None:
+        """Note that a write was certainly not carried out, unless an earlier send of it may have been."""
+        if not task.doubtful:
+            self.journal.write(_line("withdrawn", task))
 
     def _measure(self, reply: Reply) -> None:
         """How long after the check the write was sent."""

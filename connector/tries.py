@@ -92,11 +92,13 @@ class Tries:
             Unreachable: the tries are spent.
         """
         error = fault.error
-        if isinstance(error, TryAgain) and error.retry_after is not None and self._clock() < self._put_off_until:
+        safe = self.call.repeatable or not fault.sent or error.status in REFUSED_EARLY
+        asked = isinstance(error, TryAgain) and error.retry_after is not None
+        if asked and safe and self._clock() < self._put_off_until:
             self.paused += 1
-            return Wait(error.retry_after, everybody=True)
+            return Wait(error.retry_after or 0.0, everybody=True)
         self.made += 1
-        if not self.call.repeatable and fault.sent and error.status not in REFUSED_EARLY:
+        if not safe:
             raise self._unknown(error)
         self._unauthorized += error.status == 401
         if self._unauthorized > 1 and not key_worked:

@@ -94,6 +94,8 @@ def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
     """What became of a write that the run did not settle: its outcome, None where it had no effect, or a conflict."""
     entry = Entry(line.do, line.line, line.external_id, line.id, line.set, line.precondition)  # type: ignore[arg-type]
     where = stage(entry, held)
+    if held is not None and where == AFTER and line.outcome == "failed":
+        return _kept(line, "kept: it is as planned, but the run failed at it, and somebody else may have written it")
     if held is not None and where == AFTER:
         return msgspec.structs.replace(line, what="outcome", outcome="done", left=fingerprint(held))
     if where in (BEFORE, ABSENT) and (line.do == "create" or held is not None):

@@ -21,7 +21,7 @@ from connector.client import AsyncFlexprice
 from connector.customer import total
 from connector.errors import FixInput
 from connector.guards import Guard, tripped
-from connector.journal import Journal, Line, path_of
+from connector.journal import Journal, Line
 from connector.plan import Counts, Entry, Options, invalid, planned
 from connector.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.results import results, write_rejected, write_results
@@ -326,7 +326,7 @@ def apply(
     confirmed = replace(confirmed, ask=quietly(confirmed.ask, told))
     with alone(path), _stored(store) as kept, ExitStack() as stack:
         found = Plan.read(path)
-        stack.enter_context(alone(path_of(found)))  # the same plan may lie here under another name
+        stack.enter_context(alone(path.parent / f".{found.header.run}"))  # it may lie here under another name too
         check_not_undone(found)
         _check_account(found.header, settings, "")
         settings.require_key()
@@ -372,7 +372,8 @@ async def _apply(
         if counts["writes"]:
             _, environment = await total(api.send)
             _check_account(header, settings, environment)
-            _check_empty(header, environment, begun=bool(journal.settled or journal.open))
+            rows = counts["create"] + counts["update"] + counts["archive"] - len(journal.settled)
+            _check_empty(header, environment, begun=bool(journal.settled or journal.open), left=rows)
             if kept and environment:
                 kept.bind(environment)
         rows = counts["create"] + counts["update"] + counts["archive"] - len(journal.settled)
@@ -426,9 +427,9 @@ def _check_account(header: Header, settings: Settings, environment: str) -> None
         )
 
 
-def _check_empty(header: Header, environment: str, *, begun: bool) -> None:
+def _check_empty(header: Header, environment: str, *, begun: bool, left: int) -> None:
     """An account without customers names no environment: the plan and the key may then be of different ones."""
-    if header.environment_id and not environment and not begun:
+    if header.environment_id and not environment and left:
         raise FixInput(
             f"The plan is for environment {header.environment_id}; the key opens an account without any customer.",
             remedy="Use the key that the plan was made with, or plan again.",
@@ -471,7 +472,8 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
     if first is None or first.what != "begin":
         raise FixInput(f"{path} is not the journal of a run.", remedy="Name the run, or its .journal file.")
     told = progress or Progress()
-    with alone(out), PlanWriter(out) as writer:
+    running = alone(path.parent / f".{first.run}")  # a run that is under way cannot be taken back as a whole
+    with running, alone(out), PlanWriter(out) as writer:
         if aside := put_aside(out):
             told.note(aside)
         found = Planned(Source(f"undo of {first.run}"))

@@ -543,9 +543,9 @@ def test_write_of_unknown_outcome_is_not_repeated(call: calls.Call, step: Step) 
 SOON = {"Retry-After": "0"}
 
 
-@pytest.mark.parametrize("step", [(429, {}), (503, {}, SOON), (401, {}), (429, {}, SOON)])
+@pytest.mark.parametrize("step", [(429, {}), (401, {}), (429, {}, SOON)])
 def test_write_refused_at_the_door_is_repeated(step: Step) -> None:
-    """429, 401 and a 503 that says when come before anything is written, so the write is sent again."""
+    """429 and 401 come before anything is written, so the write is sent again."""
     script = Script(step, (201, CUSTOMER))
     assert isinstance(ask(script, CREATE), calls.Reply)
     assert len(script.seen) == 2

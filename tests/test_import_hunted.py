@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 from command import hard_limit
 from support import Bent
 from test_apply import Desk, desk_in, renamed
 
 from connector.apply import Pace
-from connector.errors import FixInput
+from connector.errors import FixInput, LockHeld
 from connector.sandbox import Faults
 from connector.sandbox.answers import Reply
 from pipelines import import_customers as job
@@ -107,6 +108,51 @@ def test_a_pace_below_the_window_ends(desk: Desk) -> None:
     assert done.calls["put_customers"] == desk.sandbox.calls["PUT /customers"] == 1
 
 
+def test_slow_look_ups_end_too(desk: Desk) -> None:
+    """Where a look-up alone takes longer than the window, the rows are written all the same, one by one if need be."""
+    desk.plan(*renamed(4))
+    desk.sandbox.faults = Faults(latency=150, endpoint=frozenset({"search"}))
+    with hard_limit(60):
+        done = desk.apply()
+        assert done.tally.outcomes == {"done": 4}
+        desk.plan("external_id,name", *(f"n-{number},New" for number in range(12)))
+        desk.pace = Pace(looks=(0.0, 0.02), window=0.1)
+        assert desk.apply().tally.outcomes == {"done": 12}
+
+
+def test_a_rename_whose_second_half_fails_ends(desk: Desk) -> None:
+    """The first of two writes done and the second one failing for good: a few tries, then failed, and undo tells it."""
+    made = desk.sandbox.create_customer(external_id="old", name="Old", metadata=None)
+    desk.plan("id,external_id", f"{made['id']},fresh", match="id")
+    plain = desk.sandbox.reply
+
+    def reply(method: str, path: str, query: Any, body: bytes | None, *rest: Any) -> Reply:
+        if method == "PUT" and b"fresh" in (body or b""):
+            desk.sandbox.calls["second half"] += 1
+            return Reply(500, b"", None)
+        return plain(method, path, query, body, *rest)
+
+    desk.sandbox.reply = reply  # type: ignore[method-assign]
+    with hard_limit(30):
+        done = desk.apply()
+    assert done.tally.outcomes == {"failed": 1}
+    assert desk.sandbox.calls["second half"] == 3
+    desk.sandbox.reply = plain  # type: ignore[method-assign]
+    assert undo(desk, done.plan.header.run).counts.conflict == 1
+
+
+def test_late_rows_do_not_pass_the_limit_of_failures(desk: Desk) -> None:
+    """Once as many rows failed as may, rows whose turn came too late stay left."""
+    desk.plan("external_id,name", *(f"n-{number},New" for number in range(30)))
+    desk.sandbox.faults = Faults(error_rate=1.0, error_status=400, endpoint=frozenset({"create"}))
+    settings = desk.settings(calls_per_second=20.0)
+    pace = Pace(looks=(0.0, 0.02), window=0.3)
+    done = job.apply(settings, desk.folder / "c.plan", job.Confirmed(True), pace=pace, max_failures=2)
+    assert done.tally.left > 0
+    assert done.tally.outcomes["failed"] + done.tally.left == 30
+    assert desk.sandbox.calls["POST /customers"] == done.tally.outcomes["failed"]
+
+
 # --- undo ---------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +193,30 @@ def test_a_create_that_somebody_else_made_is_not_undone(desk: Desk) -> None:
     assert undo(desk, done.plan.header.run).counts.archive == 0
 
 
+def test_an_undo_of_a_refused_create_spares_another_run(desk: Desk) -> None:
+    """A create that was refused, and made by a later run, is not archived by the undo of the first one."""
+    desk.plan("external_id,name", "n-1,New")
+    desk.sandbox.faults = Faults(error_rate=1.0, error_status=400, endpoint=frozenset({"create"}))
+    first = desk.apply()
+    assert first.tally.outcomes == {"failed": 1}
+    desk.sandbox.faults = Faults()
+    desk.plan("external_id,name", "n-1,New", name="second")
+    assert desk.apply("second").tally.outcomes == {"done": 1}
+    assert undo(desk, first.plan.header.run).counts.archive == 0
+
+
+def test_a_run_is_applied_and_undone_by_one_at_a_time(desk: Desk) -> None:
+    """Whatever the plan is called, its run is held while it is applied: neither a copy nor an undo gets in."""
+    desk.plan(*renamed(2))
+    shutil.copy(desk.folder / "c.plan", desk.folder / "copy.plan")
+    run = desk.apply().plan.header.run
+    with filelock.FileLock(desk.folder / f".{run}.lock"):
+        with pytest.raises(LockHeld):
+            job.apply(desk.settings(), desk.folder / "copy.plan", job.Confirmed(True))
+        with pytest.raises(LockHeld):
+            undo(desk, run)
+
+
 def test_an_undone_run_cannot_be_applied_again(desk: Desk) -> None:
     """The journal of a run that was taken back tells of the past: its plan is refused, and says why."""
     desk.plan(*renamed(3))
@@ -160,8 +230,9 @@ def test_an_undone_run_cannot_be_applied_again(desk: Desk) -> None:
 # --- what a gateway says ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}], ids=["", "retry-after"])
 @pytest.mark.parametrize("status", [503, 520, 524, 529])
-def test_a_write_that_a_gateway_lost_is_looked_up(desk: Desk, status: int) -> None:
+def test_a_write_that_a_gateway_lost_is_looked_up(desk: Desk, status: int, headers: dict[str, str]) -> None:
     """A 503 or 52x after the write was carried out is not taken for a refusal: found, done, and undoable."""
     desk.plan("external_id,name", "c-0,Renamed", "n-1,New")
     plain = desk.sandbox.reply
@@ -169,7 +240,7 @@ def test_a_write_that_a_gateway_lost_is_looked_up(desk: Desk, status: int) -> No
     def reply(method: str, path: str, *rest: Any) -> Reply:
         answer = plain(method, path, *rest)
         wrote = method == "PUT" or (method, path) == ("POST", "/v1/customers")
-        return Reply(status, b"gateway", "text/plain") if wrote else answer
+        return Reply(status, b"gateway", "text/plain", dict(headers)) if wrote else answer
 
     desk.sandbox.reply = reply  # type: ignore[method-assign]
     done = desk.apply()
