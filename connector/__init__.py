@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connector import errors
-    from connector.client import AsyncFlexprice, Flexprice
-    from connector.reading import open
-    from connector.rows import read_rows
+    from connector.api.client import AsyncFlexprice, Flexprice
+    from connector.publications.reading import open
+    from connector.push.file.rows import read_rows
     from connector.sandbox import Faults, Sandbox
     from connector.settings import Settings, load
     from connector.streaming import read
 
 _HOMES = {
-    "AsyncFlexprice": "connector.client",
+    "AsyncFlexprice": "connector.api.client",
     "Faults": "connector.sandbox",
-    "Flexprice": "connector.client",
+    "Flexprice": "connector.api.client",
     "Sandbox": "connector.sandbox",
     "Settings": "connector.settings",
     "load": "connector.settings",
-    "open": "connector.reading",
+    "open": "connector.publications.reading",
     "read": "connector.streaming",
-    "read_rows": "connector.rows",
+    "read_rows": "connector.push.file.rows",
 }
 __all__ = [
     "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "open", "read", "read_rows",

@@ -17,18 +17,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector import calls
-from connector.calls import SUBSCRIPTION_STATUSES
-from connector.children import FanOut
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.calls import SUBSCRIPTION_STATUSES
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput, Refused
-from connector.landing import Result, answer_of
-from connector.pages import Walk, walk
-from connector.queue import Item
-from connector.resources import RESOURCES
-from connector.schemas import TABLES
+from connector.pull.fan_out import FanOut
+from connector.pull.pages import Walk, walk
+from connector.pull.work import Item, Result, answer_of
 from connector.settings import Settings, load
-from connector.tables import Answer, Decoded, Reader
+from connector.tables.decode import Answer, Decoded, Reader
+from connector.tables.resources import RESOURCES
+from connector.tables.schemas import TABLES
 
 _AHEAD = 4  # batches that are decoded before anybody asks for them
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connector.errors import FixInput
-from connector.guards import Limits, too_old
-from connector.journal import Line
-from connector.planfile import Plan
+from connector.push.apply.journal import Line
+from connector.push.plan.guards import Limits, too_old
+from connector.push.plan.planfile import Plan
 from connector.settings import Settings
-from pipelines.sync import Progress
+from pipelines.progress import Progress
 
 __all__ = ["Confirmed", "confirm", "go_on", "limits", "quietly"]
 

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from connector import reading as copies
 from connector.errors import FixInput, OurFault
+from connector.publications import reading as copies
 from connector.settings import load
 from pipelines import jobs
-from pipelines.sync import Options, Progress, Report
+from pipelines.progress import Progress
+from pipelines.summary import Report
+from pipelines.sync import Options
 
 QUESTION = "Which customers have used up more than they are entitled to?"
 ANSWER = """SELECT c.name, f.name AS feature, u.current_usage AS used, u.total_limit AS "limit",

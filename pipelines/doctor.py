@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connector import calls
-from connector import reading as copies
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput, FlexsyncError
-from connector.schemas import SCHEMA_VERSION
+from connector.publications import reading as copies
 from connector.settings import Settings
-from connector.store import Store
+from connector.store.store import Store
+from connector.tables.schemas import SCHEMA_VERSION
 from pipelines.jobs import run, total
 
 

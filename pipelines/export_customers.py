@@ -10,10 +10,10 @@ import codecs
 from collections.abc import Callable
 from pathlib import Path
 
-from connector import export
-from connector.client import AsyncFlexprice
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput
-from connector.planfile import whole
+from connector.files import atomic_write
+from connector.push.file import export
 from connector.settings import Settings
 from pipelines.jobs import run
 
@@ -44,7 +44,7 @@ def export_customers(
     if out is None:
         write("\ufeff" * bom)
         return run(_export(settings, write, metadata))
-    with whole(out) as file:
+    with atomic_write(out) as file:
         file.write(codecs.BOM_UTF8 * bom)
         return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
 
@@ -69,6 +69,6 @@ def write_template(out: Path) -> tuple[Path, Path]:
         if path.exists():
             raise FixInput(f"{path} exists.", remedy="Give another --out.")
     for path, text in ((out, export.template()), (notes, "\n".join(export.explained()) + "\n")):
-        with whole(path) as file:
+        with atomic_write(path) as file:
             file.write(text.encode("utf-8"))
     return out, notes

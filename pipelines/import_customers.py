@@ -14,25 +14,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from connector import journal as journals
-from connector import mirror, undo
-from connector.apply import Apply, Orders, Pace, Tally
-from connector.client import AsyncFlexprice
-from connector.customer import total
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput
-from connector.guards import Guard, tripped
-from connector.journal import Journal, Line
-from connector.plan import Counts, Entry, Options, invalid, planned
-from connector.planfile import Header, Plan, PlanWriter, Source, new_run
-from connector.results import results, write_rejected, write_results
-from connector.rows import Checked, Rows, read_rows
-from connector.rules import EXCUSABLE
+from connector.push.account.customer import total
+from connector.push.apply import journal as journals
+from connector.push.apply import undo
+from connector.push.apply.apply import Apply, Orders, Pace, Tally
+from connector.push.apply.journal import Journal, Line
+from connector.push.apply.results import results, write_rejected, write_results
+from connector.push.file.rows import Checked, Rows, read_rows
+from connector.push.file.rules import EXCUSABLE
+from connector.push.plan import mirror
+from connector.push.plan.guards import Guard, tripped
+from connector.push.plan.plan import Counts, Entry, Options, invalid, planned
+from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.settings import Settings
-from connector.store import Store
+from connector.store.store import Store
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
 from pipelines.jobs import run
 from pipelines.places import alone, check_not_undone, put_aside, results_of
-from pipelines.sync import Progress
+from pipelines.progress import Progress
 
 __all__ = ["Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
 

@@ -13,16 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector import calls, contents, targets
-from connector import reading as copies
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput, Interrupted, LockHeld
-from connector.resources import CHILDREN, chosen
-from connector.restore import restore
-from connector.schemas import TABLES
+from connector.publications import contents, targets
+from connector.publications import reading as copies
+from connector.publications.restore import restore
 from connector.settings import Settings
-from connector.store import Store
-from pipelines.sync import Options, Progress, Report, Sync, publish_all
+from connector.store.store import Store
+from connector.tables.resources import CHILDREN, chosen
+from connector.tables.schemas import TABLES
+from pipelines.progress import Progress
+from pipelines.summary import Report
+from pipelines.sync import Options, Sync, publish_all
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from connector import calls
-from connector.calls import Call
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.calls import Call
+from connector.api.client import AsyncFlexprice
 from connector.errors import NotFound
 from connector.settings import Settings
 from pipelines.jobs import run

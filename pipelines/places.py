@@ -14,9 +14,10 @@ from pathlib import Path
 import filelock
 
 from connector.errors import FixInput, LockHeld
-from connector.journal import path_of, read
-from connector.planfile import Plan
-from connector.results import COLUMNS, aside
+from connector.files import set_aside
+from connector.push.apply.journal import path_of, read
+from connector.push.apply.results import COLUMNS
+from connector.push.plan.planfile import Plan
 
 __all__ = ["alone", "check_not_undone", "free_for_page", "free_for_results", "put_aside", "results_of"]
 
@@ -67,7 +68,7 @@ def put_aside(out: Path) -> str:
         kept = older.beside(f".{older.header.run}.plan")
         out.replace(kept)
         return f"run {older.header.run} was begun and {left} of its customers are left: its plan is now {kept}"
-    kept = aside(out)
+    kept = set_aside(out)
     return f"the older {out} is now {kept}"
 
 

@@ -11,27 +11,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from connector import calls
-from connector.calls import SUBSCRIPTION_STATUSES, Call, Reply
-from connector.children import FanOut
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Reply
+from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput, FlexsyncError, Refused, SkipRow
-from connector.landing import Landed, Landing, Result
-from connector.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
-from connector.proof import Certificate, Totals
-from connector.publish import publish
-from connector.queue import Item
-from connector.resources import RESOURCES, chosen
+from connector.publications.publish import publish
+from connector.pull.certificate import Certificate, Totals
+from connector.pull.fan_out import FanOut
+from connector.pull.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
+from connector.pull.windows import FULL, Run, window_start
+from connector.pull.work import Item, Result
 from connector.settings import Settings
-from connector.state import FULL, Run, window_start
-from connector.store import Store
+from connector.store.landing import Landed, Landing
+from connector.store.store import Store
+from connector.tables.resources import RESOURCES, chosen
+from pipelines.progress import Progress
+from pipelines.summary import Report
 
 STATUSES = ("published", "archived")
 ASK_AGAIN = 25  # times the totals are asked on an account that archives faster than we count
@@ -50,63 +52,6 @@ class Options:
 
     full: bool = False
     accept_lower: frozenset[str] = frozenset()
-
-
-@dataclass
-class Report:
-    """What a run did; printed, stored and given to machines."""
-
-    run_id: str = ""
-    status: str = ""
-    mode: str = ""
-    resumed: int = 0
-    resources: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    certificate: dict[str, Any] = field(default_factory=dict)
-    tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    unchanged: int = 0
-    unknown: dict[str, int] = field(default_factory=dict)
-    flow: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-    published: list[str] = field(default_factory=list)
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON-able data."""
-        return {**self.__dict__, "calls": self.flow.get("calls", 0)}
-
-    @property
-    def moved(self) -> int:
-        """Rows inserted, updated or deleted."""
-        return sum(f["inserted"] + f["updated"] + f["deleted"] for f in self.tables.values())
-
-
-class Progress:
-    """Told how far the run is; the silent one. `pipelines.report` has those that print."""
-
-    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
-        """Begin a step; `total` is what it will count to, when known, in `unit`s."""
-
-    def advance(self, name: str, count: int) -> None:
-        """Count on."""
-
-    def note(self, text: str) -> None:
-        """Say something once."""
-
-    def end(self) -> None:
-        """Nothing follows."""
-
-    def pause(self) -> None:
-        """Leave the terminal to a question."""
-
-    def resume(self) -> None:
-        """Take it back."""
-
-    def called(self, call: Call, status: int, seconds: float) -> None:
-        """One HTTP exchange was made; status 0 means that no answer came."""
-
-    def ended(self, report: dict[str, Any]) -> None:
-        """Tell how the run ended."""
 
 
 class Sync:

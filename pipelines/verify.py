@@ -10,13 +10,13 @@ import random
 from datetime import datetime
 from typing import Any
 
-from connector import calls
-from connector.client import AsyncFlexprice
-from connector.resources import CHILDREN
-from connector.schemas import TABLES
+from connector.api import calls
+from connector.api.client import AsyncFlexprice
 from connector.settings import Settings
-from connector.store import Store
-from connector.tables import Answer, Reader
+from connector.store.store import Store
+from connector.tables.decode import Answer, Reader
+from connector.tables.resources import CHILDREN
+from connector.tables.schemas import TABLES
 from pipelines.jobs import existing, run
 from pipelines.sync import Sync
 

@@ -19,14 +19,16 @@ import msgspec
 import pyarrow as pa
 import tenacity
 
-from connector import reading
-from connector.flow import Retry
-from connector.resources import RESOURCES
+from connector.api.flow import Retry
+from connector.publications import reading
 from connector.sandbox import Faults, Sandbox
 from connector.settings import Settings, load
+from connector.tables.resources import RESOURCES
 from pipelines import jobs
-from pipelines.cli import main
-from pipelines.sync import Options, Progress, Report
+from pipelines.cli.main import main
+from pipelines.progress import Progress
+from pipelines.summary import Report
+from pipelines.sync import Options
 
 BASE = datetime(2026, 11, 1, tzinfo=UTC)  # the invented business ends here, whatever day the tests run
 TABLES = tuple(dict.fromkeys(table for resource in RESOURCES.values() for table in resource.tables))

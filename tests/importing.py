@@ -16,12 +16,12 @@ from typing import Any
 
 from support import Direct, customers_of
 
-from connector.apply import Pace
-from connector.calls import Call, Reply
-from connector.delimited import quoted
-from connector.plan import Entry, Options, planned
-from connector.planfile import Plan
-from connector.rows import read_rows
+from connector.api.calls import Call, Reply
+from connector.push.apply.apply import Pace
+from connector.push.file.delimited import quoted
+from connector.push.file.rows import read_rows
+from connector.push.plan.plan import Entry, Options, planned
+from connector.push.plan.planfile import Plan
 from connector.sandbox import Sandbox
 from connector.settings import Settings, load
 from pipelines import import_customers as job

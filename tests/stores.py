@@ -9,16 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connector import publish, reading
-from connector.database import rows
-from connector.reading import Reading
-from connector.store import Store
+from connector.publications import publish, reading
+from connector.publications.reading import Reading
+from connector.store.database import rows
+from connector.store.store import Store
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 ENVIRONMENT = "env_1"
 KINDS = ("duckdb", "parquet")
 SPAWN = multiprocessing.get_context("forkserver")  # not fork: DuckDB's threads would not come along
-SPAWN.set_forkserver_preload(["pytest", "pyarrow.dataset", "connector.restore", "connector.store"])  # starts in 20 ms
+SPAWN.set_forkserver_preload(
+    ["pytest", "pyarrow.dataset", "connector.publications.restore", "connector.store.store"]
+)  # starts in 20 ms
 
 
 def run_id(number: int) -> str:

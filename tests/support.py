@@ -11,16 +11,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from connector import answers
-from connector.calls import Call, Reply
-from connector.client import AsyncFlexprice
-from connector.database import rows as fetch
+from connector.api import answers
+from connector.api.calls import Call, Reply
+from connector.api.client import AsyncFlexprice
 from connector.errors import BudgetSpent, Refused, TryAgain
 from connector.sandbox import Clock, Faults, Sandbox
-from connector.schemas import BOOL, DECIMAL, INT, JSON, MAP, TABLES, TEXT, TEXTS, TIME, Column
 from connector.settings import Secret, Settings, load
-from connector.store import Store
-from pipelines.sync import Options, Report, Sync
+from connector.store.database import rows as fetch
+from connector.store.store import Store
+from connector.tables.schemas import BOOL, DECIMAL, INT, JSON, MAP, TABLES, TEXT, TEXTS, TIME, Column
+from pipelines.summary import Report
+from pipelines.sync import Options, Sync
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 Rows = dict[tuple[Any, ...], dict[str, Any]]

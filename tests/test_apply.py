@@ -16,19 +16,20 @@ import pytest
 from command import quick_retry
 from support import Bent
 
-from connector import reading
-from connector.apply import Pace, Tally
 from connector.errors import AccessRefused, FixInput, LockHeld, Unreachable
-from connector.journal import path_of, read
-from connector.planfile import Plan
-from connector.publish import publish
+from connector.publications import reading
+from connector.publications.publish import publish
+from connector.push.apply.apply import Pace, Tally
+from connector.push.apply.journal import path_of, read
+from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 from connector.settings import load
-from connector.store import Store
+from connector.store.store import Store
 from pipelines import import_customers as job
 from pipelines import jobs
 from pipelines.import_customers import Applied, Confirmed, Planned
-from pipelines.sync import Options, Progress
+from pipelines.progress import Progress
+from pipelines.sync import Options
 
 PACE = Pace(looks=(0.0, 0.02, 0.02, 0.05))  # the product's ten seconds, made short
 WRITES = ("POST /customers", "PUT /customers", "DELETE /customers/{id}")
@@ -89,7 +90,7 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.client.Retry", quick_retry)
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
 
 
 @contextmanager

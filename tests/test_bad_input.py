@@ -23,7 +23,7 @@ import pytest
 from command import COMMAND, Done, account, command, environment, flexsync, held, quick_retry, truth
 
 from connector.sandbox import Faults, Sandbox
-from connector.schemas import SCHEMA_VERSION
+from connector.tables.schemas import SCHEMA_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ FOREIGN = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_an_address_that_is_not_flexprice(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that answers 200 with something else is not taken for an account, nor for a fault of ours."""
-    monkeypatch.setattr("connector.client.Retry", quick_retry)
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
     body, code = FOREIGN[name]
     with strange(200, {"Content-Type": "application/json"}, body) as (base_url, _):
         done = command("sync", env=environment(base_url), cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""connector.calls: each builder makes the request that the reference and contract.md describe."""
+"""connector.api.calls: each builder makes the request that the reference and contract.md describe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import calls
-from connector.calls import Call
+from connector.api import calls
+from connector.api.calls import Call
 from connector.errors import FixInput
 
 NAIVE_ISO = datetime(2026, 8, 1, 9, 30, 15, 123456, tzinfo=UTC)

@@ -17,8 +17,9 @@ import pytest
 import tenacity
 from tapes import CONFIG, HERE
 
-from connector import calls
-from connector.client import AsyncFlexprice
+from connector.api import calls
+from connector.api.client import AsyncFlexprice
+from connector.api.flow import Retry
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -29,7 +30,6 @@ from connector.errors import (
     StopRun,
     Unreachable,
 )
-from connector.flow import Retry
 
 CASSETTES = Path(__file__).parent / "cassettes" / "test_cassettes"
 KEY = "sk_MARKER0123456789WRITER"

@@ -25,7 +25,7 @@ from command import COMMAND, Done, account, ask, command, environment, flexsync,
 from pyarrow import parquet
 
 from connector.sandbox import Faults, Sandbox
-from pipelines.cli import cli
+from pipelines.cli.main import cli
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_help_and_version_are_quick_and_import_nothing_heavy(tmp_path: Path) -> 
     heavy = "duckdb pyarrow httpx aiohttp pandas rich msgspec"
     script = f"""
 import sys
-from pipelines.cli import main
+from pipelines.cli.main import main
 try:
     main(["--help"])
 except SystemExit:

@@ -1,4 +1,4 @@
-"""connector.client against real servers on loopback: what goes out, what comes back, what is asked again."""
+"""connector.api.client against real servers on loopback: what goes out, what comes back, what is asked again."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from connector import calls, client, models
-from connector.answers import UnknownOutcome
-from connector.client import AsyncFlexprice, Flexprice
+from connector.api import calls, client, models
+from connector.api.answers import UnknownOutcome
+from connector.api.client import AsyncFlexprice, Flexprice
+from connector.api.flow import Gate, Retry
 from connector.errors import (
     AccessRefused,
     BudgetSpent,
@@ -43,7 +44,6 @@ from connector.errors import (
     Refused,
     Unreachable,
 )
-from connector.flow import Gate, Retry
 
 KEY = "sk_MARKER0123456789MARKER"
 CUSTOMER = {"id": "cust_1", "external_id": "e1", "name": "Acme", "status": "published", "metadata": None}
@@ -920,7 +920,7 @@ def test_sync_client_has_every_operation() -> None:
     """The two clients offer the same operations with the same parameters."""
     import inspect
 
-    from connector.operations import AsyncOperations, Operations
+    from connector.api.operations import AsyncOperations, Operations
 
     names = [name for name in vars(AsyncOperations) if not name.startswith("_")]
     assert len(names) == 12

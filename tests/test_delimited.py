@@ -19,9 +19,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from connector import delimited
-from connector.delimited import Delimited, Record, quoted
 from connector.errors import FixInput
+from connector.push.file import delimited
+from connector.push.file.delimited import Delimited, Record, quoted
 
 MANY = settings(max_examples=600, deadline=None, derandomize=True)
 NAMES = {"external_id", "name", "email", "contact"}

@@ -13,8 +13,11 @@ import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import answers, calls, errors
-from connector.answers import UnknownOutcome, judge, retry_after
+from connector import errors
+from connector.api import answers, calls
+from connector.api.answers import UnknownOutcome, judge, retry_after
+from connector.api.flow import Retry
+from connector.api.retries import Fault, Tries
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -25,9 +28,7 @@ from connector.errors import (
     TryAgain,
     Unreachable,
 )
-from connector.flow import Retry
 from connector.settings import Secret
-from connector.tries import Fault, Tries
 
 KEY = Secret("sk_MARKER0123456789MARKER")
 CALL = calls.get_customer("cust_1")

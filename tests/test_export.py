@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from importing import account, entries, shop, state, table, writes_of
 from support import Bent, Direct
 
-from connector import rules
 from connector.errors import Refused
-from connector.export import COLUMNS, Metadata, explained, exported, template
-from connector.rows import read_rows
+from connector.push.file import rules
+from connector.push.file.export import COLUMNS, Metadata, explained, exported, template
+from connector.push.file.rows import read_rows
 from connector.sandbox import Faults, Sandbox
 from pipelines.export_customers import export_customers
 

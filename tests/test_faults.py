@@ -13,20 +13,21 @@ import pytest
 import tenacity
 from command import BASE, account, ask, hard_limit, held, quick_retry, settings_for, sync, tables, truth
 
-from connector import proof
-from connector.flow import Retry
+from connector.api.flow import Retry
+from connector.pull import certificate
 from connector.sandbox import Faults, Sandbox
-from connector.sandbox.answers import Reply
-from connector.sandbox.bodies import Params
+from connector.sandbox.replies import Reply
+from connector.sandbox.routes.bodies import Params
 from pipelines import jobs
-from pipelines.sync import Options, Progress
+from pipelines.progress import Progress
+from pipelines.sync import Options
 
 CHILDREN = ("usage", "entitlements", "grants")
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.client.Retry", quick_retry)
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,7 @@ def test_a_rate_limit_slows_and_loses_nothing(tmp_path: Path, retry_after: float
     """A server that answers 429 beyond 60 calls a second gets its pauses, and the run ends whole."""
     sandbox = account(faults=Faults(rate=60, retry_after=retry_after))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("connector.client.Retry", slower)
+        patch.setattr("connector.api.client.Retry", slower)
         report = sync(sandbox, tmp_path / "s.duckdb")
     assert (report.status, report.reasons) == ("green", [])
     assert tables(tmp_path / "s.duckdb") == calm
@@ -145,7 +146,7 @@ def test_false_zeros_after_a_good_run_are_held_back(tmp_path: Path, share: float
 
 def test_slow_zeros_on_first_sight_are_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zero that took as long as the server's analytics time-out is listed as suspect, even with nothing before it."""
-    monkeypatch.setattr(proof, "ANALYTICS_TIMEOUT", 0.4)
+    monkeypatch.setattr(certificate, "ANALYTICS_TIMEOUT", 0.4)
     sandbox = account(40, faults=Faults(zero_usage=0.5, zero_usage_delay=0.5))
     report = sync(sandbox, tmp_path / "s.duckdb")
     wrong = false_zeros(tmp_path / "s.duckdb", sandbox)

@@ -1,4 +1,4 @@
-"""connector.flow: what the gate promises, under random orders of calls, faults, pauses and cancellations.
+"""connector.api.flow: what the gate promises, under random orders of calls, faults, pauses and cancellations.
 
 Time is virtual here: the event loop's clock jumps to whatever it would have slept for, so hours pass in milliseconds
 and every schedule is exact.
@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.api.flow import START, Gate, Retry
 from connector.errors import BudgetSpent
-from connector.flow import START, Gate, Retry
 
 ENDPOINTS = ("customers", "usage", "entitlements")
 

@@ -14,9 +14,9 @@ from importing import account, shop, state, table
 from support import NOON
 
 from connector.errors import FixInput
-from connector.guards import Guard, Limits, too_old, tripped
-from connector.plan import Counts, Entry
-from connector.planfile import Header, Plan, Source
+from connector.push.plan.guards import Guard, Limits, too_old, tripped
+from connector.push.plan.plan import Counts, Entry
+from connector.push.plan.planfile import Header, Plan, Source
 from connector.settings import load
 from pipelines import import_customers as job
 from pipelines.confirm import Confirmed, confirm, limits

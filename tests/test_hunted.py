@@ -14,10 +14,10 @@ import pytest
 import support
 from support import Bent, World, ask, calm, counting, subscriptions_of
 
-from connector.calls import Call, Reply
+from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.sandbox import Sandbox
-from connector.sandbox.answers import refuse
+from connector.sandbox.replies import refuse
 from pipelines import sync
 
 DAY = 86400

@@ -484,9 +484,8 @@ def test_an_export_plans_nothing(run: Any, tmp_path: Path) -> None:
 
 def test_help_stays_light() -> None:
     """`flexsync import --help` loads nothing heavy."""
-    words = (
-        "import sys; from pipelines.cli import main\ntry: main(['import', 'plan', '--help'])\nexcept SystemExit: pass\n"
-    )
+    words = "import sys; from pipelines.cli.main import main\n"
+    words += "try: main(['import', 'plan', '--help'])\nexcept SystemExit: pass\n"
     words += "print([m for m in ('httpx', 'duckdb', 'pyarrow', 'pandas', 'aiohttp', 'msgspec') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "[]"

@@ -15,10 +15,10 @@ from command import hard_limit
 from support import Bent
 from test_apply import Desk, desk_in, renamed
 
-from connector.apply import Pace
 from connector.errors import FixInput, LockHeld
+from connector.push.apply.apply import Pace
 from connector.sandbox import Faults
-from connector.sandbox.answers import Reply
+from connector.sandbox.replies import Reply
 from pipelines import import_customers as job
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from support import NOON
 
-from connector.landing import Landing, Result, fingerprint
-from connector.queue import Item
-from connector.store import Store
+from connector.pull.work import Item, Result
+from connector.store.landing import Landing, fingerprint
+from connector.store.store import Store
 
 FEATURE = {"id": "f", "name": "calls", "type": "metered", "updated_at": "2026-11-01T00:00:00Z"}
 

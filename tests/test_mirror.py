@@ -16,12 +16,12 @@ from importing import Recorder, account, assert_never_empty, id_of, shop, state,
 from support import Bent, Direct, subscriptions_of
 
 from connector.errors import FixInput, Refused
-from connector.mirror import missing, named
-from connector.plan import Entry
-from connector.planfile import Plan
-from connector.rows import read_rows
+from connector.push.account.subscribed import subscribed
+from connector.push.file.rows import read_rows
+from connector.push.plan.mirror import missing, named
+from connector.push.plan.plan import Entry
+from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
-from connector.subscribed import subscribed
 
 STATUSES = ("active", "trialing", "paused", "incomplete", "draft", "cancelled")
 

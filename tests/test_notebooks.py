@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 from connector.settings import load
 from pipelines.demo import demo
-from pipelines.sync import Progress
+from pipelines.progress import Progress
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from stores import ENVIRONMENT, KINDS, SPAWN, end_run, run_id, runs_seen, store_in, target
 
-from connector import contents, reading
 from connector.errors import FixInput, LockHeld
-from connector.publish import publish
-from connector.store import Store
+from connector.publications import contents, reading
+from connector.publications.publish import publish
+from connector.store.store import Store
 
 WRITES = [
     "CREATE TABLE evil AS SELECT 1",

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from connector import calls, pages
-from connector.calls import Call, Reply
+from connector.api import calls
+from connector.api.calls import Call, Reply
 from connector.errors import Refused
-from connector.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
+from connector.pull import pages
+from connector.pull.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

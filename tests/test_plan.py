@@ -31,12 +31,12 @@ from importing import (
 )
 from support import Bent, Direct
 
-from connector import plan as plans
-from connector.calls import Call, Reply
-from connector.customer import look_up
+from connector.api.calls import Call, Reply
 from connector.errors import Refused
-from connector.plan import Entry, Options, planned
-from connector.rows import read_rows
+from connector.push.account.customer import look_up
+from connector.push.file.rows import read_rows
+from connector.push.plan import plan as plans
+from connector.push.plan.plan import Entry, Options, planned
 from connector.sandbox import Sandbox
 
 FULL = {

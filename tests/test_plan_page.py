@@ -24,12 +24,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.guards import Guard
-from connector.plan import Entry
-from connector.planfile import Header, Source
-from connector.results import neutral
-from connector.rules import Fault
-from pipelines.plan_page import MOST, page
+from connector.push.apply.results import neutral
+from connector.push.file.rules import Fault
+from connector.push.plan.guards import Guard
+from connector.push.plan.plan import Entry
+from connector.push.plan.planfile import Header, Source
+from pipelines.report.plan_page import MOST, page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run")

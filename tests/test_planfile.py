@@ -22,12 +22,13 @@ from importing import Shop, shop, table
 from support import NOON
 
 from connector.errors import FixInput, FlexsyncError
-from connector.guards import Guard
-from connector.plan import Entry
-from connector.planfile import Header, Plan, PlanWriter, Source, new_run, whole
-from connector.rules import Fault
+from connector.files import atomic_write
+from connector.push.file.rules import Fault
+from connector.push.plan.guards import Guard
+from connector.push.plan.plan import Entry
+from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.sandbox import Faults, Sandbox
-from connector.sandbox.access import Key
+from connector.sandbox.server.access import Key
 from pipelines import import_customers as job
 
 MARKER = "sk_01MARKERq7XzTELLTALEv93wKEY"
@@ -373,7 +374,7 @@ def test_an_interrupted_plan_leaves_nothing(tmp_path: Path) -> None:
     with suppress(KeyboardInterrupt), PlanWriter(tmp_path / "x.plan") as writer:
         writer.add(SOME[0])
         raise KeyboardInterrupt
-    with suppress(KeyboardInterrupt), whole(tmp_path / "y.plan") as file:
+    with suppress(KeyboardInterrupt), atomic_write(tmp_path / "y.plan") as file:
         file.write(b"half")
         raise KeyboardInterrupt
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("y.plan", b"older")]
@@ -383,7 +384,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """A file that cannot be made is told with its name and the way out."""
     for make, remedy in (
         (PlanWriter, "Give another --out."),
-        (lambda path: whole(path).__enter__(), "Give another place."),
+        (lambda path: atomic_write(path).__enter__(), "Give another place."),
     ):
         with pytest.raises(FixInput, match=r"nowhere/x\.plan cannot be written: No such file") as error:
             make(tmp_path / "nowhere" / "x.plan")

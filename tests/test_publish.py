@@ -12,9 +12,9 @@ import duckdb
 import pytest
 from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
-from connector import contents, lake, reading
 from connector.errors import FixInput
-from connector.publish import publish
+from connector.publications import contents, lake, reading
+from connector.publications.publish import publish
 
 KILLS = 16  # per kind
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES

@@ -38,7 +38,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """The README's Python, run as it stands beside a published copy and a sandbox."""
     from connector.sandbox import Sandbox
     from pipelines.demo import demo
-    from pipelines.sync import Progress
+    from pipelines.progress import Progress
 
     demo(tmp_path / "demo", customers=100, seed=7, progress=Progress())
     (tmp_path / "demo" / "billing.duckdb").rename(tmp_path / "billing.duckdb")
@@ -67,7 +67,7 @@ def test_ci_runs_the_two_commands_word_for_word() -> None:
 
 def test_every_command_of_the_help_is_in_the_readme() -> None:
     """Each top-level command is told of."""
-    from pipelines.cli import cli
+    from pipelines.cli.main import cli
 
     text = readme.README.read_text(encoding="utf-8")
     assert [name for name in cli.commands if f"flexsync {name}" not in text] == []

@@ -10,14 +10,15 @@ import filelock
 import pytest
 from stores import BEGAN, KINDS, ask, run_id, store_in, target
 
-from connector import ddl, reading
 from connector.errors import FixInput, LockHeld
-from connector.publish import publish
-from connector.resources import RESOURCES
-from connector.restore import restore
-from connector.schemas import TABLES
-from connector.state import FULL, INCREMENTAL, Run
-from connector.store import Store
+from connector.publications import reading
+from connector.publications.publish import publish
+from connector.publications.restore import restore
+from connector.pull.windows import FULL, INCREMENTAL, Run
+from connector.store import ddl
+from connector.store.store import Store
+from connector.tables.resources import RESOURCES
+from connector.tables.schemas import TABLES
 
 NOW = BEGAN + timedelta(days=1)
 

@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from importing import Shop, account, shop, table, writes_of
 from planted import HEADERS, MAPPING
 
-from connector import rows as module
-from connector.delimited import quoted
 from connector.errors import FixInput
-from connector.planfile import Plan
-from connector.rows import CLEAR, Checked, Row, Rows, escaped, read_rows
-from connector.rules import Fault
+from connector.push.file import rows as module
+from connector.push.file.delimited import quoted
+from connector.push.file.rows import CLEAR, Checked, Row, Rows, escaped, read_rows
+from connector.push.file.rules import Fault
+from connector.push.plan.planfile import Plan
 from pipelines import import_customers as job
 from pipelines.import_customers import Planned
-from pipelines.sync import Progress
+from pipelines.progress import Progress
 
 
 @contextmanager
@@ -802,7 +802,7 @@ def test_faults_that_the_server_holds_are_withdrawn(tmp_path: Path) -> None:
 
 MEASURE = """
 import re, sys, time
-from connector.rows import read_rows
+from connector.push.file.rows import read_rows
 def peak():  # ru_maxrss would be the parent's, which is larger
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
 with read_rows(sys.argv[1]) as rows:

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import writes_of
 
-from connector.delimited import quoted
 from connector.errors import FixInput
-from connector.planfile import Plan
-from connector.rows import Row, read_rows
+from connector.push.file.delimited import quoted
+from connector.push.file.rows import Row, read_rows
+from connector.push.plan.planfile import Plan
 from connector.sandbox import Sandbox
 from connector.settings import Settings, load
 from pipelines import import_customers as job
-from pipelines import import_report
 from pipelines.import_customers import Planned
+from pipelines.report import imports
 
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 FEW = settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=QUIET)
@@ -87,8 +87,8 @@ def judged(served: Account, data: bytes, **given: Any) -> Planned | FixInput:
         kind = "planned" if found.plan else "looked up" if calls else "invalid"
         assert (calls > 0) == (found.checked.usable > 0)
         assert sum(found.counts.plain()[kind] for kind in job.KINDS) == found.checked.rows
-        import_report.plan_summary(found).encode()
-        assert import_report.plan_json(found)
+        imports.plan_summary(found).encode()
+        assert imports.plan_json(found)
         if found.plan:
             Plan.read(found.plan.path)
         again(served, found, given)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector import rules
-from connector.rules import COUNTRIES, FIELDS, TAX_KEYS, check, check_metadata, cleared, zones
+from connector.push.file import rules
+from connector.push.file.rules import COUNTRIES, FIELDS, TAX_KEYS, check, check_metadata, cleared, zones
 from connector.sandbox import Sandbox
 
 MANY = settings(max_examples=600, deadline=None, derandomize=True)
@@ -437,7 +437,7 @@ def test_what_fails_says_why(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("email", "address_country", "timezone")])
 def test_nul_is_for_the_reader_to_find(server: Server, name: str) -> None:
-    """The server refuses NUL in every text; no rule here looks for it, so `connector.rows` must (see test_rows)."""
+    """The server refuses NUL in every text; no rule here looks for it, so the reader of rows must (see test_rows)."""
     assert passes(name, "a\0b")
     assert not server.creates({name: "a\0b"})
     assert not server.updates({name: "a\0b"})

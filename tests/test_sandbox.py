@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from connector.errors import FixInput
 from connector.sandbox import Clock, Faults, Key, Sandbox
 from connector.sandbox.clock import parse_rfc3339, stamp, stamp_nanos
-from connector.sandbox.usage import plain, share
+from connector.sandbox.data.usage import plain, share
 
 Json = dict[str, Any]
 BASE = datetime(2026, 8, 1, tzinfo=UTC)

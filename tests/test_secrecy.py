@@ -19,13 +19,14 @@ from command import BASE, Done, command, environment, quick_retry, settings_for,
 
 from connector.errors import FlexsyncError
 from connector.sandbox import Sandbox
-from connector.sandbox.access import Key
-from connector.sandbox.answers import Reply
-from connector.sandbox.bodies import Params
+from connector.sandbox.replies import Reply
+from connector.sandbox.routes.bodies import Params
+from connector.sandbox.server.access import Key
 from connector.settings import load
-from connector.store import Store
+from connector.store.store import Store
 from pipelines import jobs
-from pipelines.sync import Options, Progress
+from pipelines.progress import Progress
+from pipelines.sync import Options
 
 MARKER = "sk_01MARKERq7XzTELLTALEv93wKEY"
 FORMS = (
@@ -55,7 +56,7 @@ class Echo(Sandbox):
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Echo, str]]:
-    monkeypatch.setattr("connector.client.Retry", quick_retry)
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
     sandbox = Echo(customers=30, seed=7, base_time=BASE, keys={MARKER: Key()})
     with sandbox.running() as base_url:
         yield sandbox, base_url

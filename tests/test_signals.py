@@ -13,7 +13,7 @@ import pytest
 from command import account, ask, command, environment, held, start, tables, truth
 
 from connector.sandbox import Faults, Sandbox
-from connector.store import Store
+from connector.store.store import Store
 
 CUSTOMERS = 120
 

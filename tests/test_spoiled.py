@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from importing import shop, table
 
-from connector.spoiled import spoiled
+from connector.push.file.damage import spoiled
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.state import FULL, INCREMENTAL, mode_of, new_run_id, resumable, window_start
+from connector.pull.windows import FULL, INCREMENTAL, mode_of, new_run_id, resumable, window_start
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
 

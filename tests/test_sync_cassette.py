@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from tapes import CONFIG, HERE
 
-from connector.client import AsyncFlexprice
+from connector.api.client import AsyncFlexprice
 from connector.sandbox import Key, Sandbox
 from connector.settings import load
-from connector.store import Store
-from pipelines.sync import Report, Sync
+from connector.store.store import Store
+from pipelines.summary import Report
+from pipelines.sync import Sync
 
 KEY = "sk_MARKER0123456789SYNC"
 CUSTOMERS = 12

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.schemas import DECIMAL, JSON, TABLES, TIME, Column
-from connector.tables import Answer, Decoded, Reader
+from connector.tables.decode import Answer, Decoded, Reader
+from connector.tables.schemas import DECIMAL, JSON, TABLES, TIME, Column
 
 RECORDED = Path(__file__).parent / "recorded" / "real-server.jsonl"
 NOW = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)

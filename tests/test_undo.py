@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from importing import Recorder, account, assert_never_empty, entries, id_of, shop, state, table, writes_of
 from support import Direct
 
-from connector.apply import Apply, Orders, Pace
-from connector.customer import Customer, fingerprint
 from connector.errors import FixInput
-from connector.journal import Journal, Line, read
-from connector.plan import Counts, Entry
-from connector.planfile import Header, Plan, PlanWriter, Source, new_run
+from connector.push.account.customer import Customer, fingerprint
+from connector.push.apply.apply import Apply, Orders, Pace
+from connector.push.apply.journal import Journal, Line, read
+from connector.push.apply.undo import undone
+from connector.push.plan.plan import Counts, Entry
+from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.sandbox import Sandbox
-from connector.undo import undone
 from pipelines import import_customers as job
 
 FULL = {

@@ -18,13 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import NOON, Direct, World, assert_exact, calm, held, truth
 
-from connector import calls, pages
-from connector.pages import Page, Walk, walk
+from connector.api import calls
+from connector.pull import pages
+from connector.pull.pages import Page, Walk, walk
+from connector.pull.windows import FULL, Run
 from connector.sandbox import Clock, Sandbox
-from connector.sandbox.table import GONE
+from connector.sandbox.data.table import GONE
 from connector.settings import load
-from connector.state import FULL, Run
-from connector.store import Store
+from connector.store.store import Store
 from pipelines import sync as pipeline
 from pipelines.sync import Sync
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connector.sandbox.access import Key
 from connector.sandbox.clock import Clock
-from connector.sandbox.faults import Faults
-from connector.sandbox.sandbox import Sandbox
+from connector.sandbox.faults.faults import Faults
+from connector.sandbox.server.access import Key
+from connector.sandbox.server.sandbox import Sandbox
 
 __all__ = ["Clock", "Faults", "Key", "Sandbox", "run", "serve"]
 
@@ -21,7 +21,7 @@ async def serve(
     ready: Callable[[str], object] | None = None,
 ) -> None:  # fmt: skip
     """Serve until SIGTERM, SIGINT or cancellation; `ready` is called with the base URL."""
-    from connector.sandbox.server import serve  # importing the package must not import aiohttp
+    from connector.sandbox.server.serve import serve  # importing the package must not import aiohttp
 
     await serve(customers, seed, port, faults, host, ready)
 
@@ -31,6 +31,6 @@ def run(
     ready: Callable[[str], object] | None = None,
 ) -> None:  # fmt: skip
     """Serve from a command, blocking."""
-    from connector.sandbox.server import run
+    from connector.sandbox.server.serve import run
 
     run(customers, seed, port, faults, host, ready)

@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from connector.sandbox import customers, subscriptions
-from connector.sandbox.access import Key
-from connector.sandbox.answers import Json, encode
-from connector.sandbox.catalog import Catalog, Entitlement, Plan, make_feature
 from connector.sandbox.clock import SECOND, Clock, micros, parse_rfc3339
-from connector.sandbox.sandbox import Sandbox
-from connector.sandbox.table import GONE
+from connector.sandbox.data import customers, subscriptions
+from connector.sandbox.data.catalog import Catalog, Entitlement, Plan, make_feature
+from connector.sandbox.data.table import GONE
+from connector.sandbox.replies import Json, encode
+from connector.sandbox.server.access import Key
+from connector.sandbox.server.sandbox import Sandbox
 
 __all__ = ["RECORDED_KEY", "Exchange", "read", "rebuild"]
 

@@ -19,9 +19,9 @@ import httpx
 from aiohttp import web
 from httpx_aiohttp import AiohttpTransport
 
-from connector import calls
-from connector.client import AsyncFlexprice
-from connector.flow import Gate
+from connector.api import calls
+from connector.api.client import AsyncFlexprice
+from connector.api.flow import Gate
 
 BODY = (
     b'{"customer_id":"cust_1","features":['

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import Api
 
-from connector.apply import Pace
-from connector.planfile import Plan
+from connector.push.apply.apply import Pace
+from connector.push.plan.planfile import Plan
 from connector.settings import load
 from pipelines import import_customers as job
 

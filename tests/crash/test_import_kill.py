@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from connector.apply import Pace
-from connector.journal import path_of, read
-from connector.planfile import Plan
+from connector.push.apply.apply import Pace
+from connector.push.apply.journal import path_of, read
+from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 from connector.settings import load
 from pipelines import import_customers as job
@@ -41,8 +41,8 @@ def one_apply(base_url: str, path: str) -> None:
     """What the killed process runs."""
     import tenacity
 
-    from connector import client
-    from connector.flow import Retry
+    from connector.api import client
+    from connector.api.flow import Retry
 
     client.Retry = lambda attempts: Retry(attempts, tenacity.wait_fixed(0.01))  # type: ignore[assignment, misc]
     settings = load(environ={}, base_url=base_url, api_key="sandbox", max_in_flight=4)

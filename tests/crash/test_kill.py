@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from connector import reading
 from connector.errors import FixInput
+from connector.publications import reading
 from connector.sandbox import Sandbox
-from connector.schemas import TABLES
+from connector.tables.schemas import TABLES
 
 CUSTOMERS = 45
 PAGE = 20
@@ -36,11 +36,11 @@ CONTEXT.set_forkserver_preload(["pipelines.jobs", "pyarrow", "duckdb"])
 
 def one_sync(base_url: str, folder: str, publish: tuple[str, ...]) -> None:
     """What the killed process runs: a whole sync with small pages and small batches."""
-    from connector import children
+    from connector.pull import fan_out
     from connector.settings import load
     from pipelines import jobs, sync
 
-    children.BATCH = BATCH
+    fan_out.BATCH = BATCH
     sync.Walk = partial(sync.Walk, limit=PAGE)  # type: ignore[misc, assignment]  # only pages get smaller
     settings = load(
         environ={},

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' helpers
 
 from support import World, assert_exact, calm, counting, held, truth
 
-from connector.store import Store
+from connector.store.store import Store
 
 CUSTOMERS = 30
 POINTS = 24
@@ -31,7 +31,14 @@ BATCH = 10
 WORKERS = 4
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(  # one server serves all tests, so this names what each of them needs
-    ["pytest", "pyarrow.dataset", "connector.restore", "connector.sandbox", "pipelines.jobs", "pipelines.sync"]
+    [
+        "pytest",
+        "pyarrow.dataset",
+        "connector.publications.restore",
+        "connector.sandbox",
+        "pipelines.jobs",
+        "pipelines.sync",
+    ]
 )
 
 
@@ -79,9 +86,10 @@ def scene(folder: Path, changed: bool) -> World:
 
 def one_run(folder: str, changed: bool, kill_at: int) -> None:
     """What the killed process runs. Calls go to a file, one a line, as they are made."""
-    from connector import children, store
+    from connector.pull import fan_out
+    from connector.store import store
 
-    children.BATCH = BATCH
+    fan_out.BATCH = BATCH
     world = scene(Path(folder), changed)
     connect = store._connect
     counted: list[Statements] = []

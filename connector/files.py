@@ -1,0 +1,103 @@
+"""How a file gets its name: whole and on the disk, or not at all.
+
+Promised: a name that people or readers use is only ever given to something complete that survives a power cut (write
+under a temporary name in the same folder, sync, rename, sync the folder); a full disk is an error that says so. Never
+done: overwriting in place; deciding whether a file may be replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain, count
+from pathlib import Path
+from typing import IO
+
+from connector.errors import FixInput
+
+__all__ = ["FULL", "atomic_write", "no_room", "remove", "replace", "set_aside", "sync"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a full quota and a file size limit say."""
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace(source: Path, final: Path) -> None:
+    """Give a finished file or folder its final name, so that it stays there when the power fails."""
+    if source.is_dir():
+        for folder, _, names in os.walk(source):
+            for name in names:
+                sync(Path(folder, name))
+            sync(Path(folder))
+    else:
+        sync(source)
+    source.replace(final)
+    sync(final.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Move a file away to a free name beside it: ``NAME~``, ``NAME~2`` …; returns that."""
+    names = chain([f"{path.name}~"], (f"{path.name}~{number}" for number in count(2)))
+    free = next(other for name in names if not (other := path.with_name(name)).exists())
+    path.replace(free)
+    return free
+
+
+def no_room(path: Path, error: OSError) -> FixInput:
+    """The error for a file that could not be written to its end."""
+    return FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Make room.")
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name once it is complete, readable by its owner only.
+
+    Raises:
+        FixInput: the folder cannot be written, or the disk is full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Give another place.") from None
+    temporary, file = Path(name), os.fdopen(handle, "wb")
+    try:
+        yield file
+        _complete(file, temporary, path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise no_room(path, error) from None
+        raise
+    finally:
+        with suppress(OSError):
+            file.close()
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _complete(file: IO[bytes], temporary: Path, path: Path) -> None:
+    try:
+        file.flush()
+        file.close()
+        replace(temporary, path)
+    except OSError as error:
+        raise no_room(path, error) from None

@@ -1,0 +1,261 @@
+"""Opening a publication, or a store that nobody writes to: SQL over exactly one run.
+
+Promised: a `Reading` sees the run that it opened for its whole life, whatever is published meanwhile; a publication's
+readers never wait for a sync and never block one; nothing is ever written, no `.wal`, no spill file: DuckDB is
+attached read-only, with external access off and its settings locked. Parquet files are held open and handed over
+as Arrow, so that even SQL against the lake needs no access to files. Never done: HTTP, changing anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from connector.errors import FixInput, FlexsyncError, LockHeld
+from connector.publications import contents, lake
+from connector.publications.contents import RunInfo
+from connector.publications.targets import DUCKDB, PARQUET
+from connector.store.database import rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+CATALOG = "publication"  # of all kinds; not "flexsync", which is a schema
+TRIES = 5  # times a lake is opened that is replaced twice while we open it
+_LOCKDOWN = (
+    "SET TimeZone = 'UTC'",
+    "SET temp_directory = ''",  # else a big sort leaves files in the working folder
+    "SET python_enable_replacements = false",  # a mistyped table must not turn into one of our variables
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+_REFUSED = {"ATTACH", "DETACH", "COPY", "COPY_DATABASE", "EXPORT", "LOAD", "UPDATE_EXTENSIONS"}
+_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
+_PASSING = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TEMP(ORARY)?\s", re.IGNORECASE)
+_LOCKED = ("set lock on file", "already attached", "file handle conflict")
+_WRITES = ("read-only mode", "disabled by configuration", "disabled through configuration", "has been locked")
+
+
+class Reading:
+    """One run, open for questions. Use `open`; for one thread at a time.
+
+    Attributes:
+        path: what was opened.
+        connection: DuckDB's, for what is not offered here; it cannot write to the publication either.
+        run: the run; None in a store that has none.
+        tables: names that `table` takes.
+        environment_id: of the account, or None.
+        published_at: when; None for a working store.
+        excluded: columns that the publication leaves out.
+        schema_version: of its tables; an older one is read as it is.
+    """
+
+    def __init__(self, path: Path, db: Any, held: ExitStack) -> None:
+        self.path = path
+        self.connection = db
+        self._held = held
+        self.run: RunInfo | None = contents.newest_run(db, CATALOG)
+        meta: dict[str, str] = dict(rows(db, f"SELECT key, value FROM {CATALOG}.flexsync.meta"))
+        self.schema_version = meta.get("schema_version", "0")
+        contents.check_version(path, self.schema_version)
+        self.environment_id: str | None = meta.get("environment_id")
+        self.published_at = datetime.fromisoformat(meta["published_at"]) if "published_at" in meta else None
+        self.excluded: tuple[str, ...] = tuple(filter(None, str(meta.get("excluded", "")).split(", ")))
+        self.tables = _tables(db)
+
+    def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pa.Table:
+        """Answer a query; of several statements, the last one's answer.
+
+        Args:
+            query: SQL; temporary tables and views are fine.
+            params: values for `$name` or `?`.
+
+        Raises:
+            FixInput: the SQL is wrong, or would write.
+        """
+        try:
+            found = None
+            for statement in self.connection.extract_statements(query):
+                self._refuse_writes(statement)
+                found = self.connection.sql(statement.query, params=params)
+            return _empty() if found is None else found.to_arrow_table()
+        except (duckdb.Error, OSError) as error:  # OSError: a Parquet file that is damaged inside
+            raise self._told(error, query) from error
+
+    def df(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pd.DataFrame:
+        """Answer a query as a pandas DataFrame; decimals stay exact, maps become dictionaries. Raises as `sql`."""
+        return self.sql(query, params).to_pandas(maps_as_pydicts="strict")
+
+    def table(self, name: str) -> pa.Table:
+        """Return a whole table.
+
+        Raises:
+            FixInput: there is none of that name.
+        """
+        if name not in self.tables:
+            near = difflib.get_close_matches(name, self.tables, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(self.tables)}."
+            raise FixInput(f'{self.path} has no table "{name}".', remedy=hint)
+        schema, _, table = name.rpartition(".")
+        return self.sql(f'FROM {CATALOG}.{schema or "main"}."{table}"')
+
+    def close(self) -> None:
+        """Let go of the files; safe to call twice."""
+        self._held.close()
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _refuse_writes(self, statement: Any) -> None:
+        """Stop what the engine would let pass: all in memory, but the person thinks that it was written."""
+        kind, body = statement.type.name, _COMMENT.sub(" ", statement.query)
+        if kind in _REFUSED or (kind == "CREATE" and not _PASSING.match(body)):
+            raise self._read_only(" ".join(body.split()[:2]).upper())
+        if kind in ("DROP", "ALTER") and set(re.findall(r"\w+", body)) & {n.split(".")[-1] for n in self.tables}:
+            raise self._read_only(kind)
+
+    def _told(self, error: Exception, query: str) -> FixInput:
+        message = str(error).splitlines()[0]
+        if any(sign in message for sign in _WRITES):
+            return self._read_only(message)
+        if "column" in message.lower():
+            return FixInput(f"the query failed: {message}", remedy=self._columns(query))
+        if "Table" in message:
+            return FixInput(f"the query failed: {message}", remedy=f"Tables: {', '.join(self.tables)}.")
+        return FixInput(f"the query failed: {message}", remedy="Mend the query; SHOW TABLES lists what there is.")
+
+    def _columns(self, query: str) -> str:
+        """Columns of the tables that a query names."""
+        words = set(re.findall(r"\w+", query))
+        named = [name for name in self.tables if name in words or name.split(".")[-1] in words]
+        return " ".join(f"{name} has {', '.join(self.table(name).column_names)}." for name in named)
+
+    def _read_only(self, what: str) -> FixInput:
+        return FixInput(
+            f"{self.path} is read-only: {what}.",
+            remedy="Use CREATE TEMP TABLE for steps in between, and the answer's own methods to save it.",
+        )
+
+
+def open(path: str | Path) -> Reading:
+    """Open a publication or a working store for reading.
+
+    Args:
+        path: a DuckDB publication, a lake's folder or its manifest.json, or a working store; `duckdb:` and
+            `parquet:` may stand before it. While a store is open here, no sync can begin: keep that short.
+
+    Raises:
+        FixInput: nothing is there, or it is not Flexsync's, or it has another version.
+        LockHeld: a sync is writing to that store.
+    """
+    given = str(path)
+    for kind in (DUCKDB, PARQUET):
+        given = given.removeprefix(f"{kind}:")
+    place = Path(given).expanduser().absolute()
+    if place.name == lake.MANIFEST:
+        place = place.parent
+    if not place.exists():
+        raise FixInput(f"{path} does not exist.", remedy="Mend the path, or run `flexsync sync` first.")
+    return _open(place, _use_lake if place.is_dir() else _use_file)
+
+
+def newest(targets: Sequence[str]) -> str | None:
+    """Return the one of several publication targets that holds the newest run; None where none can be opened."""
+    found = []
+    for number, target in enumerate(targets):
+        with suppress(FlexsyncError), open(target) as reading:
+            if reading.run is not None and reading.published_at is not None:
+                found.append((reading.run.run_id, reading.published_at, -number, target))
+    return max(found)[-1] if found else None
+
+
+# --- opening, in parts ----------------------------------------------------------------------------------------
+
+
+def _open(place: Path, use: Any) -> Reading:
+    with ExitStack() as held:
+        db = duckdb.connect()  # an instance of its own: one that is shared would show the old file
+        held.callback(db.close)
+        try:
+            use(db, place, held)
+            for setting in _LOCKDOWN:
+                db.execute(setting)
+            reading = Reading(place, db, held)
+        except (duckdb.Error, OSError, ValueError) as error:  # the last two from damaged Parquet files
+            raise _unreadable(place, error) from error
+        reading._held = held.pop_all()
+    return reading
+
+
+def _use_file(db: Any, place: Path, held: ExitStack) -> None:
+    name = str(place).replace("'", "''")
+    db.execute(f"ATTACH '{name}' AS {CATALOG} (READ_ONLY)")
+    db.execute(f"USE {CATALOG}")
+
+
+def _use_lake(db: Any, place: Path, held: ExitStack) -> None:
+    manifest, files = _hold(place, held)
+    db.execute(f"ATTACH ':memory:' AS {CATALOG}")
+    db.execute(f"USE {CATALOG}")
+    db.execute(f"CREATE SCHEMA {CATALOG}.flexsync")
+    for name in manifest.tables:
+        db.register(f"parquet {name}", _dataset(files[name]))
+        schema, _, table = name.rpartition(".")
+        db.execute(f'CREATE VIEW {CATALOG}.{schema or "main"}."{table}" AS FROM "parquet {name}"')
+
+
+def _hold(place: Path, held: ExitStack) -> tuple[lake.Manifest, dict[str, list[Any]]]:
+    """Open every file of the run that the manifest names; once open, it may be deleted."""
+    import pyarrow as pa
+
+    for _ in range(TRIES):
+        manifest = lake.read(place)
+        with ExitStack() as tried, suppress(FileNotFoundError):
+            files = {
+                name: [tried.enter_context(pa.OSFile(str(place / file.path))) for file in entry.files]
+                for name, entry in manifest.tables.items()
+            }
+            held.enter_context(tried.pop_all())
+            return manifest, files
+    raise FixInput(f"{place} lacks files that its manifest names.", remedy="Publish to it again.")
+
+
+def _tables(db: Any) -> tuple[str, ...]:
+    query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = '{CATALOG}'"
+    found = {table if schema == "main" else f"{schema}.{table}" for schema, table in rows(db, query)}
+    return tuple(name for name in contents.names() if name in found)
+
+
+def _dataset(files: list[Any]) -> Any:
+    import pyarrow.dataset as ds
+
+    form = ds.ParquetFileFormat()
+    fragments = [form.make_fragment(file) for file in files]
+    return ds.FileSystemDataset(fragments, fragments[0].physical_schema, form)
+
+
+def _unreadable(place: Path, error: Exception) -> FlexsyncError:
+    message = str(error).splitlines()[0]
+    if any(sign in message for sign in _LOCKED):
+        return LockHeld(f"a sync is writing to {place}.", remedy="Read the newest publication meanwhile.")
+    return FixInput(f"{place} cannot be read as Flexsync's: {message}", remedy="Give a publication or a store.")
+
+
+def _empty() -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({})

@@ -1,0 +1,148 @@
+"""A working store made from a publication, so that a machine without a disk goes on incrementally.
+
+Promised: cursors, answers, sweep, suspects, certificates and ledger come back with the tables; the store appears
+whole or not at all; a lake's files are checked against their SHA-256. Where columns were excluded, the store has
+NULL there, and the cursors and the hashes of the bodies that fill those tables are forgotten: the next sync is a full
+one and writes the rows anew. Bodies of rejects stay behind. Never done: replacing a file.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import filelock
+
+from connector import files
+from connector.errors import FixInput, LockHeld
+from connector.publications import contents, lake, reading, targets
+from connector.publications.publish import text, told, wal
+from connector.publications.targets import PARQUET, Target
+from connector.store import ddl
+from connector.tables.resources import RESOURCES
+
+MEMORY = "256MB"  # DuckDB's own limit: containers without a disk are often small
+
+
+def restore(target: str, path: Path | str) -> None:
+    """Make a working store from a publication.
+
+    Args:
+        target: `duckdb:PATH` or `parquet:DIR`.
+        path: the store's file; must not exist yet.
+
+    Raises:
+        FixInput: the publication is missing, damaged, not ours or of another version; the path exists.
+        LockHeld: a sync is making that very store.
+    """
+    source, path = targets.parse(target), Path(path).resolve()
+    with _alone(path):
+        unfinished = path.with_name(f"{targets.PASSING}{path.name}-{secrets.token_hex(4)}")
+        try:
+            with told(path):
+                _fill(unfinished, source)
+                files.replace(unfinished, path)
+        finally:
+            files.remove(unfinished)
+            files.remove(wal(unfinished))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock that a sync takes, so that none makes the store meanwhile."""
+    if not path.parent.is_dir():
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
+    lock = filelock.FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise LockHeld(f"another run is using {path}.", remedy="Wait for it, or give another --store.") from error
+    try:
+        for there in (path, wal(path)):
+            if there.exists():
+                raise FixInput(f"{there} exists already.", remedy="Move it away, or give another --store.")
+        for left in path.parent.glob(f"{targets.PASSING}{path.name}-*"):  # of a restore that was killed
+            files.remove(left)
+        yield
+    finally:
+        lock.release()
+
+
+def _fill(path: Path, source: Target) -> None:
+    with duckdb.connect(str(path)) as db:
+        db.execute(f"SET memory_limit = '{MEMORY}'")
+        db.execute("SET preserve_insertion_order = false")  # tables have none, and keeping it costs memory
+        tables, excluded = _attach(db, source)
+        db.execute("BEGIN")
+        for statement in ddl.statements():
+            db.execute(statement)
+        for name, query in tables.items():
+            _insert(db, name, query)
+        _forget(db, excluded)
+        db.execute("COMMIT")
+        db.execute("CHECKPOINT")
+
+
+def _attach(db: Any, source: Target) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return each table as something to select from, and the columns left out, after checking that it is ours."""
+    if source.kind == PARQUET:
+        manifest = lake.read(source.path)
+        contents.check_version(source, manifest.schema_version, exactly=True)
+        return _checked(source.path, manifest), manifest.excluded
+    with reading.open(source.path) as publication:
+        if publication.published_at is None:
+            raise FixInput(f"{source} is a working store, not a publication.", remedy="Copy the file instead.")
+        contents.check_version(source, publication.schema_version, exactly=True)
+        excluded = publication.excluded
+    db.execute(f"ATTACH {text(source.path)} AS {reading.CATALOG} (READ_ONLY)")
+    return {name: _path(name, reading.CATALOG) for name in contents.names()}, excluded
+
+
+def _path(name: str, catalog: str) -> str:
+    schema, _, table = name.rpartition(".")
+    return f'{catalog}."{schema or "main"}"."{table}"'
+
+
+def _checked(folder: Path, manifest: lake.Manifest) -> dict[str, str]:
+    missing = set(contents.names()) - set(manifest.tables)
+    if missing:
+        raise FixInput(f"{folder} lacks {', '.join(sorted(missing))}.", remedy="Publish to it again.")
+    queries = {}
+    for name in contents.names():
+        files = manifest.tables[name].files
+        for file in files:
+            _check(folder / file.path, file)
+        queries[name] = f"read_parquet([{', '.join(text(folder / file.path) for file in files)}])"
+    return queries
+
+
+def _check(path: Path, file: lake.File) -> None:
+    if not path.is_file():
+        raise FixInput(f"{path} is gone.", remedy="If a sync has just published, restore again.")
+    if lake.digest(path) != file.sha256:
+        raise FixInput(
+            f"{path} is damaged: its SHA-256 is not the manifest's.", remedy="Publish again, or restore another copy."
+        )
+
+
+def _insert(db: Any, name: str, query: str) -> None:
+    own = ", ".join(text(key) for key in contents.OWN_META)
+    where = f" WHERE key NOT IN ({own})" if name == "flexsync.meta" else ""
+    db.execute(f"INSERT INTO {name} BY NAME FROM {query}{where}")
+
+
+def _forget(db: Any, excluded: tuple[str, ...]) -> None:
+    """Make the next sync a full one that takes every body of these tables for new."""
+    if not excluded:
+        return
+    tables = {name.partition(".")[0] for name in excluded}
+    resources = [name for name, resource in RESOURCES.items() if tables & set(resource.tables)]
+    db.execute("DELETE FROM flexsync.cursors")
+    db.execute(
+        "UPDATE flexsync.answers SET body_hash = NULL WHERE list_contains($resources, resource)",
+        {"resources": resources},
+    )

@@ -1,0 +1,1 @@
+"""What FlexPrice holds of the customers that a file names."""

@@ -1,0 +1,166 @@
+"""The way back: from a run's journal to a plan that takes its writes back, where that can be.
+
+Promised: nothing is written here, an undo is a plan like any other; a customer that was edited since the run is kept
+as it is; a write that the run did not settle is looked at, and is only taken back when nobody else was there; what
+cannot be taken back is listed with its reason. Never done: guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from connector.api.calls import PAGE
+from connector.push.account.customer import Customer, Send, fingerprint, look_up
+from connector.push.account.subscribed import subscribed
+from connector.push.apply.drift import ABSENT, AFTER, BEFORE, stage
+from connector.push.apply.journal import Line
+from connector.push.file import rules
+from connector.push.plan.plan import Entry
+
+__all__ = ["undone"]
+
+_LOST = {
+    "email": "an e-mail cannot be emptied",
+    "address_country": "a country cannot be emptied",
+    "timezone": "a time zone cannot be emptied",
+}
+_NEAREST: dict[str, tuple[Any, str]] = {
+    "metadata": ({}, "metadata was null, and an empty object is the nearest"),
+    "contact": ("", "contact was not set, and an empty one is the nearest"),
+}
+
+
+async def undone(lines: Iterable[Line], send: Send) -> AsyncIterator[list[Entry]]:
+    """Entries that take a run back, a thousand rows at a time.
+
+    Args:
+        lines: the run's journal.
+        send: makes one call; reads only.
+
+    Yields:
+        update (reversed), archive (of a created customer), conflict (kept, or impossible, with the reason).
+    """
+    final: dict[int, Line] = {}
+    for line in lines:
+        if line.what == "intent":
+            final[line.n] = line
+        elif line.what == "withdrawn":
+            final.pop(line.n, None)
+        elif line.n in final:  # else nothing was ever sent for it
+            sent = final[line.n]
+            final[line.n] = msgspec.structs.replace(line, set=sent.set, precondition=sent.precondition)
+    rows = iter(reversed(final.values()))
+    while batch := list(islice(rows, PAGE)):
+        yield await _batch(batch, send)
+
+
+async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
+    loose = [line.external_id for line in batch if _loose(line)]
+    named = await look_up(send, "external_id", loose)
+    batch = [_with_id(line, named.get(line.external_id)) if _loose(line) else line for line in batch]
+    ids = [line.id for line in batch if line.id]
+    held = await look_up(send, "id", ids)
+    archived = await look_up(send, "id", [id for id in ids if id not in held], "archived")
+    made = [line.id for line in batch if line.do == "create" and line.id in held]
+    busy = await subscribed(send, made, every=True)
+    keys = [line.set["external_id"][0] for line in batch if line.do == "update" and "external_id" in line.set]
+    holders = await look_up(send, "external_id", filter(None, keys))
+    entries = []
+    for line in batch:
+        now = held.get(line.id)
+        unclear = line.what != "outcome" or line.outcome == "failed"
+        sure = _settled(line, now or archived.get(line.id)) if unclear else line
+        if isinstance(sure, Line):
+            sure = _undo(sure, now, line.id in archived, busy.get(line.id, ""), holders)
+        if sure is not None:
+            entries.append(sure)
+    return entries
+
+
+def _loose(line: Line) -> bool:
+    """Whether a create has no id, because nothing is known of its answer."""
+    return line.do == "create" and not line.id and (line.what != "outcome" or line.outcome == "failed")
+
+
+def _with_id(line: Line, held: Customer | None) -> Line:
+    return msgspec.structs.replace(line, id=held.id) if held else line
+
+
+def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
+    """What became of a write that the run did not settle: its outcome, None where it had no effect, or a conflict."""
+    entry = Entry(line.do, line.line, line.external_id, line.id, line.set, line.precondition)  # type: ignore[arg-type]
+    where = stage(entry, held)
+    if held is not None and where == AFTER and line.outcome == "failed":
+        return _kept(line, "kept: it is as planned, but the run failed at it, and somebody else may have written it")
+    if held is not None and where == AFTER:
+        return msgspec.structs.replace(line, what="outcome", outcome="done", left=fingerprint(held))
+    if where in (BEFORE, ABSENT) and (line.do == "create" or held is not None):
+        return None
+    return _kept(line, "kept: it is neither as it was nor as planned, and whether the run wrote it is not known")
+
+
+def _undo(
+    line: Line, held: Customer | None, archived: bool, subscription: str, holders: Mapping[str, Customer]
+) -> Entry | None:
+    if line.outcome == "skipped":
+        return _kept(line, "kept: somebody changed it, and whether the run wrote it is not known")
+    if line.do == "archive":
+        return _kept(line, "impossible: the API has no way to un-archive")
+    if held is None:
+        return _kept(line, "kept: it was archived since" if archived else "kept: it is not there any more")
+    if fingerprint(held) != line.left:
+        return _kept(line, f"kept: it was edited since the run{_edited(line, held)}")
+    if line.do == "create":
+        if line.outcome == "differs":
+            return _kept(line, "kept: it was created, and was not as planned when it was read back")
+        if subscription:
+            return _kept(line, f"impossible: it was created by the run and has a subscription now ({subscription})")
+        return Entry("archive", line.line, held.external_id, held.id, precondition=line.left)
+    return _reversed(line, held, holders)
+
+
+def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> Entry:
+    pairs, lost = {}, []
+    for name, (before, after) in line.set.items():
+        now = getattr(held, name)
+        if before == now or now != after:  # it had no effect, or somebody else's value is there
+            continue
+        if before is None and name in _NEAREST:
+            back, why = _NEAREST[name]
+            lost.append(why)
+        elif why := _hindered(name, before, held, holders):
+            lost.append(why)
+            continue
+        else:
+            back = before
+        if back != now:
+            pairs[name] = (now, back)
+    if not pairs:
+        return _kept(line, f"impossible: {'; '.join(lost)}" if lost else "kept: it is as it was before the run")
+    notes = [f"not taken back: {'; '.join(lost)}"] if lost else []
+    return Entry("update", line.line, held.external_id, held.id, pairs, line.left, notes=notes)
+
+
+def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Customer]) -> str:
+    """Why the server would refuse the value from before, which may be older than its rules; "" when it would not."""
+    if name == "metadata":
+        return "; ".join(f"metadata.{key} {before[key]!r}: {remedy}" for key, _, remedy in rules.check_metadata(before))
+    if not before:
+        return "" if rules.FIELDS[name].clearable else _LOST.get(name, f"{name} cannot be emptied")
+    if verdict := rules.check(name)(before):
+        return f"{name} {before!r}: {verdict[1]}"
+    holder = holders.get(before) if name == "external_id" else None
+    return f"external_id {before!r} belongs to {holder.id} now" if holder and holder.id != held.id else ""
+
+
+def _edited(line: Line, held: Customer) -> str:
+    names = [name for name, (_, after) in line.set.items() if getattr(held, name) != after]
+    return f": {', '.join(names)}" if names else ""
+
+
+def _kept(line: Line, why: str) -> Entry:
+    return Entry("conflict", line.line, line.external_id, line.id, why=why)

@@ -1,0 +1,86 @@
+"""Guards: what makes a plan big enough to be asked about twice.
+
+Promised: every guard says what was found, what is allowed, and which setting changes that. Never done: asking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from connector.push.plan.plan import Counts
+
+__all__ = ["Guard", "Limits", "too_old", "tripped"]
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """One guard that a plan trips.
+
+    Attributes:
+        name: the setting of [import] that holds its limit.
+        found: what the plan comes to.
+        limit: what passes without asking.
+        text: both as a sentence.
+    """
+
+    name: str
+    found: float
+    limit: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What passes without being asked about twice.
+
+    Attributes:
+        max_share: of existing published customers touched (updated or archived), 0.3 = 30 %.
+        few: so many touched customers never count as a large share.
+        max_creates: new customers.
+        max_archives: archived customers; the API has no un-archive.
+        max_key_changes: changes of external_id.
+        max_doubts: rows that look like a mistake: a spreadsheet's damage, an external_id that differs by spaces.
+        max_age: of the plan when it is applied.
+    """
+
+    max_share: float = 0.3
+    few: int = 10
+    max_creates: int = 1000
+    max_archives: int = 0
+    max_key_changes: int = 0
+    max_doubts: int = 0
+    max_age: timedelta = timedelta(hours=24)
+
+
+def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
+    """The guards that a plan trips, given how many published customers exist."""
+    touched = counts.update + counts.archive
+    share = touched / existing if existing else 0.0
+    found = []
+    if share > limits.max_share and touched > limits.few:
+        text = f"{touched} of {existing} existing customers would change ({share:.0%}; limit {limits.max_share:.0%})"
+        found.append(Guard("max_share", round(share, 4), limits.max_share, text))
+    for name, count, most, what in (
+        ("max_creates", counts.create, limits.max_creates, "customers would be created"),
+        ("max_archives", counts.archive, limits.max_archives, "customers would be archived, for good"),
+        ("max_key_changes", counts.key_changes, limits.max_key_changes, "customers would get another external_id"),
+        ("max_doubts", counts.doubts, limits.max_doubts, "rows look like a mistake"),
+    ):
+        if count > most:
+            found.append(Guard(name, count, most, f"{count} {what} (limit {most})"))
+    return found
+
+
+def too_old(made_at: datetime, now: datetime, limits: Limits) -> Guard | None:
+    """The guard against a plan that was made long ago."""
+    age = now - made_at
+    if age <= limits.max_age:
+        return None
+    text = f"the plan is {_rounded(age)} old (limit {_rounded(limits.max_age)})"
+    return Guard("max_age", age.total_seconds(), limits.max_age.total_seconds(), text)
+
+
+def _rounded(time: timedelta) -> timedelta:
+    return timedelta(seconds=round(time.total_seconds()))

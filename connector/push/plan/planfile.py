@@ -1,0 +1,225 @@
+"""The plan as one file that people can read: a summary, a header, one JSON object a line, and a digest of it all.
+
+Promised: what was written is what is read, or it is refused: a changed, cut or foreign file never becomes a plan. It
+holds no key. It is readable by its owner only, for it holds customers' data. Never done: deciding (see `plan`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from connector.errors import FixInput
+from connector.files import atomic_write, no_room
+from connector.push.plan.guards import Guard
+from connector.push.plan.plan import Entry
+
+__all__ = ["Header", "Plan", "PlanWriter", "new_run"]
+
+VERSION = 1
+_entry = msgspec.json.Decoder(Entry).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The person's file.
+
+    Attributes:
+        name: as it was given.
+        sha256: of its bytes.
+        encoding: in which it was read.
+        delimiter: one character.
+        header: its first record, as it stood.
+        bom: its byte order mark, as hex.
+        unit: line or row, what `Entry.line` counts.
+        rows: how many rows, blank lines apart.
+        blank: lines without a value.
+    """
+
+    name: str
+    sha256: str = ""
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    header: str = ""
+    bom: str = ""
+    unit: str = "line"
+    rows: int = 0
+    blank: int = 0
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """What a plan says of itself.
+
+    Attributes:
+        flexsync_plan: version of the format.
+        run: id of the plan and of its run.
+        made_at: when.
+        base_url: the API that was read.
+        environment_id: of the account, "" where it had no customer.
+        source: the file.
+        options: mode, match, metadata, onboarding, archive_missing.
+        counts: entries of each kind, and `writes`: HTTP writes that `apply` will make.
+        existing: published customers when it was made.
+        guards: those it trips.
+        undoes: the run that it undoes, or "".
+    """
+
+    flexsync_plan: int = VERSION
+    run: str
+    made_at: datetime
+    base_url: str
+    environment_id: str
+    source: Source
+    options: dict[str, Any]
+    counts: dict[str, int]
+    existing: int
+    guards: list[Guard]
+    undoes: str = ""
+
+
+_header = msgspec.json.Decoder(Header).decode
+
+
+def new_run(now: datetime | None = None) -> str:
+    """An id that sorts by time."""
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+class PlanWriter:
+    """Collects entries as they are decided, then writes the file whole. Use as a context."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read = False  # whether the place of the next write was left
+        try:
+            self._body: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # lives as long as this
+        except OSError as error:
+            raise FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Give another --out.") from None
+
+    def __enter__(self) -> PlanWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # on a full disk; what was kept is not wanted any more
+            self._body.close()
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; unchanged ones are only counted elsewhere."""
+        if entry.do == "unchanged":
+            return
+        try:
+            if self._read:
+                self._body.seek(0, os.SEEK_END)
+                self._read = False
+            self._body.write(_encode(entry) + b"\n")
+        except OSError as error:
+            raise no_room(self.path, error) from None
+
+    def entries(self) -> Iterator[Entry]:
+        """What was kept so far; ends where more is added meanwhile."""
+        self._read = True
+        self._body.seek(0)
+        yield from map(_entry, self._body)
+
+    def finish(self, header: Header, summary: str) -> Plan:
+        """Write the plan: it appears whole, under its name, or not at all."""
+        with atomic_write(self.path) as file:
+            digest = sha256()
+            for part in self._parts(header, summary):
+                digest.update(part)
+                file.write(part)
+            file.write(_encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n")
+            file.flush()
+            stamp = _stamp(file)
+        return Plan(self.path, header, digest.hexdigest(), stamp)
+
+    def _parts(self, header: Header, summary: str) -> Iterator[bytes]:
+        yield "".join(f"# {line}\n" for line in summary.splitlines()).encode("utf-8", "replace")
+        yield _encode(header) + b"\n"
+        self._body.seek(0)
+        while part := self._body.read(2**20):
+            yield part
+
+
+class Plan:
+    """A plan on disk, checked. Use `Plan.read`.
+
+    Attributes:
+        path: the file.
+        header: see `Header`.
+        digest: SHA-256 of everything before the last line.
+        stamp: which file was checked, and its state then; "" where none was.
+    """
+
+    def __init__(self, path: Path, header: Header, digest: str, stamp: str = "") -> None:
+        self.path, self.header, self.digest, self.stamp = path, header, digest, stamp
+
+    @classmethod
+    def read(cls, path: Path | str) -> Plan:
+        """Open a plan and check that it is the one that was written.
+
+        Raises:
+            FixInput: no plan, another version, or changed since it was made.
+        """
+        path = Path(path)
+        digest, last, header = sha256(), b"", None
+        try:
+            with path.open("rb") as file:
+                stamp = _stamp(file)
+                for line in file:
+                    digest.update(last)
+                    if header is None and not line.startswith(b"#"):
+                        header = _read_header(path, line)
+                    last = line
+        except OSError as error:
+            raise FixInput(
+                f"{path} cannot be read: {error.strerror}.", remedy="`flexsync import plan` makes it."
+            ) from None
+        if header is None or last != _encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n":
+            raise FixInput(f"{path} is not the plan that was made: it was changed or cut.", remedy="Plan again.")
+        return cls(path, header, digest.hexdigest(), stamp)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, in the order of the file. Raises `FixInput` when that is not the file any more."""
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise FixInput(f"{self.path} cannot be read: {error.strerror}.", remedy="Plan again.") from None
+        with file:
+            seen = False
+            for line in file:
+                if self.stamp and _stamp(file) != self.stamp:  # asked after the line was read: it was the plan's then
+                    raise FixInput(f"{self.path} was changed while in use.", remedy="Look at it, then start again.")
+                if line.startswith(b"#"):
+                    continue
+                if seen and not line.startswith(b'{"digest":'):
+                    yield _entry(line)
+                seen = True
+
+    def beside(self, suffix: str) -> Path:
+        """A file that belongs to this plan: same folder, same name, another ending."""
+        return self.path.with_name(f"{self.path.name.removesuffix('.plan')}{suffix}")
+
+
+def _read_header(path: Path, line: bytes) -> Header:
+    try:
+        header = _header(line)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        raise FixInput(f"{path} is not a plan.", remedy="`flexsync import plan` makes one.") from None
+    if header.flexsync_plan != VERSION:
+        raise FixInput(f"{path} is a plan of version {header.flexsync_plan}, this is {VERSION}.", remedy="Plan again.")
+    return header
+
+
+def _stamp(file: IO[bytes]) -> str:
+    found = os.fstat(file.fileno())
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"

@@ -1,0 +1,1 @@
+"""The invented account: seeded customers, subscriptions, usage, grants, and the state that calls change."""

@@ -1,0 +1,193 @@
+"""The state of the account: two tables, what was written over them, and the changes that have not arrived yet.
+
+Promises that every change goes through one method, so that a replica that lags, and a commit that becomes visible
+late, are the same change applied later. Never checks whether a change is allowed; `writes.py` does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from connector.sandbox.clock import DAY, SECOND
+from connector.sandbox.data import catalog as catalogs
+from connector.sandbox.data.customers import PUBLISHED, SPAN, Customers
+from connector.sandbox.data.subscriptions import LIVE, Subscriptions
+from connector.sandbox.data.table import GONE, Table
+from connector.sandbox.ids import mix, ulid
+from connector.sandbox.replies import Json
+
+__all__ = ["Account"]
+
+
+class Account:
+    """Everything that a request can read or change.
+
+    Args:
+        seed: two accounts of one seed, size and base time are equal.
+        count: how many customers are computed.
+        base: the moment (microseconds) just after everything computed happened.
+        ties: how many customers in a row share one `created_at`.
+        now: the server's clock, in microseconds.
+    """
+
+    def __init__(self, seed: int, count: int, base: int, ties: int, now: Callable[[], int]) -> None:
+        self.now = now
+        self.catalog = catalogs.seeded(seed, base - SPAN - 30 * DAY)
+        self.people = Customers(seed, count, base, ties)
+        self.contracts = Subscriptions(self.people, self.catalog)
+        self.seed, self.base = seed, base
+        self.environment, self.tenant, self.user = catalogs.ENVIRONMENT, catalogs.TENANT, catalogs.USER
+        self.customers, self.subscriptions = Table(self.people), Table(self.contracts)
+        self.externals: dict[str, set[int]] = {}
+        self.owned: dict[str, list[int]] = {}
+        self.entities: dict[int, tuple[str, ...]] = {}
+        self.usage: dict[tuple[int, str], Decimal] = {}
+        self.grants: dict[int, list[Json]] = {}
+        self.integrations: dict[int, list[Json]] = {}
+        self.replica: Account | None = None
+        self.lag = 0
+        self.loose_resets = False  # break ties of reset periods anew at every call (contract.md 6.2)
+        self._log: deque[tuple[int, str, tuple[Any, ...]]] = deque()
+        self._later: list[tuple[int, str, tuple[Any, ...]]] = []
+        self._last_millis = 0
+
+    def reset_of(self, resets: list[str]) -> str:
+        """One of equally common reset periods: always the first, unless `loose_resets`."""
+        return resets[self.now() % len(resets)] if self.loose_resets else resets[0]
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    def apply(self, change: str, *args: Any, late: float = 0.0) -> Any:
+        """Make one change now, or after `late` seconds; the replica gets it `lag` later still."""
+        if late > 0:
+            self._later.append((self.now() + int(late * SECOND), change, args))
+            return None
+        if self.replica is not None:
+            self._log.append((self.now() + self.lag, change, args))
+        return getattr(self, change)(*args)
+
+    def settle(self) -> None:
+        """Make the changes that are due."""
+        if not self._later:
+            return
+        now = self.now()
+        due = [entry for entry in self._later if entry[0] <= now]
+        self._later = [entry for entry in self._later if entry[0] > now]
+        for _, change, args in due:
+            self.apply(change, *args)
+
+    def read_side(self) -> Account:
+        """Where lists and lookups read: the replica when there is one (contract.md 3.8)."""
+        if self.replica is None:
+            return self
+        now = self.now()
+        while self._log and self._log[0][0] <= now:
+            _, change, args = self._log.popleft()
+            getattr(self.replica, change)(*args)
+        return self.replica
+
+    def insert_customer(self, row: Json, created: int, updated: int, kind: int) -> int:
+        """A new customer row."""
+        number = self.customers.add(row, created, updated, kind)
+        self.externals.setdefault(row["external_id"], set()).add(number)
+        return number
+
+    def change_customer(self, number: int, row: Json, updated: int, kind: int) -> None:
+        """A customer row's new content."""
+        self.customers.change(number, row, updated, kind)
+        self.externals.setdefault(row["external_id"], set()).add(number)
+
+    def show_customer(self, number: int, kind: int) -> None:
+        """A row that was committed late appears, with its old timestamps."""
+        updated = self.customers.column("updated_at")[number]
+        self.customers.change(number, self.customers.written[number], updated, kind)
+
+    def insert_subscription(self, row: Json, created: int, updated: int, kind: int, entities: tuple[str, ...]) -> int:
+        """A new subscription row."""
+        number = self.subscriptions.add(row, created, updated, kind)
+        self.owned.setdefault(row["customer_id"], []).append(number)
+        self.entities[number] = entities
+        return number
+
+    def change_subscription(self, number: int, row: Json, updated: int, kind: int) -> None:
+        """A subscription row's new content."""
+        self.subscriptions.change(number, row, updated, kind)
+
+    def show_subscription(self, number: int, kind: int) -> None:
+        """As show_customer."""
+        updated = self.subscriptions.column("updated_at")[number]
+        self.subscriptions.change(number, self.subscriptions.written[number], updated, kind)
+
+    def put_usage(self, row: int, feature_id: str, value: Decimal) -> None:
+        """What a subscription has used of a feature."""
+        self.usage[row, feature_id] = value
+
+    def touch_customers(self, numbers: Iterable[int], updated: int) -> None:
+        """One bulk statement over many rows."""
+        self.customers.touch(numbers, updated)
+
+    def fresh_id(self, prefix: str, table: Table) -> str:
+        """An id that sorts after every other one."""
+        self._last_millis = max(self._last_millis + 1, self.now() // 1000, self.base // 1000)
+        return f"{prefix}_{ulid(self._last_millis, table.count, mix(self.seed * 101 + table.count))}"
+
+    # -- look-ups --------------------------------------------------------------------------------------------------
+
+    def external_id(self, number: int) -> str:
+        """The current external id of a row."""
+        stored = self.customers.written.get(number)
+        return str(stored["external_id"]) if stored else self.people.external_id(number)
+
+    def by_external_id(self, external_id: str) -> set[int]:
+        """All rows with an external id, in every status."""
+        numbers = self.externals.get(external_id, set()).union(self.people.by_external_id(external_id))
+        kinds = self.customers.kinds
+        return {n for n in numbers if kinds[n] != GONE and self.external_id(n) == external_id}
+
+    def published(self, external_id: str) -> int | None:
+        """The published row with an external id."""
+        kinds = self.customers.kinds
+        return next((n for n in self.by_external_id(external_id) if kinds[n] == PUBLISHED), None)
+
+    def customer(self, number: int, expand: bool = False) -> Json:
+        """A customer as sent."""
+        row = self.customers.row(number)
+        if expand:
+            linked = self.integrations.get(number)
+            if linked is None and number < self.people.count:
+                linked = self.people.integrations(number, self.customers.column("created_at")[number])
+            if linked:
+                row["integrations"] = linked
+        return row
+
+    def subscription(self, number: int) -> Json:
+        """A subscription as the entitlements answer sends it: without its plan."""
+        return self.subscriptions.row(number)
+
+    def entities_of(self, number: int) -> tuple[str, ...]:
+        """The plan and add-ons of a subscription."""
+        found = self.entities.get(number)
+        return self.contracts.entities(number) if found is None else found
+
+    def subscriptions_of(self, customer_id: str) -> list[int]:
+        """A customer's subscriptions in every status, newest first."""
+        number = self.customers.find(customer_id)
+        rows = list(self.contracts.of(number)) if number is not None and number < self.people.count else []
+        rows += self.owned.get(customer_id, ())
+        created = self.subscriptions.column("created_at")
+        return sorted(rows, key=lambda row: (created[row], row), reverse=True)
+
+    def live(self, customer_id: str) -> list[int]:
+        """Its active and trialing subscriptions, newest first."""
+        kinds = self.subscriptions.kinds
+        return [row for row in self.subscriptions_of(customer_id) if kinds[row] in LIVE]
+
+    def inherited(self, number: int) -> bool:
+        """Whether a subscription is covered by a parent's, and so gives nothing itself (contract.md 11)."""
+        stored = self.subscriptions.written.get(number)
+        if stored is not None:
+            return bool(stored["subscription_type"] == "inherited")
+        return self.contracts.profile(number)[0].type == "inherited"

@@ -1,0 +1,1 @@
+"""What goes wrong, and by which switch. A new fault is added here."""

@@ -1,0 +1,209 @@
+"""Changes made from outside the API: by a test, by churn, by an operator's SQL.
+
+Promises that a change is seen by the next answer (or after `late` seconds), with the timestamps that it was given.
+Never runs the server's validation: an operator's SQL does not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from threading import RLock
+from typing import Any
+
+from connector.errors import FixInput
+from connector.sandbox.clock import micros, parse_rfc3339, stamp
+from connector.sandbox.data import customers, subscriptions
+from connector.sandbox.data.account import Account
+from connector.sandbox.data.table import GONE
+from connector.sandbox.faults.faults import Faults
+from connector.sandbox.replies import Json
+from connector.sandbox.routes.writes import new_row
+
+__all__ = ["Mutators"]
+
+Moment = datetime | str | int
+
+
+def moment_of(value: Moment | None, default: int) -> int:
+    """Microseconds from a datetime, an RFC 3339 text or microseconds."""
+    if value is None:
+        return default
+    if isinstance(value, datetime):
+        return micros(value if value.tzinfo else value.replace(tzinfo=UTC))
+    parsed = value if isinstance(value, int) else parse_rfc3339(value)
+    if parsed is None:
+        raise FixInput(f"timestamp {value!r} is not RFC 3339 with a zone.", remedy="Write 2026-08-01T09:30:15.5Z.")
+    return parsed
+
+
+class Mutators:
+    """The half of Sandbox that changes the account directly. All methods may be called from any thread."""
+
+    account: Account
+    faults: Faults
+    lock: RLock
+    chance: Random
+
+    def create_customer(self, *, late: float | None = None, **fields: Any) -> Json:
+        """Add a customer; any column may be given, `created_at` and `updated_at` too. Returns it as it will be sent."""
+        with self.lock:
+            now = self.account.now()
+            number = self.account.customers.count
+            created = moment_of(fields.pop("created_at", None), now)
+            updated = moment_of(fields.pop("updated_at", None), created)
+            status = fields.get("status", "published")
+            given = {"external_id": f"made-{number}", "name": f"Made {number}", **fields}
+            row = new_row(
+                self.account, fields.get("id") or self.account.fresh_id("cust", self.account.customers), given
+            )
+            row |= {
+                key: fields[key]
+                for key in ("status", "created_by", "updated_by", "metadata", "timezone")
+                if key in fields
+            }
+            self._insert(
+                row, created, updated, customers.STATUSES.index(status), self.faults.late if late is None else late
+            )
+            return {**row, "created_at": stamp(created), "updated_at": stamp(updated)}
+
+    def _insert(self, row: Json, created: int, updated: int, kind: int, late: float) -> None:
+        number = self.account.apply("insert_customer", row, created, updated, GONE if late else kind)
+        if late:
+            self.account.apply("show_customer", number, kind, late=late)
+
+    def update_customer(self, customer_id: str, *, late: float | None = None, **fields: Any) -> Json:
+        """Change columns and bump `updated_at` (or set the one given)."""
+        with self.lock:
+            number = self._number(customer_id)
+            updated = moment_of(fields.pop("updated_at", None), self.account.now())
+            row = {**self.account.customers.row(number), **fields}
+            kind = customers.STATUSES.index(row["status"])
+            delay = self.faults.late if late is None else late
+            self.account.apply("change_customer", number, row, updated, kind, late=delay)
+            return {**row, "updated_at": stamp(updated)}
+
+    def archive_customer(self, customer_id: str, **fields: Any) -> Json:
+        """Set a customer's status to archived, whatever it is subscribed to."""
+        return self.update_customer(customer_id, status="archived", **fields)
+
+    def remove_customer(self, customer_id: str) -> None:
+        """Delete the row itself, as only an operator's SQL can (contract.md 3.7)."""
+        with self.lock:
+            number = self._number(customer_id)
+            row = self.account.customers.row(number)
+            self.account.apply("change_customer", number, row, self.account.now(), GONE)
+
+    def touch_all(self, timestamp: Moment) -> None:
+        """Give every customer the same `updated_at`, as a bulk statement does."""
+        with self.lock:
+            kinds = self.account.customers.kinds
+            rows = [number for number in range(self.account.customers.count) if kinds[number] != GONE]
+            self.account.apply("touch_customers", rows, moment_of(timestamp, 0))
+
+    def customer_ids(self, status: str = "published") -> list[str]:
+        """Ids of the visible customers of a status, oldest row first."""
+        with self.lock:
+            table, kind = self.account.customers, customers.STATUSES.index(status)
+            return [self._customer_id(number) for number in range(table.count) if table.kinds[number] == kind]
+
+    def _customer_id(self, number: int) -> str:
+        stored = self.account.customers.written.get(number)
+        return str(stored["id"]) if stored else self.account.people.id_of(number)
+
+    def active_customer_ids(self) -> list[str]:
+        """Ids of those whose usage, entitlements and grants are not empty (contract.md 11)."""
+        with self.lock:
+            return sorted(set(self._active()))
+
+    def _active(self) -> Iterator[str]:
+        account = self.account
+        for row, kind in enumerate(account.subscriptions.kinds):
+            if kind in subscriptions.LIVE and not account.inherited(row):
+                stored = account.subscriptions.written.get(row)
+                owner = stored["customer_id"] if stored else account.people.id_of(account.contracts.owners[row])
+                if account.customers.find(owner) is not None:
+                    yield owner
+
+    def add_subscription(
+        self, customer_id: str, plan: str = "Starter", status: str = "active", type: str = "standalone", **fields: Any
+    ) -> str:
+        """Subscribe a customer to a plan (by name, lookup key or id); returns the subscription's id."""
+        with self.lock:
+            now = self.account.now()
+            created = moment_of(fields.pop("created_at", None), now)
+            updated = moment_of(fields.pop("updated_at", None), created)
+            plan_id, entities = self._plan(plan)
+            row = subscriptions.blank(
+                id=self.account.fresh_id("subs", self.account.subscriptions), customer_id=customer_id, plan_id=plan_id,
+                status=status, type=type, anchor=created - created % 1_000_000, base=max(created, self.account.base),
+            )  # fmt: skip
+            row = {k: v for k, v in {**row, **fields}.items() if v is not subscriptions.ABSENT}
+            kind = subscriptions.KIND[status]
+            self.account.apply("insert_subscription", row, created, updated, kind, entities)
+            return str(row["id"])
+
+    def _plan(self, wanted: str) -> tuple[str, tuple[str, ...]]:
+        for plan in self.account.catalog.plans.values():
+            if wanted and wanted.lower() in (plan.id.lower(), plan.name.lower(), plan.name.split(" ")[0].lower()):
+                return plan.id, (plan.id,)
+        names = ", ".join(plan.name for plan in self.account.catalog.plans.values() if plan.name)
+        raise FixInput(f"plan {wanted!r} is unknown.", remedy=f"Known: {names}.")
+
+    def cancel_subscription(self, subscription_id: str) -> None:
+        """Cancel at once; `updated_at` moves."""
+        now = self.account.now()
+        when = stamp(now)
+        self.update_subscription(
+            subscription_id,
+            updated_at=now,
+            subscription_status="cancelled",
+            end_date=when,
+            cancel_at=when,
+            cancelled_at=when,
+        )
+
+    def update_subscription(self, subscription_id: str, **fields: Any) -> None:
+        """Change columns of a subscription, its status among them."""
+        with self.lock:
+            table = self.account.subscriptions
+            number = table.find(subscription_id)
+            if number is None:
+                raise FixInput(f"subscription {subscription_id!r} does not exist.")
+            updated = moment_of(fields.pop("updated_at", None), self.account.now())
+            if number not in self.account.entities:
+                self.account.entities[number] = self.account.entities_of(number)
+            row = {**table.row(number), **fields}
+            kind = subscriptions.KIND[row["subscription_status"]]
+            self.account.apply("change_subscription", number, row, updated, kind)
+
+    def set_usage(self, customer_id: str, lookup_key: str, value: object, subscription_id: str | None = None) -> None:
+        """Set what a subscription (the newest one by default) has used of a feature."""
+        with self.lock:
+            feature = self.account.catalog.by_key.get(lookup_key)
+            live = [row for row in self.account.live(customer_id) if not self.account.inherited(row)]
+            if subscription_id is not None:
+                live = [row for row in live if self.account.subscription(row)["id"] == subscription_id]
+            if feature is None or not live:
+                raise FixInput(f"customer {customer_id!r} has no usage of {lookup_key!r}.")
+            self.account.apply("put_usage", live[0], feature.id, Decimal(str(value)))
+
+    def churn_once(self) -> None:
+        """One change as a busy business makes it: mostly updates, some new customers, some archived."""
+        with self.lock:
+            choice = self.chance.random()
+            number = self.chance.randrange(max(1, self.account.customers.count))
+            if choice < 0.3 or self.account.customers.kinds[number] == GONE:
+                self.create_customer()
+            elif choice < 0.85 or self.account.subscriptions_of(self._customer_id(number)):
+                self.update_customer(self._customer_id(number), name=f"Changed {self.chance.randrange(10**6)}")
+            else:
+                self.archive_customer(self._customer_id(number))
+
+    def _number(self, customer_id: str) -> int:
+        number = self.account.customers.find(customer_id)
+        if number is None:
+            raise FixInput(f"customer {customer_id!r} does not exist.")
+        return number

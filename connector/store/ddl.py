@@ -1,0 +1,103 @@
+"""The store's tables as SQL text: the data tables from `schemas`, and what Flexsync keeps for itself.
+
+Promised: every table and column carries its meaning as a comment; schema `flexsync` holds all state as rows, so that
+a publication carries it. Never done: running anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connector.tables.schemas import DUCKDB_TYPES, STAMPS, TABLES, Table
+
+INTERNAL: dict[str, tuple[str, str]] = {
+    "meta": ("what this file is: schema_version, environment_id, made_by", "key VARCHAR, value VARCHAR"),
+    "runs": (
+        "one row per run; status is running, interrupted, green, degraded or failed",
+        """run_id VARCHAR, mode VARCHAR, status VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ,
+        resources VARCHAR[], resumed INTEGER, calls BIGINT, seconds DOUBLE, reasons VARCHAR[], report VARCHAR,
+        version VARCHAR""",
+    ),
+    "run_tables": (
+        "rows that a run inserted, updated, deleted and rejected, per table",
+        "run_id VARCHAR, table_name VARCHAR, inserted BIGINT, updated BIGINT, deleted BIGINT, rejected BIGINT",
+    ),
+    "cursors": (
+        "the moment up to which a listing is known: the start, by the server's clock, of the last run that read it",
+        "resource VARCHAR, cursor TIMESTAMPTZ, full_at TIMESTAMPTZ, run_id VARCHAR",
+    ),
+    "walks": (
+        "how far the running run's walks and steps have come",
+        "run_id VARCHAR, name VARCHAR, position VARCHAR, done BOOLEAN, pages BIGINT, rows BIGINT",
+    ),
+    "met": ("ids that the running run has met in a listing", "resource VARCHAR, id VARCHAR"),
+    "sweep": (
+        "active and trialing subscriptions, as the last run found them",
+        """subscription_id VARCHAR, customer_id VARCHAR, subscription_type VARCHAR, created_at TIMESTAMPTZ,
+        current_period_start TIMESTAMPTZ""",
+    ),
+    "queue": (
+        "one row per call of the last run; state is pending, done, again, held or failed",
+        """item BIGINT, resource VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, why VARCHAR, counted VARCHAR,
+        period_start TIMESTAMPTZ, sole BOOLEAN, fresh BOOLEAN, context VARCHAR, same_context BOOLEAN,
+        previous_hash BLOB, previous_rows BIGINT, state VARCHAR, error VARCHAR, status INTEGER""",
+    ),
+    "answers": (
+        "last answer per customer and child resource: when it was last confirmed, its rows, a hash of its body",
+        """customer_id VARCHAR, resource VARCHAR, subscription_id VARCHAR, run_id VARCHAR, observed_at TIMESTAMPTZ,
+        rows BIGINT, body_hash BLOB, context VARCHAR, trusted_until TIMESTAMPTZ, seconds DOUBLE""",
+    ),
+    "suspects": (
+        "figures held back because they may be a failure; runs counts how often the same was offered",
+        """customer_id VARCHAR, resource VARCHAR, subscription_id VARCHAR, feature_id VARCHAR, kind VARCHAR,
+        held DECIMAL(38, 18), offered DECIMAL(38, 18), runs INTEGER, run_id VARCHAR""",
+    ),
+    "unproven": (
+        "zeros of the last run that no earlier figure of the same window can be compared with",
+        "run_id VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, feature_id VARCHAR",
+    ),
+    "rejects": (
+        "rows that do not fit their table, until they are taken in; raw holds the body and stays in this file",
+        """run_id VARCHAR, table_name VARCHAR, owner VARCHAR, subscription_id VARCHAR, key VARCHAR, field VARCHAR,
+        value VARCHAR, reason VARCHAR, observed_at TIMESTAMPTZ, raw BLOB""",
+    ),
+    "import_journal": (
+        "what became of every row that an import's plan named; stays in this file",
+        """run_id VARCHAR, planned_at TIMESTAMPTZ, line BIGINT, external_id VARCHAR, customer_id VARCHAR,
+        action VARCHAR, outcome VARCHAR, why VARCHAR, changes VARCHAR, request_id VARCHAR""",
+    ),
+    "certificates": ("proof of completeness, one per run", "run_id VARCHAR, green BOOLEAN, body VARCHAR"),
+}
+TRAVELS = tuple(
+    name for name in INTERNAL if name not in {"met", "walks", "queue", "import_journal"}
+)  # into publications
+STAYS = {"rejects": ("raw",)}  # columns that do not travel
+
+
+def statements() -> Iterator[str]:
+    """All statements that make an empty store, in order."""
+    for table in TABLES.values():
+        yield create(table)
+        yield from comments(table)
+    yield "CREATE SCHEMA IF NOT EXISTS flexsync"
+    for name, (meaning, columns) in INTERNAL.items():
+        yield f"CREATE TABLE IF NOT EXISTS flexsync.{name} ({columns})"
+        yield f"COMMENT ON TABLE flexsync.{name} IS {_quoted(meaning)}"
+
+
+def create(table: Table) -> str:
+    """CREATE TABLE of a data table; keys are not declared, for they slow merges down (design section 10)."""
+    columns = ", ".join(f'"{c.name}" {DUCKDB_TYPES[c.kind]}' for c in (*table.columns, *STAMPS))
+    return f'CREATE TABLE IF NOT EXISTS "{table.name}" ({columns})'
+
+
+def comments(table: Table) -> Iterator[str]:
+    """COMMENT statements of a data table and its columns."""
+    about = f"{table.source}; key {', '.join(table.key)}"
+    yield f'COMMENT ON TABLE "{table.name}" IS {_quoted(about)}'
+    for column in (*table.columns, *STAMPS):
+        yield f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_quoted(column.meaning)}'
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
