@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-__all__ = ["bits_of", "mix", "row_of", "ulid"]
+__all__ = ["bits_of", "mix", "row_of", "timeless", "ulid"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
@@ -40,9 +40,14 @@ def ulid(millis: int, row: int, tag: int) -> str:
     )  # fmt: skip
 
 
+def timeless(identifier: str) -> str:
+    """The part of an id that is the same on any date: all but the ten characters of time."""
+    return identifier[-16:]
+
+
 def row_of(identifier: str) -> int:
     """The row number in an id that `ulid` made; -1 for any other text."""
-    part = identifier[-16:-8]
+    part = timeless(identifier)[:-8]
     if len(part) != 8:
         return -1
     row = 0

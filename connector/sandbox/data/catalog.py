@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from zlib import crc32
 
 import msgspec
 
@@ -49,6 +50,11 @@ class Feature:
         """How its meter adds events up."""
         meter = self.body.get("meter")
         return str(meter["aggregation"]["type"]) if meter else ""
+
+    @property
+    def noise(self) -> int:
+        """A number of its own, from its lookup key: the same on any date, unlike its id and `created`."""
+        return crc32(self.body["lookup_key"].encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ KIND = {status: kind for kind, status in enumerate(STATUSES)}
 LIVE = frozenset({KIND["active"], KIND["trialing"]})
 """The statuses that give usage, entitlements and grants (contract.md 6.1)."""
 TRIAL = 14 * DAY
+LONGEST_MONTH, LONGEST_YEAR = 32 * DAY, 367 * DAY
+"""After this long a period has certainly ended, whatever the calendar and the zone."""
 OFFSETS = (350_000, 350_000, 3 * DAY, 41 * DAY)
 """How long after the customer its subscription came; few values, so that ties carry over."""
 KINDS_BY_CODE = [bytes(KIND[status] for status in profile.subscriptions) for profile in PROFILES]
@@ -130,10 +132,12 @@ class Subscriptions:
         entities = self.entities(row)
         sequence = next(plan.sequence for plan in self.plans if plan.id == entities[0])
         annual = sequence == self.plans[-1].sequence
+        anchor = self.anchor(row, created)
+        stale = bits >> 24 & 31 == 0 and self.base - anchor > (LONGEST_YEAR if annual else LONGEST_MONTH)
         made = blank(
             id=self.id_of(row), customer_id=self.customers.id_of(owner), plan_id=entities[0],
-            status=profile.subscriptions[slot], type=profile.type, anchor=self.anchor(row, created), base=self.base,
-            period="ANNUAL" if annual else "MONTHLY", zone=self.customers.timezone(owner), stale=bits >> 24 & 31 == 0,
+            status=profile.subscriptions[slot], type=profile.type, anchor=anchor, base=self.base,
+            period="ANNUAL" if annual else "MONTHLY", zone=self.customers.timezone(owner), stale=stale,
         )  # fmt: skip
         made["synced_price_sequence"] = sequence
         made["created_at"], made["updated_at"] = stamp(created), stamp(updated)
@@ -157,7 +161,7 @@ def blank(
 ) -> Json:  # fmt: skip
     """A subscription with every key in its place; keys that are omitted when empty hold ABSENT."""
     start, end = period_around(anchor, base, 12 if period == "ANNUAL" else 1, zone)
-    if stale and start > anchor:
+    if stale:
         start, end = period_around(anchor, start - 1, 12 if period == "ANNUAL" else 1, zone)
     trial = status == "trialing"
     if trial:

@@ -164,7 +164,7 @@ class Meter:
         if not self.bits or self.ended or (reset not in COUNTED_RESETS and reset != self.period):
             return Decimal(0)
         own = [source for source in group.sources if source.entity_id in self.entities]
-        return seeded_usage(mix(self.bits ^ group.feature.created), group, own) if own else Decimal(0)
+        return seeded_usage(mix(self.bits ^ group.feature.noise), group, own) if own else Decimal(0)
 
 
 def seeded_usage(bits: int, group: Group, own: list[Entitlement]) -> Decimal:
@@ -213,7 +213,7 @@ def _grant(account: Account, row: int, subscription: Json, place: int, now: int)
     failed = bits & 15 == 0
     millis = account.subscriptions.column("created_at")[row] // 1000
     body: Json = {
-        "id": f"cga_{ulid(millis + due // 1_000_000 % 997, row * 4 + place, bits)}",
+        "id": f"cga_{ulid(millis, row * 4 + place, mix(bits ^ due))}",  # another one for every period
         "environment_id": ENVIRONMENT,
         "credit_grant_id": f"cg_{ulid(millis, row * 4 + place, bits >> 8)}",
         "subscription_id": subscription["id"],

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from connector.errors import FixInput
+from connector.sandbox.ids import timeless
 from connector.sandbox.replies import Json, Reply, bare, encode, error_reply
 from connector.sandbox.routes.routes import NAMES
 
@@ -205,7 +206,7 @@ class Trouble:
     def poisoned(self, customer_id: str) -> bool:
         """Whether a customer's children hold a value of the wrong type; the same for every call."""
         f = self.faults
-        return customer_id in f.poison or (f.wrong_types > 0 and Random(customer_id).random() < f.wrong_types)
+        return customer_id in f.poison or (f.wrong_types > 0 and Random(timeless(customer_id)).random() < f.wrong_types)
 
 
 FREE = frozenset({"metadata", "config_value", "config_values"})
@@ -227,7 +228,7 @@ def poison(body: Json) -> Json:
     for feature in body["features"][:1]:
         if "entitlement" in feature:
             feature["entitlement"]["usage_limit"] = "lots"
-        elif len(body["customer_id"].encode()) and sum(body["customer_id"].encode()) % 2:
+        elif sum(timeless(body["customer_id"]).encode()) % 2:
             feature["total_limit"] = "lots"
         else:
             feature["current_usage"] = "1" * 60 + "." + "7" * 30
