@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connector import errors
-    from connector.api.client import AsyncFlexprice, Flexprice
+    from connector.api.blocking import Flexprice
+    from connector.api.client import AsyncFlexprice
     from connector.publications.reading import open
     from connector.push.file.rows import read_rows
     from connector.sandbox import Faults, Sandbox
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncFlexprice": "connector.api.client",
     "Faults": "connector.sandbox",
-    "Flexprice": "connector.api.client",
+    "Flexprice": "connector.api.blocking",
     "Sandbox": "connector.sandbox",
     "Settings": "connector.settings",
     "load": "connector.settings",

@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import tenacity
 
-from connector.api.flow import Retry
+from connector.api.retries import Retry
 from connector.publications import reading
 from connector.sandbox import Faults, Sandbox
 from connector.settings import Settings, load

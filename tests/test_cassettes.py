@@ -19,7 +19,7 @@ from tapes import CONFIG, HERE
 
 from connector.api import calls
 from connector.api.client import AsyncFlexprice
-from connector.api.flow import Retry
+from connector.api.retries import Retry
 from connector.errors import (
     AccessRefused,
     Conflict,

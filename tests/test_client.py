@@ -29,10 +29,12 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from connector.api import calls, client, models
+from connector.api import calls, client, models, transport
 from connector.api.answers import UnknownOutcome
-from connector.api.client import AsyncFlexprice, Flexprice
-from connector.api.flow import Gate, Retry
+from connector.api.blocking import Flexprice
+from connector.api.client import AsyncFlexprice
+from connector.api.flow import Gate
+from connector.api.retries import Retry
 from connector.errors import (
     AccessRefused,
     BudgetSpent,
@@ -259,7 +261,7 @@ def test_compressed_body_is_unpacked() -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_endless_body_is_refused(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
     """A body beyond any page's size is refused, also when it only grows while being unpacked."""
-    monkeypatch.setattr(client, "BIGGEST", 10_000)
+    monkeypatch.setattr(transport, "BIGGEST", 10_000)
     body = b'{"a":"' + b"x" * 200_000 + b'"}'
     step = (200, gzip.compress(body), {"Content-Encoding": "gzip"}) if packed else (200, body)
     error = ask(Script(step))
@@ -336,7 +338,7 @@ def test_one_lost_customer_does_not_end_a_run(call: calls.Call) -> None:
 
 def test_many_lost_customers_end_the_run() -> None:
     """Twenty per-customer calls lost in a row are the server's fault: the run stops instead of failing every row."""
-    error = ask(Script((502, b"bad gateway")), USAGE, times=client.HOPELESS, retry=eager(2))
+    error = ask(Script((502, b"bad gateway")), USAGE, times=client.FAILED_IN_A_ROW, retry=eager(2))
     assert isinstance(error, Unreachable)
     assert "20 calls in a row" in str(error)
 

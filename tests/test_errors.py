@@ -1,4 +1,4 @@
-"""connector.errors, answers and tries: every body becomes one error that says the thing, the value and the way out."""
+"""connector.errors, answers, retries: every body becomes one error that says the thing, the value and the way out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from connector import errors
 from connector.api import answers, calls
 from connector.api.answers import UnknownOutcome, judge, retry_after
-from connector.api.flow import Retry
-from connector.api.retries import Fault, Tries
+from connector.api.retries import Failure, Retry, RetryState
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -166,94 +165,94 @@ def test_only_429_and_503_can_hold_everybody() -> None:
     assert waits == {429: 9, 503: 9, 500: None, 404: None}
 
 
-# --- tries ---
+# --- retries ---
 
 
-def tries(call: calls.Call = USAGE, attempts: int = 6) -> Tries:
-    return Tries(call, Retry(attempts, tenacity.wait_none()), 900, lambda: 0.0)
+def retrying(call: calls.Call = USAGE, attempts: int = 6) -> RetryState:
+    return RetryState(call, Retry(attempts, tenacity.wait_none()), 900, lambda: 0.0)
 
 
-def fault(status: int, body: bytes = b"", *, sent: bool = True, wait: str = "") -> Fault:
+def failure(status: int, body: bytes = b"", *, sent: bool = True, wait: str = "") -> Failure:
     error = judge(CALL, status, {"retry-after": wait}, body, KEY)
     assert isinstance(error, TryAgain | KeyRefused)
-    return Fault(error, body, sent)
+    return Failure(error, body, sent)
 
 
-def play(state: Tries, *faults: Fault, worked: bool = False) -> tuple[int, FlexsyncError | None]:
-    """How many faults were waited out, and the error that ended it."""
-    for count, each in enumerate(faults):
+def play(state: RetryState, *failures: Failure, worked: bool = False) -> tuple[int, FlexsyncError | None]:
+    """How many failures were waited out, and the error that ended it."""
+    for count, each in enumerate(failures):
         try:
             state.after(each, worked)
         except FlexsyncError as error:
             return count, error
-    return len(faults), None
+    return len(failures), None
 
 
 def test_reads_are_given_all_attempts() -> None:
     """Five faults are waited out, the sixth ends the call, with the count in the message."""
-    count, error = play(tries(), *[fault(503)] * 9)
+    count, error = play(retrying(), *[failure(503)] * 9)
     assert (count, type(error)) == (5, Refused)
     assert "Tried 6 times" in str(error)
 
 
 def test_three_identical_500s_are_permanent() -> None:
     """Only the third 500 in a row with the same body counts; another status or body between starts anew."""
-    assert play(tries(), *[fault(500, b"a")] * 9)[0] == 2
-    assert play(tries(), *[fault(500, b"a"), fault(500, b"b")] * 9)[0] == 5
-    assert play(tries(), fault(500), fault(500), fault(502), fault(500), fault(500), fault(500))[0] == 5
-    assert play(tries(), *[fault(503, b"a")] * 9)[0] == 5
+    assert play(retrying(), *[failure(500, b"a")] * 9)[0] == 2
+    assert play(retrying(), *[failure(500, b"a"), failure(500, b"b")] * 9)[0] == 5
+    assert play(retrying(), failure(500), failure(500), failure(502), failure(500), failure(500), failure(500))[0] == 5
+    assert play(retrying(), *[failure(503, b"a")] * 9)[0] == 5
 
 
 def test_a_listing_that_cannot_be_read_stops_the_run() -> None:
     """What is skipped for one customer is Unreachable for a listing, and for a host that is gone in any case."""
-    assert type(play(tries(CALL), *[fault(503)] * 9)[1]) is Unreachable
-    assert type(play(tries(USAGE), *[fault(503, sent=False)] * 9)[1]) is Unreachable
-    assert type(play(tries(CALL), *[fault(500)] * 9)[1]) is Refused
+    assert type(play(retrying(CALL), *[failure(503)] * 9)[1]) is Unreachable
+    assert type(play(retrying(USAGE), *[failure(503, sent=False)] * 9)[1]) is Unreachable
+    assert type(play(retrying(CALL), *[failure(500)] * 9)[1]) is Refused
 
 
 def test_pauses_cost_nothing_until_patience_ends() -> None:
     """Retry-After is obeyed for ever-so-many answers, but one call cannot put a run off beyond max_pause."""
     now = 0.0
-    state = Tries(USAGE, Retry(2, tenacity.wait_none()), 900, lambda: now)
+    state = RetryState(USAGE, Retry(2, tenacity.wait_none()), 900, lambda: now)
     for _ in range(100):
-        assert state.after(fault(429, wait="5"), key_worked=True).everybody
+        assert state.after(failure(429, wait="5"), key_worked=True).everybody
     now = 901.0
-    assert not state.after(fault(429, wait="5"), key_worked=True).everybody
+    assert not state.after(failure(429, wait="5"), key_worked=True).everybody
     with pytest.raises(Refused, match="Tried 102 times"):
-        state.after(fault(429, wait="5"), key_worked=True)
+        state.after(failure(429, wait="5"), key_worked=True)
 
 
 def test_unauthorized_is_final_the_second_time_unless_the_key_worked() -> None:
     """A key that never worked gets one more try; one that did gets them all."""
-    assert play(tries(), *[fault(401)] * 9)[0] == 1
-    count, error = play(tries(), *[fault(401)] * 9, worked=True)
+    assert play(retrying(), *[failure(401)] * 9)[0] == 1
+    count, error = play(retrying(), *[failure(401)] * 9, worked=True)
     assert (count, type(error)) == (5, KeyRefused)
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 524, 201])
 def test_write_of_unknown_outcome(status: int) -> None:
     """A write that was sent and got no clear answer ends at once, keeping what the answer said."""
-    count, error = play(tries(CREATE), fault(status, b'{"code":"x"' + (b"" if status == 201 else b"}")))
+    count, error = play(retrying(CREATE), failure(status, b'{"code":"x"' + (b"" if status == 201 else b"}")))
     assert (count, type(error)) == (0, UnknownOutcome)
     assert isinstance(error, UnknownOutcome)
     assert error.unknown_outcome
     assert error.status == status
 
 
-@pytest.mark.parametrize("each", [fault(429), fault(502, sent=False)])
-def test_write_that_was_not_carried_out_is_repeated(each: Fault) -> None:
+@pytest.mark.parametrize("each", [failure(429), failure(502, sent=False)])
+def test_write_that_was_not_carried_out_is_repeated(each: Failure) -> None:
     """Refused at the door or never sent: a write has the same tries as a read."""
-    count, error = play(tries(CREATE), *[each] * 9)
+    count, error = play(retrying(CREATE), *[each] * 9)
     assert (count, type(error)) == (5, Unreachable)
 
 
-ALL_FAULTS = [fault(500), fault(502), fault(503), fault(429, wait="1"), fault(401), fault(408)]
+ALL_FAILURES = [failure(500), failure(502), failure(503), failure(429, wait="1"), failure(401), failure(408)]
 
 
-@given(st.lists(st.sampled_from(ALL_FAULTS), max_size=30), st.integers(1, 8), st.booleans())
-def test_no_story_is_endless(story: list[Fault], attempts: int, worked: bool) -> None:
+@given(st.lists(st.sampled_from(ALL_FAILURES), max_size=30), st.integers(1, 8), st.booleans())
+def test_no_story_is_endless(story: list[Failure], attempts: int, worked: bool) -> None:
     """Whatever the faults, a call makes at most its attempts, not counting pauses that the server asked for."""
-    state = tries(attempts=attempts)
+    state = retrying(attempts=attempts)
     waited = play(state, *story, worked=worked)[0]
     assert waited - state.paused < attempts
 
@@ -263,7 +262,7 @@ def test_every_message_has_a_way_out() -> None:
     found = [
         answers.redirected(CALL, 301, "https://b.test/", KEY),
         *[
-            play(tries(call), *[fault(status)] * 9)[1]
+            play(retrying(call), *[failure(status)] * 9)[1]
             for call in (CALL, USAGE, CREATE)
             for status in (401, 429, 500, 503)
         ],

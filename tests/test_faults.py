@@ -13,7 +13,7 @@ import pytest
 import tenacity
 from command import BASE, account, ask, hard_limit, held, quick_retry, settings_for, sync, tables, truth
 
-from connector.api.flow import Retry
+from connector.api.retries import Retry
 from connector.pull import certificate
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.replies import Reply

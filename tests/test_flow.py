@@ -18,7 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.api.flow import START, Gate, Retry
+from connector.api.flow import Gate
+from connector.api.limits import START
+from connector.api.retries import Retry
 from connector.errors import BudgetSpent
 
 ENDPOINTS = ("customers", "usage", "entitlements")

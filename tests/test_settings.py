@@ -6,18 +6,23 @@ import copy
 import json
 import pickle
 import re
+import subprocess
+import sys
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pages
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.errors import FixInput
-from connector.settings import DEFAULT_BASE_URL, SECTIONS, Secret, Settings, check_host, load
+from connector.settings import DEFAULT_BASE_URL, SECTIONS, Secret, Settings, check_host, duration, load
+from connector.settings.declarations import Setting, settings_in
+from connector.tables.schemas import TABLES
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 MARKER = "sk_MARKER0123456789MARKER"
@@ -136,6 +141,69 @@ def test_comments_show_the_defaults(file: str, some: set[str]) -> None:
 
 def _fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {field.name: field for field in msgspec.structs.fields(struct)}
+
+
+# --- the declarations ---
+
+
+def declared() -> list[Setting]:
+    return [setting for struct in (*SECTIONS.values(), Settings) for setting in settings_in(struct).values()]
+
+
+def test_every_setting_is_declared_once_with_its_meaning() -> None:
+    """Each field of a section has a meaning of whole sentences, and no name stands in two sections."""
+    fields = [name for struct in SECTIONS.values() for name in _fields(struct)]
+    assert [setting.name for setting in declared()] == [*fields, "profile", "config"]
+    assert len(set(fields)) == len(fields)
+    for setting in declared():
+        assert setting.meaning.endswith("."), setting.name
+
+
+def test_declared_defaults_are_the_loaded_ones() -> None:
+    """A setting's declared default is the value that loading without any source gives; durations read back as shown."""
+    settings = load(environ={})
+    for section, struct in SECTIONS.items():
+        values = getattr(settings, section.replace("import", "imports"))
+        for name, setting in settings_in(struct).items():
+            assert getattr(values, name) == setting.default, name
+            if isinstance(setting.default, timedelta):
+                assert duration(pages.duration_text(setting.default)) == setting.default
+
+
+def test_declared_flags_are_options_of_the_command() -> None:
+    """Every flag that a declaration names is shown by the --help of a command that reads settings."""
+    shown = ""
+    for command in (["sync"], ["import", "plan"], ["import", "apply"]):
+        line = [str(Path(sys.executable).parent / "flexsync"), *command, "--help"]
+        shown += subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    options = set(re.findall(r"--[a-z-]+", shown))
+    assert {setting.flag for setting in declared() if setting.flag} <= options
+
+
+def test_declared_variables_are_read(toml: Any) -> None:
+    """Every environment variable that a declaration names changes its own setting."""
+    given = {"FLEXPRICE_BASE_URL": "https://a.test/v1", "FLEXPRICE_ENVIRONMENT_ID": "env_1", "FLEXPRICE_API_KEY": "k",
+             "FLEXSYNC_PROFILE": "p", "FLEXSYNC_CONFIG": str(toml("[profiles.p]"))}  # fmt: skip
+    assert {setting.variable for setting in declared() if setting.variable} == set(given)
+    default, settings = load(environ={}), load(environ=given)
+    for setting in settings_in(type(settings.api)).values():
+        if setting.variable:
+            assert getattr(settings.api, setting.name) != getattr(default.api, setting.name)
+    assert (settings.profile, str(settings.config)) == ("p", given["FLEXSYNC_CONFIG"])
+
+
+def test_pages_name_every_setting_and_every_column() -> None:
+    """The generated pages hold a row for each setting and for each column of each table."""
+    text = pages.settings_page()
+    for setting in declared():
+        assert f"| `{setting.name}` |" in text
+    for part in ("`15m`", "`FLEXPRICE_BASE_URL`", "`--store`", "`0.3`", "`true`"):
+        assert part in text
+    text = pages.tables_page()
+    for table in TABLES.values():
+        assert f"## {table.name}" in text
+        for name in table.names:
+            assert f"| `{name}` |" in text
 
 
 # --- what is refused ---

@@ -1,5 +1,11 @@
-"""The only door to FlexPrice: calls as data, the client, retries, flow control, what answers mean, the ten operations.
+"""The only door to FlexPrice, and the only folder that says httpx.
 
-In: a `Call`. Out: a `Reply`, or one error of `connector.errors`. Only this folder says httpx. Never done here: paging,
-storing. This file imports nothing, so that pure modules can import `connector.api.calls` without the client.
+In: a `Call`. Out: a `Reply`, or one error of `connector.errors`. Modules: `calls` (requests as data), `answers` (what a
+response means), `models` (typed objects), `operations` (the ten operations by name); `flow` lets a call start, by the
+rules of `limits` (concurrency), `pacing` (ceiling and pauses) and `budget` (deadline and number of calls); `retries`
+decides what follows a failure; `transport` is the wire; `client` puts them together, and `blocking` is the same for
+programs without an event loop.
+
+Never done here: paging, storing. This file imports nothing, so that pure modules can import `connector.api.calls`
+without the client.
 """

@@ -1,8 +1,8 @@
-"""What an answer means: every body that a server or a proxy sends, turned into one error of `connector.errors`.
+"""What an answer means: every body that a server or a proxy sends becomes one error of `connector.errors`.
 
-Promised: all shapes of contract.md 2.2 are understood (flat, ``error``, ``error`` + ``message``, ``message``, plain
-text, empty, HTML, the old nested object, proxy noise); a text from outside is cut to a readable length, and the API
-key never survives in it. Never done: I/O, waiting, deciding whether to ask again (see `connector.api.retries`).
+Promised: all shapes of contract.md 2.2 are parsed (flat, ``error``, ``error`` + ``message``, ``message``, plain text,
+empty, HTML, the old nested object, proxy noise); text from outside is cut to a readable length, and the API key is
+masked in it. Never done: I/O, waiting, deciding whether to retry (see `connector.api.retries`).
 """
 
 from __future__ import annotations
@@ -30,18 +30,21 @@ from connector.errors import (
 )
 from connector.settings import Secret
 
-__all__ = ["PASSING", "NotSent", "UnknownOutcome", "blotted", "cut", "is_object", "judge", "redirected", "retry_after"]
+__all__ = [
+    "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
+    "retry_after",
+]  # fmt: skip
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
-"""Statuses that a repeat may cure (design section 6); from 520 up they are of proxies, who may have passed it on."""
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
+"""Statuses that a retry may cure (design section 6). Those from 520 up are of proxies, which may have passed it on."""
 NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
-SHOWN = 300  # characters of a foreign text that a message carries
+SHOWN = 300  # characters of a text from outside that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 _KINDS: dict[int, type[StopRun | SkipRow]] = {401: KeyRefused, 403: AccessRefused, 404: NotFound, 409: Conflict}
 _REMEDIES = {
-    400: "Mend the call: what the server says about it stands above.",
+    400: "Correct the call: the message holds what the server says about it.",
     401: "Check the key, and that base_url is the region it belongs to.",
     403: "Use a key of that environment whose role allows it, or set environment_id.",
     404: "Look it up again: it may be archived, or belong to another environment.",
@@ -53,25 +56,25 @@ _REMEDIES = {
 class UnknownOutcome(TryAgain):
     """A write was sent and no usable answer came: it may or may not have been carried out.
 
-    Whoever sent it looks first, and sends again only what is not there (contract.md 5.1).
+    The caller looks it up first, and sends it again only if it is not there (contract.md 5.1).
     """
 
     unknown_outcome = True
 
 
 class NotSent(TryAgain):
-    """A write was not sent, for what it rests on was read too long ago. Nothing was carried out."""
+    """A write was not sent, because the data that it rests on was read too long ago. Nothing was carried out."""
 
 
 class _Anything(msgspec.Struct):
-    """Any JSON object; what is in it is parsed and dropped (2 µs a 2.5 kB body, a quarter of decoding it)."""
+    """Any JSON object; its members are parsed and dropped (2 µs a 2.5 kB body, a quarter of decoding it)."""
 
 
 _object = msgspec.json.Decoder(_Anything)
 
 
 def is_object(body: bytes) -> bool:
-    """Whether `body` is one whole JSON object in UTF-8; false for torn, foreign and empty bodies."""
+    """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content."""
     try:
         _object.decode(body)
         return body.isascii() or bool(body.decode())
@@ -80,67 +83,71 @@ def is_object(body: bytes) -> bool:
 
 
 def judge(
-    call: Call, status: int, headers: Mapping[str, str], body: bytes, hide: Secret
+    call: Call, status: int, headers: Mapping[str, str], body: bytes, secret: Secret
 ) -> StopRun | SkipRow | TryAgain:
-    """The error that an answer stands for.
+    """Return the error that an answer stands for.
 
     Args:
-        call: what was asked.
-        status: HTTP status; of a 2xx the body did not hold together.
+        call: the call that was answered.
+        status: HTTP status; with a 2xx the body is not a whole JSON object.
         headers: of the answer, names in any case.
         body: as received.
-        hide: the API key; it is blotted out wherever the answer repeats it.
+        secret: the API key; it is masked wherever the answer repeats it.
 
     Returns:
-        An error to be raised: TryAgain for a passing fault, else what the tree of `connector.errors` says.
+        An error to be raised: TryAgain for a transient fault, else the class of `connector.errors` for the status.
     """
-    code, text, details = _understand(body)
+    code, text, details = _parse(body)
     known: dict[str, Any] = {
         "status": status,
-        "code": blotted(code, hide),
-        "details": _blot_all(details, hide),
-        "request_id": blotted(headers.get("x-request-id", ""), hide),
+        "code": redacted(code, secret),
+        "details": _redact_all(details, secret),
+        "request_id": redacted(headers.get("x-request-id", ""), secret),
     }
-    said = blotted(text, hide)
+    said = redacted(text, secret)
     if 200 <= status < 300:
-        return TryAgain(f"{named(call)}: {status} with a body that is not JSON{_quoted(said)}.", **known)
-    message = f"{named(call)}: {status}{' ' + known['code'] if code else ''}{_quoted(said)}{_listed(known['details'])}."
-    if status in PASSING:
+        return TryAgain(f"{describe(call)}: {status} with a body that is not JSON{_quoted(said)}.", **known)
+    message = (
+        f"{describe(call)}: {status}{' ' + known['code'] if code else ''}{_quoted(said)}{_listed(known['details'])}."
+    )
+    if status in TRANSIENT:
         wait = retry_after(headers.get("retry-after"), headers.get("date")) if status in {429, 503} else None
         return TryAgain(message, remedy=_REMEDIES.get(status, ""), retry_after=wait, **known)
     if status == 404 and text == NO_ROUTE:
-        return NotFound(message, remedy="There is no such address: does base_url end in /v1?", **known)
+        return NotFound(message, remedy="The server has no such path: check that base_url ends in /v1.", **known)
     kind: type[StopRun | SkipRow] | None = _KINDS.get(status)
     if kind is None:
         kind = Unreachable if 300 <= status < 400 or status < 200 else Refused
     return kind(message, remedy=_REMEDIES.get(status, _REMEDIES[400] if status < 500 else ""), **known)
 
 
-def redirected(call: Call, status: int, location: str, hide: Secret) -> Unreachable:
-    """A 3xx: it is never followed, because the key would travel with it (contract.md 1.1)."""
-    where = blotted(location, hide)[:SHOWN]
+def redirected(call: Call, status: int, location: str, secret: Secret) -> Unreachable:
+    """Return the error for a 3xx. A redirect is never followed: the key would travel with it (contract.md 1.1)."""
+    where = redacted(location, secret)[:SHOWN]
     return Unreachable(
-        f"{named(call)}: {status}, a redirect to {where!r}; it was not followed, the key stayed here.",
+        f"{describe(call)}: {status}, a redirect to {where!r}; it was not followed, and the key was not sent there.",
         remedy="Set base_url to the address that answers without redirecting, if you trust it.",
         status=status,
     )
 
 
-def cut(call: Call, what: str, hide: Secret) -> TryAgain:
-    """No whole answer came: refused connection, time-out, cut body. `what` says which."""
-    return TryAgain(f"{named(call)}: {blotted(what, hide)[:SHOWN]}.")
+def no_answer(call: Call, what: str, secret: Secret) -> TryAgain:
+    """Return the error for a refused connection, a time-out or a cut body; `what` says which."""
+    return TryAgain(f"{describe(call)}: {redacted(what, secret)[:SHOWN]}.")
 
 
-def named(call: Call) -> str:
-    """How messages name a call: the reference's operation, whom it is about, and the path without query."""
+def describe(call: Call) -> str:
+    """Return a call's name in messages: the reference's operation, its subject, and the path without query."""
     about = f" {call.about}" if call.about else ""
     return f"{call.operation}{about} ({call.method} {call.path})"
 
 
 def retry_after(value: str | None, date: str | None = None) -> float | None:
-    """Seconds to wait from a `Retry-After` header: a number, or an HTTP date.
+    """Return the seconds that a `Retry-After` header asks for, or None when it cannot be read.
 
-    A date is measured against the server's own clock (`Date`) where it sent one. Nonsense is None.
+    Args:
+        value: a number of seconds, or an HTTP date.
+        date: the answer's `Date`: a date is measured against the server's own clock where it sent one.
     """
     if not value:
         return None
@@ -162,7 +169,7 @@ def _http_date(text: str) -> datetime | None:
 # --- bodies -----------------------------------------------------------------------------------------------------
 
 
-def _understand(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
+def _parse(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
     """Code, text and details of an error body, whatever its shape (contract.md 2.1, 2.2)."""
     try:
         found = msgspec.json.decode(body)
@@ -204,14 +211,14 @@ def _listed(details: Mapping[str, Any]) -> str:
     return f" ({text[:SHOWN]})" if text else ""
 
 
-def blotted(text: str, hide: Secret) -> str:
-    """The text without the key."""
-    return text.replace(hide.reveal(), "***") if hide else text
+def redacted(text: str, secret: Secret) -> str:
+    """Return the text with the key masked."""
+    return text.replace(secret.reveal(), "***") if secret else text
 
 
-def _blot_all(value: Any, hide: Secret) -> Any:
+def _redact_all(value: Any, secret: Secret) -> Any:
     if isinstance(value, str):
-        return blotted(value, hide)
+        return redacted(value, secret)
     if isinstance(value, dict):
-        return {blotted(str(name), hide): _blot_all(item, hide) for name, item in value.items()}
-    return [_blot_all(item, hide) for item in value] if isinstance(value, list) else value
+        return {redacted(str(name), secret): _redact_all(item, secret) for name, item in value.items()}
+    return [_redact_all(item, secret) for item in value] if isinstance(value, list) else value

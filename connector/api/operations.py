@@ -17,7 +17,7 @@ import msgspec
 
 from connector.api import answers, calls, models
 from connector.api.calls import Call, Json, Reply
-from connector.api.flow import Retry
+from connector.api.retries import Retry
 from connector.errors import FixInput, NotFound, Refused
 
 __all__ = ["AsyncOperations", "CustomerQuery", "Operations"]
@@ -189,7 +189,7 @@ class AsyncOperations:
         try:
             return msgspec.json.decode(reply.body, type=model)
         except msgspec.ValidationError as error:
-            message = f"{answers.named(call)}: the answer does not fit {model.__name__}: {error}."
+            message = f"{answers.describe(call)}: the answer does not fit {model.__name__}: {error}."
             remedy = "Another version of the server? send(call).json() gives the body as it is."
             raise Refused(message, remedy=remedy, status=reply.status, request_id=reply.request_id) from None
 
@@ -203,7 +203,7 @@ class Operations:
     _api: AsyncOperations
 
     def _run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Carry `work` out to its end; given by `connector.api.client.Flexprice`."""
+        """Carry `work` out to its end; given by `connector.api.blocking.Flexprice`."""
         raise NotImplementedError
 
     def send(self, call: Call, *, retry: Retry | None = None, timeout: float | None = None) -> Reply:

@@ -1,38 +1,61 @@
-"""How often one call is asked again: the rules of design section 6 as a small state, made only after a first fault.
+"""Whether a failed call is sent again, and after which wait. `RetryState` is made only after a first failure.
 
-Promised: reads are repeated on passing faults until their tries are spent; a write is repeated only when it is certain
-that nothing was carried out; a 500 that repeats word for word is permanent after three; waits that the server asked
-for cost no try. Never done: I/O and sleeping: `after` says what to do, the client does it.
+Promised: reads are retried on transient faults until their attempts are used up; a write is retried only when it is
+certain that nothing was carried out; a 500 that repeats word for word is permanent after three; waits that the server
+asked for do not count as attempts. Never done: I/O or sleeping: `RetryState.after` says what to do, the client does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+import tenacity
 
 from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call
-from connector.api.flow import Retry
 from connector.errors import FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 
-__all__ = ["PER_CUSTOMER", "Fault", "Tries", "Wait"]
+__all__ = ["PER_CUSTOMER", "Failure", "Retry", "RetryState", "Wait"]
 
 PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one failing customer must not end a run
+WRONG_ADDRESS = 4  # refused connections of a read before anything ever answered: more likely a typo than a blip
+PERMANENT = 3  # identical 500s in a row that make it permanent (contract.md 2.4: some are)
+NOT_EXECUTED = frozenset({401, 429})
+"""Statuses sent before any handler ran: a write was not carried out. A 503 may come from a gateway that passed it on."""
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
-EARLY = 4  # refused connections of a read before anything ever answered: a wrong address more likely than a blip
-SAME = 3  # identical 500s that make it permanent (contract.md 2.4: some are)
-REFUSED_EARLY = frozenset({401, 429})
-"""Answered before any handler ran, so a write was not carried out; a 503 may come from a gateway that passed it on."""
+_NO_LOOP = tenacity.Retrying()  # a strategy is asked for seconds only; the loop around it is ours
 
 
 @dataclass(frozen=True)
-class Fault:
+class Retry:
+    """The retry policy of one call.
+
+    Attributes:
+        attempts: attempts in total, the first included; waits that the server asked for do not count.
+        wait: tenacity's strategy for the seconds between attempts; by default exponential with full jitter.
+    """
+
+    attempts: int = 6
+    wait: tenacity.wait.wait_base = field(
+        default_factory=lambda: tenacity.wait_random_exponential(multiplier=1, max=60)
+    )
+
+    def seconds(self, attempt: int) -> float:
+        """Return how long to wait after attempt number `attempt` (1 is the first)."""
+        state = tenacity.RetryCallState(_NO_LOOP, None, (), {})
+        state.attempt_number = attempt
+        return self.wait(state)
+
+
+@dataclass(frozen=True)
+class Failure:
     """One attempt that failed.
 
     Attributes:
-        error: what it came to.
-        body: of the answer, to recognise a fault that repeats word for word.
+        error: its meaning.
+        body: of the answer, to recognise a failure that repeats word for word.
         sent: False when it is certain that the server never saw the call (refused connection, unknown host).
     """
 
@@ -43,96 +66,97 @@ class Fault:
 
 @dataclass(frozen=True)
 class Wait:
-    """What to do before the next try: sleep `seconds`, or hold `everybody` for that long."""
+    """What to do before the next attempt: sleep `seconds`, or hold `everybody` for that long."""
 
     seconds: float
     everybody: bool = False
 
 
-class Tries:
+class RetryState:
     """The state of one call that has failed at least once.
 
     Args:
         call: the call.
-        retry: how many tries, and how long between them.
-        max_pause: seconds that the server may put this one call off before it counts as failed.
+        retry: the policy.
+        max_pause: seconds that the server may delay this one call before further pauses count as attempts.
         clock: seconds, never going back.
     """
 
     def __init__(self, call: Call, retry: Retry, max_pause: float, clock: Callable[[], float]) -> None:
         self.call = call
         self.retry = retry
-        self.made = 0
+        self.attempts = 0
         self.paused = 0
         self._clock = clock
-        self._put_off_until = clock() + max_pause
+        self._patient_until = clock() + max_pause
         self._unauthorized = 0
-        self._same = 0
+        self._repeats = 0
         self._last: tuple[int, bytes] = (0, b"")
 
     @property
-    def attempts(self) -> int:
-        """HTTP exchanges made so far, paused ones included."""
-        return self.made + self.paused
+    def exchanges(self) -> int:
+        """HTTP exchanges so far, those that ended in a pause included."""
+        return self.attempts + self.paused
 
-    def after(self, fault: Fault, key_worked: bool) -> Wait:
-        """What follows a fault.
+    def after(self, failure: Failure, key_worked: bool) -> Wait:
+        """Decide what follows a failure.
 
         Args:
-            fault: the newest one.
-            key_worked: whether this client's key was ever accepted; then a 401 is a passing fault (contract.md 1.2).
+            failure: the newest one.
+            key_worked: whether the server ever accepted this client's key; then a 401 is transient (contract.md 1.2).
 
         Returns:
-            How to wait before the next try.
+            How to wait before the next attempt.
 
         Raises:
             UnknownOutcome: a write that may have been carried out.
-            KeyRefused: a 401 that did not pass.
-            Refused: a 500 that repeats, or the tries of a per-customer read are spent.
-            Unreachable: the tries are spent.
+            KeyRefused: a 401 that stays.
+            Refused: a 500 that repeats, or the attempts of a per-customer read are used up.
+            Unreachable: the attempts are used up.
         """
-        error = fault.error
-        safe = self.call.repeatable or not fault.sent or error.status in REFUSED_EARLY
+        error = failure.error
+        safe = self.call.repeatable or not failure.sent or error.status in NOT_EXECUTED
         asked = isinstance(error, TryAgain) and error.retry_after is not None
-        if asked and safe and self._clock() < self._put_off_until:
+        if asked and safe and self._clock() < self._patient_until:
             self.paused += 1
             return Wait(error.retry_after or 0.0, everybody=True)
-        self.made += 1
+        self.attempts += 1
         if not safe:
             raise self._unknown(error)
         self._unauthorized += error.status == 401
         if self._unauthorized > 1 and not key_worked:
             raise error
-        nobody = self.call.repeatable and not (fault.sent or key_worked) and self.made >= EARLY
-        if nobody or self._repeats(fault) or self.made >= self.retry.attempts:
-            raise self._final(fault)
-        return Wait(self.retry.seconds(self.made))
+        nobody = self.call.repeatable and not (failure.sent or key_worked) and self.attempts >= WRONG_ADDRESS
+        if nobody or self._is_permanent(failure) or self.attempts >= self.retry.attempts:
+            raise self._final(failure)
+        return Wait(self.retry.seconds(self.attempts))
 
-    def _repeats(self, fault: Fault) -> bool:
-        seen = (fault.error.status, fault.body)
-        self._same = self._same + 1 if seen == self._last else 1
+    def _is_permanent(self, failure: Failure) -> bool:
+        seen = (failure.error.status, failure.body)
+        self._repeats = self._repeats + 1 if seen == self._last else 1
         self._last = seen
-        return fault.error.status == 500 and self._same >= SAME
+        return failure.error.status == 500 and self._repeats >= PERMANENT
 
-    def _final(self, fault: Fault) -> FlexsyncError:
-        error = fault.error
+    def _final(self, failure: Failure) -> FlexsyncError:
+        error = failure.error
         if error.status == 401:
             return error
-        if self._same >= SAME and error.status == 500 and self._last[0] == 500:
-            return _again(Refused, error, f"It repeated word for word {self._same} times.", error.remedy)
-        tried = f"Tried {self.attempts} times." if self.attempts > 1 else "Tried once."
-        if self.call.endpoint in PER_CUSTOMER and fault.sent:
-            return _again(Refused, error, tried, "Only this customer's row is missing: run again later.")
-        return _again(Unreachable, error, tried, "Check base_url and the network, then run again: state is kept.")
+        if self._repeats >= PERMANENT and error.status == 500 and self._last[0] == 500:
+            return _extended(Refused, error, f"It repeated word for word {self._repeats} times.", error.remedy)
+        tried = f"Tried {self.exchanges} times." if self.exchanges > 1 else "Tried once."
+        if self.call.endpoint in PER_CUSTOMER and failure.sent:
+            return _extended(Refused, error, tried, "Only this customer's row is missing: run again later.")
+        return _extended(Unreachable, error, tried, "Check base_url and the network, then run again: state is kept.")
 
     def _unknown(self, error: TryAgain | KeyRefused) -> UnknownOutcome:
-        remedy = "It may have been carried out: look before sending it again."
-        return _again(UnknownOutcome, error, "The write was sent.", remedy)
+        remedy = "It may have been carried out: look it up before sending it again."
+        return _extended(UnknownOutcome, error, "The write was sent.", remedy)
 
 
-def _again(kind: type[Kind], error: TryAgain | KeyRefused, add: str, remedy: str) -> Kind:
+def _extended(kind: type[Kind], error: TryAgain | KeyRefused, sentence: str, remedy: str) -> Kind:
+    """The same answer as another kind of error, with one more sentence."""
     return kind(
-        f"{error.message} {add}",
+        f"{error.message} {sentence}",
         remedy=remedy,
         status=error.status,
         code=error.code,

@@ -42,7 +42,7 @@ def one_apply(base_url: str, path: str) -> None:
     import tenacity
 
     from connector.api import client
-    from connector.api.flow import Retry
+    from connector.api.retries import Retry
 
     client.Retry = lambda attempts: Retry(attempts, tenacity.wait_fixed(0.01))  # type: ignore[assignment, misc]
     settings = load(environ={}, base_url=base_url, api_key="sandbox", max_in_flight=4)

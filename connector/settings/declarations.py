@@ -1,0 +1,308 @@
+"""Every setting, declared once: type, default, meaning, and its flag and environment variable where it has one.
+
+The loader, the error messages and ``docs/settings.md`` read these declarations. A name is unique over all sections, so
+that a flag needs no section. Never done here: reading a source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from connector.errors import FixInput
+from connector.settings.values import Secret
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "SECTIONS",
+    "Api",
+    "Flow",
+    "Import",
+    "Privacy",
+    "Setting",
+    "Settings",
+    "Sync",
+    "settings_in",
+]
+
+DEFAULT_BASE_URL = "https://us.api.flexprice.io/v1"  # the default of both SDKs (contract.md 1.1)
+
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+NotNegative: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+def _about(meaning: str, *, flag: str = "", variable: str = "") -> Meta:
+    return Meta(description=meaning, extra={"flag": flag, "variable": variable})
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """[api]: which account to call, and how to reach it."""
+
+    base_url: Annotated[
+        str,
+        _about("Address of the API, with its `/v1`.", flag="--base-url", variable="FLEXPRICE_BASE_URL"),
+    ] = DEFAULT_BASE_URL
+    environment_id: Annotated[
+        str,
+        _about(
+            "Account environment, sent as `X-Environment-ID`. Only for keys that are bound to no environment.",
+            flag="--environment-id",
+            variable="FLEXPRICE_ENVIRONMENT_ID",
+        ),
+    ] = ""
+    allow_http: Annotated[
+        tuple[str, ...],
+        _about("Hosts that may be called without TLS, such as a host inside a cluster. Loopback always may."),
+    ] = ()
+    key_env: Annotated[str, _about("Name of the environment variable that holds the API key.")] = "FLEXPRICE_API_KEY"
+    key_header: Annotated[str, _about("Name of the HTTP header that carries the API key.")] = "x-api-key"
+    key: Annotated[
+        Secret | None,
+        _about(
+            "The API key. Never in a file: only in the variable that `key_env` names.", variable="FLEXPRICE_API_KEY"
+        ),
+    ] = None
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """[flow]: how many calls at once, how fast, and when to stop."""
+
+    max_in_flight: Annotated[
+        Positive,
+        _about(
+            "Calls in flight at most, over all endpoints. Each endpoint finds its own limit below it.",
+            flag="--max-in-flight",
+        ),
+    ] = 32
+    calls_per_second: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        _about(
+            "Calls started per second at most. Without it, the server's own pace decides.", flag="--calls-per-second"
+        ),
+    ] = None
+    max_pause: Annotated[
+        timedelta,
+        _about("Longest pause that the server may ask for (`Retry-After`). A longer one ends the run."),
+    ] = timedelta(minutes=15)
+    deadline: Annotated[
+        timedelta | None, _about("Time limit of one run. Committed rows are kept.", flag="--deadline")
+    ] = timedelta(hours=12)
+    max_calls: Annotated[
+        Positive | None,
+        _about(
+            "HTTP exchanges of one run at most, retries included. Without it there is no limit.", flag="--max-calls"
+        ),
+    ] = None
+    attempts: Annotated[
+        Positive,
+        _about("Attempts of one call at most. Pauses that the server asks for do not count."),
+    ] = 6
+    timeout: Annotated[timedelta, _about("Time limit of one attempt, response body included.")] = timedelta(seconds=60)
+
+
+class Sync(msgspec.Struct, frozen=True, kw_only=True):
+    """[sync]: what is copied, where to, and how fresh it is kept."""
+
+    store: Annotated[Path, _about("The working store, a DuckDB file.", flag="--store")] = Path("flexsync.duckdb")
+    publish: Annotated[
+        tuple[str, ...],
+        _about("Publications to write after a run, each `duckdb:PATH` or `parquet:PATH`.", flag="--publish"),
+    ] = ()
+    publish_when: Annotated[
+        Literal["always", "green"],
+        _about(
+            "`always` publishes every run; `green` keeps the last complete publication when a run is degraded.",
+            flag="--publish-when",
+        ),
+    ] = "always"
+    full_every: Annotated[timedelta, _about("How often a run reads every row again, whatever its `updated_at`.")] = (
+        timedelta(days=7)
+    )
+    overlap: Annotated[
+        timedelta, _about("How far before the cursor a run starts to read, because a row can become visible late.")
+    ] = timedelta(minutes=10)
+    resume_for: Annotated[
+        timedelta, _about("How long an interrupted run can be resumed. Afterwards a new one begins.")
+    ] = timedelta(hours=24)
+    prune: Annotated[
+        bool,
+        _about("Call only customers that have an active or trialing subscription.", flag="--no-prune"),
+    ] = True
+    audit_sample: Annotated[
+        NotNegative,
+        _about("Customers outside of those that a run calls all the same, to check that `prune` misses nothing."),
+    ] = 50
+    only: Annotated[tuple[str, ...], _about("Resources to sync. Empty means all.", flag="--only")] = ()
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """[import]: how a file of customers is read, what needs a second confirmation, and how a plan is applied."""
+
+    mode: Annotated[
+        Literal["upsert", "create", "update"],
+        _about(
+            "`upsert` creates and updates. `create` makes an existing customer a conflict, `update` a missing one.",
+            flag="--mode",
+        ),
+    ] = "upsert"
+    match: Annotated[
+        Literal["external_id", "id"],
+        _about(
+            "Column that identifies a customer. `id` is the server's; with it `external_id` can change.", flag="--match"
+        ),
+    ] = "external_id"
+    metadata: Annotated[
+        Literal["merge", "replace"],
+        _about("`merge` keeps metadata keys that the file does not name; `replace` removes them.", flag="--metadata"),
+    ] = "merge"
+    onboarding: Annotated[
+        str,
+        Meta(pattern="^(|skip|run|run:.+)$"),
+        _about(
+            "Whether a create starts the account's onboarding workflow: `skip`, `run` or `run:NAME`. Required for a"
+            " plan that creates customers.",
+            flag="--onboarding",
+        ),
+    ] = ""
+    encoding: Annotated[
+        str, _about("Encoding of the file, such as `cp1252`. Empty: detected and shown.", flag="--encoding")
+    ] = ""
+    delimiter: Annotated[str, _about("Delimiter of the file. Empty: detected and shown.", flag="--delimiter")] = ""
+    mapping: Annotated[dict[str, str], _about('The file\'s header = the field. `""` leaves a column out.')] = {}
+    constants: Annotated[dict[str, str], _about("Values for fields that the file has no column for.")] = {}
+    max_share: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        _about(
+            "Share of existing customers that a plan may change, 0 to 1. Above it, apply needs `--yes-really COUNT`."
+        ),
+    ] = 0.3
+    max_creates: Annotated[
+        NotNegative, _about("Creates that a plan may hold. Above it, apply needs `--yes-really COUNT`.")
+    ] = 1000
+    max_archives: Annotated[
+        NotNegative,
+        _about("Archives that a plan may hold. Above it, apply needs `--yes-archive COUNT` and `--yes-really COUNT`."),
+    ] = 0
+    max_key_changes: Annotated[
+        NotNegative,
+        _about("Changes of `external_id` that a plan may hold. Above it, apply needs `--yes-really COUNT`."),
+    ] = 0
+    max_doubts: Annotated[
+        NotNegative,
+        _about("Rows that look damaged by a spreadsheet. Above it, apply needs `--yes-really COUNT`."),
+    ] = 0
+    max_age: Annotated[
+        timedelta, _about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")
+    ] = timedelta(hours=24)
+    max_failures: Annotated[Positive, _about("Refused rows that end an apply.", flag="--max-failures")] = 50
+    neutralise: Annotated[
+        bool,
+        _about(
+            "Put a quote before cells that a spreadsheet would run as a formula, in results.csv and the plan's page."
+        ),
+    ] = True
+
+
+class Privacy(msgspec.Struct, frozen=True, kw_only=True):
+    """[privacy]: what publications leave out."""
+
+    exclude: Annotated[tuple[str, ...], _about("Columns that publications leave out, each `table.column`.")] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a job needs to know, decided once.
+
+    Attributes:
+        api: see `Api`.
+        flow: see `Flow`.
+        sync: see `Sync`.
+        privacy: see `Privacy`.
+        imports: see `Import`.
+        profile: the account environment that was chosen, or "".
+        config: the file that was read, or None.
+    """
+
+    api: Api = Api()
+    flow: Flow = Flow()
+    sync: Sync = Sync()
+    privacy: Privacy = Privacy()
+    imports: Import = Import()
+    profile: Annotated[
+        str,
+        _about(
+            "The `[profiles.NAME]` to lay over the file: one account environment.",
+            flag="--profile",
+            variable="FLEXSYNC_PROFILE",
+        ),
+    ] = ""
+    config: Annotated[Path | None, _about("The TOML file to read.", flag="--config", variable="FLEXSYNC_CONFIG")] = None
+
+    def require_key(self) -> Secret:
+        """Return the API key.
+
+        Raises:
+            FixInput: there is none; the message says how to set it.
+        """
+        if self.api.key:
+            return self.api.key
+        raise FixInput(
+            f"No API key: the environment variable {self.api.key_env} is not set.",
+            remedy=f"Set it (export {self.api.key_env}=sk_…); `flexsync demo` needs no key.",
+        )
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "api": Api,
+    "flow": Flow,
+    "sync": Sync,
+    "privacy": Privacy,
+    "import": Import,
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting.
+
+    Attributes:
+        name: as files and programs write it.
+        type: its bare type, without descriptions; constraints are checked through `annotation`.
+        annotation: its whole annotated type.
+        default: its default; an empty dict for a table.
+        meaning: one sentence or two, in Markdown.
+        flag: the command's option, or "".
+        variable: the environment variable, or "".
+    """
+
+    name: str
+    type: Any
+    annotation: Any
+    default: Any
+    meaning: str
+    flag: str
+    variable: str
+
+
+def settings_in(struct: type[msgspec.Struct]) -> dict[str, Setting]:
+    """Return the settings that a section declares, by name, in order."""
+    return {field.name: _setting(field) for field in msgspec.structs.fields(struct) if _metas(field.type)}
+
+
+def _setting(field: msgspec.structs.FieldInfo) -> Setting:
+    about = next(meta for meta in _metas(field.type) if meta.description)
+    extra = about.extra or {}
+    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    bare = get_args(field.type)[0]
+    return Setting(field.name, bare, field.type, default, about.description or "", extra["flag"], extra["variable"])
+
+
+def _metas(annotation: Any) -> list[Meta]:
+    if get_origin(annotation) is not Annotated:
+        return []
+    return [meta for meta in annotation.__metadata__ if isinstance(meta, Meta)]

@@ -1,0 +1,81 @@
+"""The two kinds of value that TOML does not have: lengths of time and secrets.
+
+Promised: a duration always carries its unit; a `Secret` appears as ``***`` wherever Python or a library prints it.
+Never done: reading a source.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import timedelta
+from typing import Any
+
+__all__ = ["Secret", "duration"]
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+
+
+class Secret:
+    """A text that no print, format, pickle or JSON shows: it appears as ``***``. `reveal` gives the value."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one header that needs it."""
+        return self.__value
+
+    def __str__(self) -> str:
+        return "***"
+
+    __repr__ = __str__
+
+    def __format__(self, _: str) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self.__value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self.__value.encode(), other.__value.encode())
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self.__value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Secret:
+        return self
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return Secret, ("***",)  # a pickle is a file: unpickling gives the mask
+
+
+def duration(value: Any) -> timedelta:
+    """Read a length of time.
+
+    Args:
+        value: ``90s``, ``15m``, ``2h``, ``7d`` or a sum like ``1h30m``.
+
+    Returns:
+        The length of time.
+
+    Raises:
+        ValueError: anything else; a bare number has no unit.
+    """
+    total, end = 0.0, 0
+    for match in _DURATION.finditer(value) if isinstance(value, str) else ():
+        if match.start() != end:
+            break
+        total, end = total + float(match[1]) * _UNITS[match[2]], match.end()
+    if not isinstance(value, str) or not value or end != len(value):
+        raise ValueError("is not a length of time")
+    try:
+        return timedelta(seconds=total)
+    except OverflowError:
+        raise ValueError("is too long a time") from None
