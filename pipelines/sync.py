@@ -29,7 +29,7 @@ from connector.pull.pages import FilterIgnoredError, Page, Position, Walk, walk,
 from connector.pull.windows import FULL, Run, window_start
 from connector.pull.work import Item, Result
 from connector.settings import Settings
-from connector.store.landing import Landed, Landing
+from connector.store.ingest import Ingest, Ingested
 from connector.store.store import Store
 from connector.tables.resources import RESOURCES, chosen
 from pipelines.progress import Progress
@@ -165,7 +165,7 @@ class Sync:
         """Walk customers: by `created_at` in a full run, by `updated_at` in an incremental one."""
         full = run.mode == FULL or phase != "walk"
         if phase == "proof":  # whatever was met before may be gone by now
-            await self._store(self.store.forget_met, run, "customers", f"{phase}/customers/published")
+            await self._store(self.store.forget_seen, run, "customers", f"{phase}/customers/published")
         try:
             for status in STATUSES:
                 plan = _customers(status, "created_at" if full else "updated_at", None if full else run.since)
@@ -173,7 +173,7 @@ class Sync:
         except (FilterIgnoredError, Refused) as error:
             await self._list_by_offset(run, phase, error)
         if full and not self.store.done(run, f"{phase}/customers/gone"):
-            await self._find_gone(run, "customers", self.store.unmet(run, "customers", active_only=False))
+            await self._find_gone(run, "customers", self.store.unseen(run, "customers"))
             await self._store(self.store.settle_listing, run, "customers")
             await self._store(self.store.step_done, run, f"{phase}/customers/gone")
 
@@ -218,7 +218,7 @@ class Sync:
             return
         unswept = set(self.store.unswept())
         if run.mode == FULL:
-            unswept |= set(self.store.unmet(run, "subscriptions", active_only=False))
+            unswept |= set(self.store.unseen(run, "subscriptions"))
         await self._find_gone(run, "subscriptions", sorted(unswept))
         if run.mode == FULL:
             await self._store(self.store.settle_listing, run, "subscriptions")
@@ -233,7 +233,7 @@ class Sync:
                 found.update(page.ids)
         gone = [id for id in ids if id not in found]
         if gone and resource == "customers":
-            await self._store(self.store.forget_children, run, gone)
+            await self._store(self.store.delete_child_rows, run, gone)
         await self._store(self.store.mark_gone, run, resource, gone, run.t0)
 
     async def _by_ids(self, resource: str, ids: Sequence[str]) -> list[Page]:
@@ -292,7 +292,7 @@ class Sync:
 
     async def _answer_surprises(self, run: Run) -> None:
         """A customer of the sample had something: its subscriptions explain it, or everybody is called."""
-        surprises = self.store.surprises()
+        surprises = self.store.audit_hits()
         if not surprises or self.everyone:
             return
         filters = [calls.among("customer_id", surprises)]
@@ -312,14 +312,14 @@ class Sync:
             return
         for name, total in waiting.items():
             self.progress.step(name, total)
-        landing = Landing(self.store.db, run.run_id, self.options.accept_lower)
+        ingest = Ingest(self.store.db, run.run_id, self.options.accept_lower)
 
         async def take(resource: str, beyond: int, count: int) -> list[Item]:
             return await self._store(self.store.take, resource, state, beyond, count)
 
         async def commit(results: Sequence[Result]) -> None:
-            landed = await self._store(self.store.commit_answers, run, landing, results, final=final)
-            self._count(landed, results)
+            ingested = await self._store(self.store.commit_answers, run, ingest, results, final=final)
+            self._count(ingested, results)
 
         fan = FanOut(take, self._asked, commit, self.settings.flow.max_in_flight)
         await fan.run([name for name in run.resources if name in waiting])
@@ -327,9 +327,9 @@ class Sync:
     async def _asked(self, call: Call) -> Reply:
         return await self.api.send(call)
 
-    def _count(self, landed: Landed, results: Sequence[Result]) -> None:
-        self.unchanged += landed.unchanged
-        self.unknown.update(landed.unknown)
+    def _count(self, ingested: Ingested, results: Sequence[Result]) -> None:
+        self.unchanged += ingested.unchanged
+        self.unknown.update(ingested.unknown)
         for name, number in Counter(result.item.resource for result in results).items():
             self.progress.advance(name, number)
 
@@ -362,7 +362,7 @@ class Sync:
 
     async def _settle_unknown(self, run: Run) -> None:
         """Compare a customer whose call was answered 404 twice with the customer's own state."""
-        unknown = self.store.refused_as_unknown()
+        unknown = self.store.not_found()
         if unknown:
             await self._find_gone(run, "customers", unknown)
 

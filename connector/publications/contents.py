@@ -1,6 +1,6 @@
 """What a publication holds: which tables, which of their columns, in which order, and of which run.
 
-Promised: every data table and every internal table that travels, without the columns that stay (`ddl.STAYS`) or that
+Promised: every data table and every internal table that travels, without the columns that stay (`ddl.STORE_ONLY_COLUMNS`) or that
 `[privacy] exclude` names; one snapshot, of a run that ended. Never done: writing.
 """
 
@@ -106,7 +106,7 @@ class Edition:
 
 def names() -> tuple[str, ...]:
     """All tables of a publication, data first."""
-    return (*TABLES, *(f"flexsync.{name}" for name in ddl.TRAVELS))
+    return (*TABLES, *(f"flexsync.{name}" for name in ddl.PUBLISHED))
 
 
 def excluded(exclude: Sequence[str]) -> tuple[str, ...]:
@@ -196,12 +196,12 @@ def _parts(without: Sequence[str], now: datetime) -> Iterator[Part]:
             ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
         yield Part(table.name, query, {"": about, **{c.name: c.meaning for c in columns}})
-    for name in ddl.TRAVELS:
+    for name in ddl.PUBLISHED:
         yield Part(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
 
 
 def _internal(name: str, without: Sequence[str], now: datetime) -> str:
-    left_out = f" EXCLUDE ({', '.join(ddl.STAYS[name])})" if name in ddl.STAYS else ""
+    left_out = f" EXCLUDE ({', '.join(ddl.STORE_ONLY_COLUMNS[name])})" if name in ddl.STORE_ONLY_COLUMNS else ""
     query = f"SELECT *{left_out} FROM {{store}}.flexsync.{name}"
     if name == "meta":  # a publication tells itself from a store by these
         query += f" UNION ALL VALUES ('published_at', '{now.isoformat()}'), ('excluded', '{', '.join(without)}')"

@@ -1,4 +1,13 @@
-"""The working store, one DuckDB file: rows, cursors, queue, answers and ledger land in one transaction.
+"""The working store: one DuckDB file with all tables and all state, one writer at a time.
 
-In: pages and results of calls. Out: rows, counts, what a run still owes. Never done here: HTTP; deciding what to ask.
+In: pages and answers, from `pull`; certificates and import outcomes. Out: rows, counts, the work queue, and what a run
+still has to do. Never done here: HTTP; deciding what to load; deciding which figures are suspicious (`pull` does).
+
+- `store.py` is what jobs use: one method per step, one transaction each. `opening.py` has the file, lock and version.
+- State of a run: `runs`, `cursors`, `walks`, `queue`, `counts`.
+- Listings: `listings` (pages), `gone` (rows that the server no longer has).
+- Per-customer answers: `ingest` takes a batch; `batch`, `verdicts`, `zeros`, `suspects`, `rejects` (the quarantine),
+  `replace`, `answers` are its steps.
+- `evidence` has the facts for the certificate, `import_journal` the outcomes of imports.
+- Below them all: `merge` (upserts), `ddl` (tables), `database` (the connection).
 """

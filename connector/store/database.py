@@ -1,17 +1,20 @@
-"""What the SQL modules need of a DuckDB connection, so that only `store.py` and `publish.py` know the library.
+"""The part of a DuckDB connection that the SQL modules use, and the few helpers around it.
 
-Promised: rows come through Arrow, for fetching TIMESTAMPTZ into Python objects directly needs pytz (design section 10).
+Only `opening.py` and the publications import the library itself. Promised: query results arrive through Arrow, because
+DuckDB needs pytz to hand out TIMESTAMPTZ as Python objects (design section 10). Never done: opening a connection.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
 
 
 class Database(Protocol):
-    """The part of a DuckDB connection that is used."""
+    """The methods of a DuckDB connection that the store calls."""
 
     def execute(self, query: str, parameters: Any = None) -> Any:
         """Run one statement."""
@@ -22,22 +25,56 @@ class Database(Protocol):
         ...
 
     def register(self, view_name: str, python_object: Any) -> Any:
-        """Make an Arrow table readable under a name."""
+        """Make an Arrow table readable as a view."""
         ...
 
     def unregister(self, view_name: str) -> Any:
-        """Forget it."""
+        """Drop that view."""
         ...
 
 
 def rows(db: Database, query: str, parameters: dict[str, Any] | None = None) -> list[Row]:
-    """All rows of a query as tuples of Python values; timestamps aware, in UTC."""
+    """Return all rows of a query as tuples of Python values; timestamps are aware, in UTC."""
     table = db.sql(query, params=parameters or None).to_arrow_table()
     if not table.num_rows:
         return []
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
-def one(db: Database, query: str, parameters: dict[str, Any] | None = None) -> Row:
-    """Return the first row of a query that always has one."""
-    return rows(db, query, parameters)[0]
+def column(db: Database, query: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+    """Return the first column of a query."""
+    return [row[0] for row in rows(db, query, parameters)]
+
+
+def count(db: Database, query: str, parameters: dict[str, Any] | None = None) -> int:
+    """Return the single number that a query gives; NULL counts as 0."""
+    return int(rows(db, query, parameters)[0][0] or 0)
+
+
+def changed(db: Database, statement: str, parameters: dict[str, Any] | None = None) -> int:
+    """Run an INSERT, UPDATE or DELETE and return the number of rows it changed."""
+    return int(db.execute(statement, parameters).fetchone()[0])
+
+
+@contextmanager
+def registered(db: Database, **tables: Any) -> Iterator[None]:
+    """Make Arrow tables readable as views for the length of a block.
+
+    After an error the views stay until the next `registered` of that name: inside a failed transaction DuckDB refuses
+    to drop them, and that error would hide the first one.
+    """
+    for name, table in tables.items():
+        db.register(name, table)
+    yield
+    for name in tables:
+        db.unregister(name)
+
+
+def literal(value: object) -> str:
+    """Quote a string as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Quote a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,13 +1,14 @@
-"""The store's tables as SQL text: the data tables from `schemas`, and what Flexsync keeps for itself.
+"""The store's tables as SQL text: the data tables from `connector.tables.schemas`, and the internal tables.
 
-Promised: every table and column carries its meaning as a comment; schema `flexsync` holds all state as rows, so that
-a publication carries it. Never done: running anything.
+Promised: every table and every column of a data table carries its meaning as a comment; all state is rows of schema
+`flexsync`, so a publication carries it. Never done: running a statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connector.store.database import literal
 from connector.tables.schemas import DUCKDB_TYPES, STAMPS, TABLES, Table
 
 INTERNAL: dict[str, tuple[str, str]] = {
@@ -68,36 +69,35 @@ INTERNAL: dict[str, tuple[str, str]] = {
     ),
     "certificates": ("proof of completeness, one per run", "run_id VARCHAR, green BOOLEAN, body VARCHAR"),
 }
-TRAVELS = tuple(
-    name for name in INTERNAL if name not in {"met", "walks", "queue", "import_journal"}
-)  # into publications
-STAYS = {"rejects": ("raw",)}  # columns that do not travel
+"""Internal tables: name -> (comment, columns). The comments are part of the stored format."""
+
+_STORE_ONLY = {"met", "walks", "queue", "import_journal"}
+PUBLISHED = tuple(name for name in INTERNAL if name not in _STORE_ONLY)
+"""Internal tables that every publication has."""
+STORE_ONLY_COLUMNS = {"rejects": ("raw",)}
+"""Columns of published internal tables that no publication has."""
 
 
 def statements() -> Iterator[str]:
-    """All statements that make an empty store, in order."""
+    """Yield every statement that makes an empty store, in order."""
     for table in TABLES.values():
         yield create(table)
         yield from comments(table)
     yield "CREATE SCHEMA IF NOT EXISTS flexsync"
     for name, (meaning, columns) in INTERNAL.items():
         yield f"CREATE TABLE IF NOT EXISTS flexsync.{name} ({columns})"
-        yield f"COMMENT ON TABLE flexsync.{name} IS {_quoted(meaning)}"
+        yield f"COMMENT ON TABLE flexsync.{name} IS {literal(meaning)}"
 
 
 def create(table: Table) -> str:
-    """CREATE TABLE of a data table; keys are not declared, for they slow merges down (design section 10)."""
+    """Return CREATE TABLE of a data table. Keys are not declared: they slow merges down (design section 10)."""
     columns = ", ".join(f'"{c.name}" {DUCKDB_TYPES[c.kind]}' for c in (*table.columns, *STAMPS))
     return f'CREATE TABLE IF NOT EXISTS "{table.name}" ({columns})'
 
 
 def comments(table: Table) -> Iterator[str]:
-    """COMMENT statements of a data table and its columns."""
+    """Yield the COMMENT statements of a data table and its columns."""
     about = f"{table.source}; key {', '.join(table.key)}"
-    yield f'COMMENT ON TABLE "{table.name}" IS {_quoted(about)}'
+    yield f'COMMENT ON TABLE "{table.name}" IS {literal(about)}'
     for column in (*table.columns, *STAMPS):
-        yield f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_quoted(column.meaning)}'
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+        yield f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {literal(column.meaning)}'

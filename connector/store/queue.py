@@ -1,16 +1,19 @@
-"""The work queue: one row per (customer, resource) call of a run, as SQL over the store.
+"""The work queue: one row per (customer, resource) call of a run.
 
-Promised: a customer is called only if a subscription that counts says so, if its last answer was not empty, or as one
-of the audit sample (design section 4); a call that is done is never handed out again in the same run.
+Promised: a customer is called only if it has an active or trialing subscription, if its last answer was not empty, or
+as part of the audit sample (design section 4); a call that is done is never handed out again in the same run.
 Never done: sending; opening or committing a transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
 
 from connector.pull.work import Item
-from connector.store.database import Database, rows
+from connector.store.database import Database, changed, column, registered, rows
 from connector.tables.resources import RESOURCES
 from connector.tables.schemas import SCHEMA_VERSION
 
@@ -63,8 +66,20 @@ _AUDIT = f"""SELECT id AS customer_id, {_OTHERS.format(why="audit")} {_REST}
 _ALL = f"SELECT id AS customer_id, {_OTHERS.format(why='all')} {_REST}"
 
 
+class Mark(NamedTuple):
+    """The outcome of one item: its new state (done, again, held or failed), the error, and the HTTP status."""
+
+    item: int
+    state: str
+    error: str
+    status: int
+
+
+_MARKS = pa.schema([("item", pa.int64()), ("state", pa.string()), ("error", pa.string()), ("status", pa.int32())])
+
+
 def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, everyone: bool) -> int:
-    """Queue the calls that this run still needs; what it already holds is not queued twice.
+    """Queue the calls that this run still needs; a call that is queued already is not queued again.
 
     Args:
         db: the connection, inside a transaction.
@@ -74,9 +89,9 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
         everyone: call customers without subscriptions too.
 
     Returns:
-        Calls added.
+        Number of calls added.
     """
-    db.execute(_REFRESH)  # calls that wait must know what their customer's subscriptions are now
+    db.execute(_REFRESH)  # subscriptions may have changed since the waiting calls were queued
     added = 0
     for name in resources:
         wanted = [_PLAIN, _LEFT]
@@ -93,22 +108,42 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
 
 
 def _insert(db: Database, wanted: str, parameters: dict[str, object]) -> int:
-    return int(db.execute(_INSERT % wanted, parameters).fetchone()[0])
+    return changed(db, _INSERT % wanted, parameters)
 
 
-def take(db: Database, resource: str, state: str, beyond: int, count: int) -> list[Item]:
-    """Read the next `count` items of a resource in a state, in order of their numbers."""
+def take(db: Database, resource: str, state: str, beyond: int, number: int) -> list[Item]:
+    """Return the next `number` items of a resource in a state, after item `beyond`, in order."""
     query = f"""SELECT {_COLUMNS} FROM flexsync.queue
         WHERE state = $state AND resource = $resource AND item > $beyond ORDER BY item LIMIT $count"""
-    given = {"state": state, "resource": resource, "beyond": beyond, "count": count}
+    given = {"state": state, "resource": resource, "beyond": beyond, "count": number}
     return [Item(*row) for row in rows(db, query, given)]
 
 
-def mark(db: Database, marks: object) -> None:
-    """Write the outcome of items. `marks`: Arrow table (item, state, error, status)."""
-    db.register("marks", marks)
-    db.execute(
-        """UPDATE flexsync.queue q SET state = m.state, error = m.error, status = m.status, fresh = false
-        FROM marks m WHERE q.item = m.item"""
-    )
-    db.unregister("marks")
+def mark(db: Database, marks: Sequence[Mark]) -> None:
+    """Write the outcome of items."""
+    columns = list(zip(*marks, strict=True)) or [()] * len(_MARKS)
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, _MARKS.types, strict=True)]
+    with registered(db, marks=pa.Table.from_arrays(arrays, schema=_MARKS)):
+        db.execute(
+            """UPDATE flexsync.queue q SET state = m.state, error = m.error, status = m.status, fresh = false
+            FROM marks m WHERE q.item = m.item"""
+        )
+
+
+def waiting(db: Database, state: str) -> dict[str, int]:
+    """Return the number of items in a state, by resource."""
+    query = "SELECT resource, count(*) FROM flexsync.queue WHERE state = $state GROUP BY resource"
+    return {name: int(number) for name, number in rows(db, query, {"state": state})}
+
+
+def audit_hits(db: Database) -> list[str]:
+    """Return the customers of the audit sample whose answer was not empty."""
+    query = """SELECT DISTINCT q.customer_id FROM flexsync.queue q JOIN flexsync.answers a
+        ON a.customer_id = q.customer_id AND a.resource = q.resource AND a.rows > 0
+        WHERE q.why = 'audit' AND q.state = 'done' ORDER BY 1"""
+    return column(db, query)
+
+
+def not_found(db: Database) -> list[str]:
+    """Return the customers whose call failed with 404."""
+    return column(db, "SELECT DISTINCT customer_id FROM flexsync.queue WHERE state = 'failed' AND status = 404")

@@ -87,18 +87,18 @@ def scene(folder: Path, changed: bool) -> World:
 def one_run(folder: str, changed: bool, kill_at: int) -> None:
     """What the killed process runs. Calls go to a file, one a line, as they are made."""
     from connector.pull import fan_out
-    from connector.store import store
+    from connector.store import opening
 
     fan_out.BATCH = BATCH
     world = scene(Path(folder), changed)
-    connect = store._connect
+    connect = opening.connect
     counted: list[Statements] = []
 
     def connected(path: Path) -> Statements:
         counted.append(Statements(connect(path), kill_at))
         return counted[-1]
 
-    store._connect = connected
+    opening.connect = connected
     asked = os.open(f"{folder}/calls", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     world.sandbox.between_calls(lambda: os.write(asked, f"{_named(*world.sandbox.log[-1][1:3])}\n".encode()))
     world.sync(accept=frozenset({"all"}))

@@ -22,10 +22,10 @@ from connector.push.file.delimited import DELIMITERS, quoted
 from connector.push.file.rows import REASONS
 from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Source
+from connector.tables.import_results import COLUMNS, schema
 
-__all__ = ["COLUMNS", "neutral", "rejected", "results", "schema", "write_rejected", "write_results"]
+__all__ = ["COLUMNS", "neutral", "rejected", "results", "write_rejected", "write_results"]
 
-COLUMNS = ("line", "external_id", "id", "do", "outcome", "why", "changes", "request_id")
 REFUSED = ("skipped", "failed")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -143,13 +143,6 @@ def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line]
         file.flush()
         file.detach()
     return written
-
-
-def schema() -> Any:
-    """The results' Arrow schema."""
-    import pyarrow as pa
-
-    return pa.schema([(name, pa.int64() if name == "line" else pa.string()) for name in COLUMNS])
 
 
 def _parquet(path: Path, rows: Iterator[dict[str, Any]]) -> int:

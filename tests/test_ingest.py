@@ -1,4 +1,4 @@
-"""How answers land: batches taken in directly, without a run around them."""
+"""Ingest: batches of answers, without a run around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from support import NOON
 
 from connector.pull.work import Item, Result
-from connector.store.landing import Landing, fingerprint
+from connector.store.answers import fingerprint
+from connector.store.ingest import Ingest
 from connector.store.store import Store
 
 FEATURE = {"id": "f", "name": "calls", "type": "metered", "updated_at": "2026-11-01T00:00:00Z"}
@@ -62,10 +63,10 @@ def body(*figures: str, customer: str = "c1", subscription: str = "s1") -> bytes
     return json.dumps({"customer_id": customer, "features": features, "period": None}).encode()
 
 
-def land(store: Store, *results: Result, run: str = "r1", final: bool = False) -> Any:
-    landing = Landing(store.db, run)
+def ingest(store: Store, *results: Result, run: str = "r1", final: bool = False) -> Any:
+    taken = Ingest(store.db, run)
     with store.transaction():
-        return landing.land(results, final=final)
+        return taken.ingest(results, final=final)
 
 
 def answer(asked: Item, text: bytes | None, at: datetime = NOON, **more: Any) -> Result:
@@ -83,20 +84,20 @@ def hash_of(store: Store) -> bytes:
 
 def test_the_same_body_moves_nothing(store: Store) -> None:
     """An answer equal to the last good one leaves rows and their stamps alone, and is confirmed."""
-    land(store, answer(item(1), body("5", "7")))
+    ingest(store, answer(item(1), body("5", "7")))
     before = figures(store)
     later = NOON + timedelta(days=1)
-    landed = land(store, answer(item(2, hash_of(store)), body("5", "7"), later), run="r2")
-    assert (landed.unchanged, landed.counts.moved) == (1, 0)
+    done = ingest(store, answer(item(2, hash_of(store)), body("5", "7"), later), run="r2")
+    assert (done.unchanged, done.counts.moved) == (1, 0)
     assert figures(store) == before
     assert store.rows("SELECT run_id, observed_at FROM flexsync.answers") == [("r2", later)]
 
 
 def test_only_the_row_that_changed_moves(store: Store) -> None:
     """Of a body that differs in one figure, one row gets the new run; the other one stays untouched."""
-    land(store, answer(item(1), body("5", "7")))
-    landed = land(store, answer(item(2, hash_of(store)), body("5", "8"), NOON + timedelta(1)), run="r2")
-    assert landed.counts.updated["usage"] == 1
+    ingest(store, answer(item(1), body("5", "7")))
+    done = ingest(store, answer(item(2, hash_of(store)), body("5", "8"), NOON + timedelta(1)), run="r2")
+    assert done.counts.updated["usage"] == 1
     assert [(row[1], row[2]) for row in figures(store)] == [(Decimal(5), "r1"), (Decimal(8), "r2")]
 
 
@@ -110,19 +111,19 @@ def test_another_context_reads_the_same_body_anew(store: Store) -> None:
 
 def test_a_failed_call_leaves_the_last_good_rows(store: Store) -> None:
     """No answer: asked again, then failed; the rows of the last good answer stay."""
-    land(store, answer(item(1), body("5")))
+    ingest(store, answer(item(1), body("5")))
     before = figures(store)
     store.db.execute("INSERT INTO flexsync.queue (item, state) VALUES (2, 'pending')")
     for final, state in ((False, "again"), (True, "failed")):
-        land(store, answer(item(2, b""), None, error="500", status=500), run="r2", final=final)
+        ingest(store, answer(item(2, b""), None, error="500", status=500), run="r2", final=final)
         assert store.rows("SELECT state, error, status FROM flexsync.queue") == [(state, "500", 500)]
         assert figures(store) == before
 
 
 def test_a_feature_that_left_the_answer_leaves_the_table(store: Store) -> None:
     """A row goes only because its own customer's answer holds it no more."""
-    land(store, answer(item(1), body("5", "7")), answer(item(2, customer_id="c2"), body("1", "2", customer="c2")))
-    land(store, answer(item(3, b""), body("5")), run="r2")
+    ingest(store, answer(item(1), body("5", "7")), answer(item(2, customer_id="c2"), body("1", "2", customer="c2")))
+    ingest(store, answer(item(3, b""), body("5")), run="r2")
     assert store.rows("SELECT customer_id, feature_id FROM usage ORDER BY ALL") == [
         ("c1", "f0"),
         ("c2", "f0"),
@@ -132,27 +133,27 @@ def test_a_feature_that_left_the_answer_leaves_the_table(store: Store) -> None:
 
 def test_a_reject_takes_no_other_row_along(store: Store) -> None:
     """One over-long decimal: its last good row stays, its neighbour is taken in, and mended it leaves the rejects."""
-    land(store, answer(item(1), body("5", "7")))
-    land(store, answer(item(2, b""), body("1" * 40, "8")), run="r2")
+    ingest(store, answer(item(1), body("5", "7")))
+    ingest(store, answer(item(2, b""), body("1" * 40, "8")), run="r2")
     assert [row[1] for row in figures(store)] == [Decimal(5), Decimal(8)]
     assert store.rows("SELECT owner, key, field FROM flexsync.rejects WHERE table_name = 'usage'") == [
         ("c1", "f0", "current_usage")
     ]
     assert store.rows("SELECT body_hash FROM flexsync.answers") == [(None,)]
-    land(store, answer(item(3, None, fresh=False), body("6", "8")), run="r3")
+    ingest(store, answer(item(3, None, fresh=False), body("6", "8")), run="r3")
     assert [row[1] for row in figures(store)] == [Decimal(6), Decimal(8)]
     assert store.rows("SELECT count(*) FROM flexsync.rejects") == [(0,)]
 
 
 def test_a_held_zero_keeps_its_row_and_lets_the_others_in(store: Store) -> None:
     """Suspect in the first try: nothing is listed yet; in the second it is held and listed; the rest is taken in."""
-    land(store, answer(item(1), body("5", "7")))
+    ingest(store, answer(item(1), body("5", "7")))
     asked = item(2, b"")
     store.db.execute("INSERT INTO flexsync.queue (item, state) VALUES (2, 'pending')")
-    land(store, answer(asked, body("0", "8")), run="r2")
+    ingest(store, answer(asked, body("0", "8")), run="r2")
     assert store.rows("SELECT state FROM flexsync.queue") == [("again",)]
     assert store.rows("SELECT count(*) FROM flexsync.suspects") == [(0,)]
-    land(store, answer(item(2, b"", state="again"), body("0", "8")), run="r2", final=True)
+    ingest(store, answer(item(2, b"", state="again"), body("0", "8")), run="r2", final=True)
     assert store.rows("SELECT state FROM flexsync.queue") == [("held",)]
     assert [row[1] for row in figures(store)] == [Decimal(5), Decimal(8)]
     assert [row[1] for row in figures(store, "subscription_usage")] == [Decimal(5), Decimal(8)]
@@ -163,11 +164,11 @@ def test_a_held_zero_keeps_its_row_and_lets_the_others_in(store: Store) -> None:
 
 def test_a_batch_that_breaks_leaves_nothing(store: Store) -> None:
     """An error inside a batch takes everything of it back: rows, answers and marks."""
-    landing = Landing(store.db, "r1")
+    taken = Ingest(store.db, "r1")
 
     def broken() -> None:
         with store.transaction():
-            landing.land([answer(item(1), body("5"))], final=False)
+            taken.ingest([answer(item(1), body("5"))], final=False)
             raise KeyError("broken")
 
     with pytest.raises(KeyError):

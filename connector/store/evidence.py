@@ -1,0 +1,142 @@
+"""Evidence for the completeness certificate: what the store holds, owes, rejects and suspects.
+
+Promised: facts only; `connector.pull` says what they prove. Never done: opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from connector.pull.certificate import Certificate, ChildProof, CustomerProof, ZeroWatch
+from connector.pull.windows import Run
+from connector.store.database import Database, column, count, rows
+from connector.tables.resources import RESOURCES
+
+# A failed load of entitlements is an empty answer with status 200; usage of the same customer gives it away.
+_CONTRADICTED = """SELECT count(DISTINCT u.customer_id) FROM usage u JOIN flexsync.sweep s USING (customer_id)
+    WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
+    AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
+_OWED = "SELECT count(*) FROM flexsync.queue WHERE resource = $r AND why <> 'audit'"
+_NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
+    WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
+    WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
+_FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed'"
+
+
+def customer_proof(db: Database, run: Run, existed: int | None, method: str) -> CustomerProof:
+    """Return what the store holds of the customers that existed at T0.
+
+    Args:
+        db: the connection.
+        run: the run.
+        existed: how many the server counts, or None if unknown.
+        method: keyset; or offset, where the server cannot filter and counts all customers it has.
+    """
+    before = "created_at < $t0" if method == "keyset" else "$t0 IS NOT NULL"
+    query = f"SELECT count(DISTINCT id) FROM customers WHERE {before} AND gone_at IS {{}} NULL"
+    stored = count(db, query.format(""), {"t0": run.t0})
+    gone = count(db, query.format("NOT"), {"t0": run.t0})
+    rejected = count(
+        db,
+        """SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = 'customers'
+        AND key <> '' AND key NOT IN (SELECT id FROM customers)""",
+    )
+    return CustomerProof(run.t0, existed, stored, rejected, gone, method)
+
+
+def child_proofs(db: Database, run: Run) -> list[ChildProof]:
+    """Return, per child resource, the answers owed, held, failed, suspect and rejected."""
+    return [_child_proof(db, run, name) for name in run.resources if RESOURCES[name].call]
+
+
+def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
+    given = {"r": name}
+    tables = [table for table in RESOURCES[name].tables if table != "features"]
+    return ChildProof(
+        name,
+        owed=count(db, _OWED, given) + count(db, _NOT_QUEUED, given),
+        held=count(db, f"{_OWED} AND state IN ('done', 'held')", given),
+        failed=count(db, f"SELECT count(*) {_FAILED}", given),
+        suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
+        rejected=_rejected(db, tables),
+        contradicted=count(db, _CONTRADICTED) if name == "entitlements" and "usage" in run.resources else 0,
+        examples=_examples(db, name),
+    )
+
+
+def _examples(db: Database, name: str) -> list[str]:
+    """Return up to three failed calls and three suspects, in words."""
+    given = {"r": name}
+    failed = rows(db, f"SELECT customer_id, error {_FAILED} LIMIT 3", given)
+    suspects = rows(
+        db,
+        """SELECT customer_id, feature_id, kind, held, offered FROM flexsync.suspects WHERE resource = $r
+        ORDER BY customer_id, feature_id LIMIT 3""",
+        given,
+    )
+    examples = [f"{customer}: {error}" for customer, error in failed]
+    for customer, feature, kind, held, offered in suspects:
+        figures = f" {held:f} to {offered:f}" if held else ""
+        examples.append(f"{customer} {feature or 'all features'} {kind}{figures}")
+    return examples
+
+
+def broken_features(db: Database) -> int:
+    """Return the number of features that rows refer to and that are missing, or whose newest content did not fit."""
+    return count(
+        db,
+        """SELECT count(DISTINCT feature_id) FROM (SELECT feature_id FROM usage
+            UNION SELECT feature_id FROM subscription_usage UNION SELECT feature_id FROM entitlements)
+        WHERE feature_id NOT IN (SELECT id FROM features)
+        OR feature_id IN (SELECT key FROM flexsync.rejects WHERE table_name = 'features')""",
+    )
+
+
+def rejected_listings(db: Database) -> int:
+    """Return the number of listing rows in quarantine."""
+    return _rejected(db, ["customers", "customer_integrations", "subscriptions"])
+
+
+def _rejected(db: Database, tables: list[str]) -> int:
+    query = "SELECT count(*) FROM flexsync.rejects WHERE list_contains($tables, table_name)"
+    return count(db, query, {"tables": tables})
+
+
+def zero_watch(db: Database, run: Run) -> ZeroWatch | None:
+    """Return the zeros among metered usage rows; None when usage was not asked for."""
+    if "usage" not in run.resources:
+        return None
+    metered, zeros = rows(
+        db,
+        """SELECT count(*), count(*) FILTER (current_usage = 0) FROM usage u
+        JOIN features f ON f.id = u.feature_id AND f.type = 'metered'""",
+    )[0]
+    unproven = "SELECT count(*) FROM (SELECT DISTINCT * FROM flexsync.unproven WHERE run_id = $run)"
+    return ZeroWatch(int(metered), int(zeros), count(db, unproven, {"run": run.run_id}), _last_share(db, run.run_id))
+
+
+def _last_share(db: Database, run_id: str) -> float | None:
+    """Return the share of zeros in the last green run before this one."""
+    bodies = column(
+        db,
+        """SELECT body FROM flexsync.certificates WHERE green AND run_id < $run
+        AND json_extract(body, '$.zeros.metered')::BIGINT > 0 ORDER BY run_id DESC LIMIT 1""",
+        {"run": run_id},
+    )
+    zeros: dict[str, Any] | None = msgspec.json.decode(bodies[0]).get("zeros") if bodies else None
+    return zeros["share"] if zeros and zeros["metered"] else None
+
+
+def save_certificate(db: Database, certificate: Certificate) -> None:
+    """Store a run's certificate, in place of an earlier one of the same run."""
+    db.execute("DELETE FROM flexsync.certificates WHERE run_id = $run", {"run": certificate.run_id})
+    db.execute(
+        "INSERT INTO flexsync.certificates VALUES ($run, $green, $body)",
+        {
+            "run": certificate.run_id,
+            "green": certificate.green,
+            "body": msgspec.json.encode(certificate.plain()).decode(),
+        },
+    )

@@ -1,0 +1,61 @@
+"""Rows that the server no longer has: which ones to look up by id, and what happens to those that are gone.
+
+Promised: a customer or subscription is never deleted, only marked with `gone_at`; the child rows of a gone customer are
+deleted. Never done: opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from connector.store.counts import Counts
+from connector.store.database import Database, changed, column
+from connector.tables.resources import CHILDREN
+
+
+def unseen(db: Database, t0: datetime, resource: str) -> list[str]:
+    """Return stored ids that no listing of this run has returned: created before `t0`, not marked gone."""
+    query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND created_at < $t0
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
+    return column(db, query, {"t0": t0, "resource": resource})
+
+
+def forget_seen(db: Database, resource: str) -> None:
+    """Forget which ids of a listing this run has seen, before it is walked once more."""
+    db.execute("DELETE FROM flexsync.met WHERE resource = $resource", {"resource": resource})
+
+
+def unswept(db: Database) -> list[str]:
+    """Return subscriptions that are stored as active or trialing and that the sweep did not return."""
+    query = """SELECT id FROM subscriptions WHERE gone_at IS NULL AND subscription_status IN ('active', 'trialing')
+        AND id NOT IN (SELECT subscription_id FROM flexsync.sweep) ORDER BY id"""
+    return column(db, query)
+
+
+def mark(db: Database, run_id: str, resource: str, ids: Sequence[str], now: datetime, counts: Counts) -> None:
+    """Mark customers or subscriptions as gone."""
+    db.execute(
+        f"""UPDATE {resource} SET gone_at = $now, run_id = $run, observed_at = $now
+        WHERE list_contains($ids, id)""",
+        {"now": now, "run": run_id, "ids": list(ids)},
+    )
+    if resource == "subscriptions":
+        db.execute("DELETE FROM flexsync.sweep WHERE list_contains($ids, subscription_id)", {"ids": list(ids)})
+    counts.updated[resource] += len(ids)
+
+
+def delete_child_rows(db: Database, customer_ids: Sequence[str], counts: Counts) -> None:
+    """Delete the child rows of customers, and everything that is remembered of their calls."""
+    given = {"ids": list(customer_ids)}
+    for table in {name for resource in CHILDREN for name in resource.tables} - {"features"}:
+        sql = f"DELETE FROM {table} WHERE list_contains($ids, customer_id)"
+        counts.deleted[table] += changed(db, sql, given)
+    for name, owner in (
+        ("answers", "customer_id"),
+        ("suspects", "customer_id"),
+        ("rejects", "owner"),
+        ("sweep", "customer_id"),
+    ):
+        db.execute(f"DELETE FROM flexsync.{name} WHERE list_contains($ids, {owner})", given)
+    db.execute("UPDATE flexsync.queue SET state = 'done', error = 'gone' WHERE list_contains($ids, customer_id)", given)

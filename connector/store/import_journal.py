@@ -1,0 +1,35 @@
+"""The outcomes of imports, as rows of flexsync.import_journal.
+
+Never done: opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from connector.store.database import Database, registered
+from connector.tables import import_results
+
+_ROWS = 50_000  # rows written at once
+_INSERT = """INSERT INTO flexsync.import_journal
+    SELECT $run, $at, line, external_id, id, "do", outcome, why, changes, request_id FROM imported"""
+
+
+def record(db: Database, run_id: str, planned_at: datetime, results: Iterator[dict[str, Any]]) -> None:
+    """Store the outcomes of an import, in place of those that an earlier attempt of the same run stored.
+
+    Args:
+        db: the connection, inside a transaction.
+        run_id: the plan's run.
+        planned_at: when the plan was made.
+        results: one row per entry of the plan, with the columns of `connector.tables.import_results`.
+    """
+    db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
+    while batch := list(islice(results, _ROWS)):
+        with registered(db, imported=pa.Table.from_pylist(batch, schema=import_results.schema())):
+            db.execute(_INSERT, {"run": run_id, "at": planned_at})

@@ -1,0 +1,139 @@
+"""Ingest: a batch of per-customer answers goes into the tables.
+
+An answer is either the last good one again, and only confirmed; or it is decoded, judged, merged and recorded.
+Promised: the tables hold exactly the rows of each customer's last good answer; a suspect figure, a row that does not
+fit and a failed call leave the last good row as it is. Never done: HTTP; opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from connector.pull.work import Result, answer_of
+from connector.store import answers
+from connector.store.batch import Batch
+from connector.store.counts import Counts
+from connector.store.database import Database
+from connector.store.merge import merge_features
+from connector.store.queue import Mark, mark
+from connector.store.rejects import Rejects
+from connector.store.replace import replace_rows
+from connector.store.suspects import Suspects
+from connector.store.verdicts import Judge, Verdicts
+from connector.tables.decode import Reader
+
+
+@dataclass
+class Ingested:
+    """What ingesting a batch did.
+
+    Attributes:
+        counts: rows moved, by table.
+        unchanged: number of answers whose body was the last good one.
+        unknown: unknown fields, and how often they were seen.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    unchanged: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+class Ingest:
+    """Ingests the answers of one run.
+
+    Args:
+        db: the store's connection.
+        run_id: the run.
+        accept: customers, or "all", whose lower figures are believed (`--accept-lower`).
+    """
+
+    def __init__(self, db: Database, run_id: str, accept: frozenset[str] = frozenset()) -> None:
+        self.db = db
+        self.run_id = run_id
+        self._reader = Reader()
+        self._suspects = Suspects(db, run_id)
+        self._rejects = Rejects(db, run_id)
+        self._judge = Judge(db, run_id, accept, self._suspects)
+
+    def ingest(self, results: Sequence[Result], *, final: bool) -> Ingested:
+        """Ingest results, inside the caller's transaction.
+
+        Args:
+            results: of any child resources, each item at most once.
+            final: whether this was the second and last attempt at these items.
+        """
+        done = Ingested()
+        marks: list[Mark] = []
+        same: list[Result] = []
+        new: dict[str, list[Result]] = defaultdict(list)
+        for result in results:
+            if result.body is None:
+                marks.append(Mark(result.item.item, _retry(final), result.error, result.status))
+            elif answers.unchanged(result):
+                same.append(result)
+            else:
+                new[result.item.resource].append(result)
+        marks += self._ingest_new(new, final, done)
+        marks += self._confirm(same, done)
+        mark(self.db, marks)
+        return done
+
+    def _confirm(self, same: list[Result], done: Ingested) -> list[Mark]:
+        """Take note of answers that are the last good ones again."""
+        if same:
+            done.unchanged += len(same)
+            answers.confirm(self.db, self.run_id, same)
+            self._suspects.clear(same)
+            self._rejects.release_answers(same)
+        return [Mark(result.item.item, "done", "", 200) for result in same]
+
+    def _ingest_new(self, new: dict[str, list[Result]], final: bool, done: Ingested) -> list[Mark]:
+        """Decode, judge and store answers that differ from the last good ones."""
+        marks: list[Mark] = []
+        staged: list[pa.Table] = []
+        for resource, results in new.items():
+            decoded = self._reader.read([answer_of(result) for result in results])
+            done.unknown.update(decoded.unknown)
+            verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
+            rows = answers.staged(self.run_id, verdicts)
+            staged += [] if rows is None else [rows]
+            marks += _marks(verdicts)
+        if staged:
+            answers.upsert(self.db, pa.concat_tables(staged))
+        return marks
+
+    def _store(self, batch: Batch, counts: Counts) -> Verdicts:
+        """Store the rows of one batch, features first: judging needs to know which of them are metered."""
+        if batch.resource != "upcoming_grants" and batch.decoded.tables["features"].num_rows:
+            features = batch.decoded.tables["features"]
+            merge_features(self.db, features, self.run_id, counts)
+            self._rejects.release_features(features.column("id").to_pylist())
+        verdicts = self._judge.judge(batch)
+        replace_rows(self.db, self.run_id, verdicts, counts)
+        self._rejects.refile(batch, counts)
+        self._suspects.clear([result for i, result in enumerate(batch.results) if verdicts.good(i)])
+        if batch.final:
+            self._suspects.record([batch.results[i] for i in verdicts.held], verdicts.suspects)
+        return verdicts
+
+
+def _marks(verdicts: Verdicts) -> list[Mark]:
+    """Return the outcome of every answer of a batch."""
+    batch = verdicts.batch
+    marks = []
+    for i, result in enumerate(batch.results):
+        if i in batch.decoded.failed:
+            marks.append(Mark(result.item.item, _retry(batch.final), batch.decoded.failed[i], 200))
+        elif i in verdicts.held:
+            marks.append(Mark(result.item.item, "held" if batch.final else "again", "suspect", 200))
+        else:
+            marks.append(Mark(result.item.item, "done", "", 200))
+    return marks
+
+
+def _retry(final: bool) -> str:
+    return "failed" if final else "again"

@@ -1,0 +1,133 @@
+"""Opening the store's file: its lock, the DuckDB connection, the schema version, and DuckDB's errors in words.
+
+Promised: one process writes at a time; a file that Flexsync did not make, or of another schema version, is refused and
+left as it is. Never done: replacing or migrating a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import filelock
+
+from connector.errors import FixInput, LockHeld, OurFault
+from connector.store import ddl
+from connector.store.database import literal
+from connector.tables.schemas import SCHEMA_VERSION
+
+MEMORY = "192MB"  # DuckDB's own limit; beyond it spills to disk
+_FULL = ("No space left", "disk is full", "Disk is full", "File too large", "Disk quota", "max_temp_directory_size")
+
+
+def lock(path: Path) -> filelock.BaseFileLock:
+    """Take the lock of a store, so that no other process writes to it.
+
+    Raises:
+        LockHeld: another process has it.
+        FixInput: the folder does not exist or cannot be written.
+    """
+    if not path.parent.exists():
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
+    found = filelock.FileLock(f"{path}.lock")
+    try:
+        found.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise LockHeld(
+            f"another run is writing to {path}.", remedy="Wait for it; `flexsync status` shows the last publication."
+        ) from error
+    except OSError as error:
+        raise FixInput(
+            f"{path}.lock cannot be written: {error}.", remedy="Give a --store in a folder that can be written."
+        ) from error
+    return found
+
+
+def connect(path: Path) -> Any:
+    """Open the file. It is attached as `store`, because a catalog called `flexsync` would hide the schema `flexsync`.
+
+    Raises:
+        LockHeld: another process has the file open.
+        FixInput: it is not a DuckDB file.
+    """
+    db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2})
+    try:
+        db.execute(f"ATTACH {literal(path)} AS store")
+    except duckdb.Error as error:
+        db.close()
+        text = str(error).splitlines()[0]
+        if "lock" in text.lower() or "Unique file handle" in text:
+            raise LockHeld(
+                f"{path} is open in another process: {text}", remedy="Close it there; one process writes at a time."
+            ) from error
+        raise FixInput(
+            f"{path} cannot be opened as a DuckDB file: {text}", remedy="Give a store of Flexsync's, or a new name."
+        ) from error
+    db.execute("USE store")
+    db.execute("SET TimeZone = 'UTC'")  # not in `config`: the time zone extension is loaded after connecting
+    db.execute("SET preserve_insertion_order = false")
+    return db
+
+
+def prepare(db: Any, path: Path) -> None:
+    """Make the tables of an empty file, or check that the file is a store of this schema version.
+
+    Raises:
+        FixInput: Flexsync did not make it, or it has another schema version.
+    """
+    query = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'store'"
+    tables = {row[0] for row in db.execute(query).fetchall()}
+    if not tables:
+        _create(db)
+        return
+    if "flexsync.meta" not in tables:
+        raise FixInput(f"{path} is a DuckDB file that Flexsync did not make.", remedy="Give --store a name of its own.")
+    found = db.execute("SELECT value FROM flexsync.meta WHERE key = 'schema_version'").fetchall()
+    version = int(found[0][0]) if found else 0
+    if version > SCHEMA_VERSION:
+        raise FixInput(
+            f"{path} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
+            remedy="Upgrade Flexsync, or give another --store.",
+        )
+    if version < SCHEMA_VERSION:
+        raise FixInput(f"{path} has schema version {version}, which is too old.", remedy="Sync into a new --store.")
+
+
+def _create(db: Any) -> None:
+    db.execute("BEGIN")
+    for statement in ddl.statements():
+        db.execute(statement)
+    db.execute("INSERT INTO flexsync.meta VALUES ('schema_version', $v)", {"v": str(SCHEMA_VERSION)})
+    db.execute("INSERT INTO flexsync.meta VALUES ('made_by', 'flexsync')")
+    db.execute("COMMIT")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors into Flexsync's.
+
+    Raises:
+        FixInput: the disk is full.
+        OurFault: any other error.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).splitlines()[0]
+        if any(sign in str(error) for sign in _FULL):
+            raise FixInput(
+                f"the disk of {path} is full: {text}",
+                remedy="Free some space and run the same command again; what was committed is kept.",
+            ) from error
+        raise OurFault(f"{path}: {text}", remedy="Please report it.") from error
+
+
+def roll_back(db: Any) -> None:
+    """Roll the transaction back, if there still is one."""
+    try:
+        db.execute("ROLLBACK")
+    except duckdb.Error:  # a failed COMMIT has rolled back already
+        return

@@ -1,0 +1,184 @@
+"""Verdicts: which figures of a batch may be failures of the server, and are held back.
+
+Staged figures are compared with the last good ones. Promised: a figure that is held back is named, with its kind; a
+zero that nothing can be compared with is listed as unproven. The rules themselves are in `connector.pull`. Never done:
+changing a data table; opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.pull import certificate
+from connector.pull.work import Item
+from connector.store import zeros
+from connector.store.batch import Batch
+from connector.store.database import Database, column, registered, rows
+from connector.store.suspects import Suspect, Suspects, suspect
+from connector.tables.schemas import TABLES
+
+WHOLE = ""  # stands for all features of an answer
+
+
+@dataclass
+class Verdicts:
+    """A batch and what is suspect in it.
+
+    Attributes:
+        batch: the answers.
+        held: index of an answer -> its suspect features, or `WHOLE`.
+        admitted: (index, feature) of suspect figures that replace no earlier row: nothing can be kept instead, so they
+            are stored and listed as suspects.
+        suspects: rows for flexsync.suspects.
+    """
+
+    batch: Batch
+    held: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    admitted: set[tuple[int, str]] = field(default_factory=set)
+    suspects: list[Suspect] = field(default_factory=list)
+
+    def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
+        """Hold a figure of an answer back."""
+        self.held[index].add(feature_id)
+        self.suspects.append(suspect(self.batch.results[index].item, feature_id, kind, held, offered))
+
+    def usable(self) -> list[int]:
+        """Return the indices of answers that were read and are not suspect as a whole."""
+        failed = self.batch.decoded.failed
+        return [i for i in range(len(self.batch.results)) if i not in failed and WHOLE not in self.held.get(i, ())]
+
+    def good(self, index: int) -> bool:
+        """Return whether an answer was read and nothing in it is suspect."""
+        return index not in self.batch.decoded.failed and index not in self.held
+
+    def withheld(self, *, by_customer: bool) -> set[tuple[str, str]]:
+        """Return the (owner, feature) pairs to keep out of a table whose owner is the customer, or the subscription."""
+        return {
+            (item.customer_id if by_customer else item.subscription_id or item.counted, feature)
+            for i, features in self.held.items()
+            for feature in features
+            if (i, feature) not in self.admitted
+            for item in (self.batch.results[i].item,)
+            if not (by_customer and item.subscription_id)
+        }
+
+
+_FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usage, s.current_usage,
+        f.meter_aggregation_type, x.offered, coalesce(x.runs, 0), {asked}
+    FROM staged s JOIN "{table}" t ON {keys} AND s.subscription_id = t.subscription_id
+        AND s.current_period_start IS NOT DISTINCT FROM t.current_period_start
+        AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at
+    LEFT JOIN features f ON f.id = s.feature_id
+    LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
+        AND x.subscription_id = CASE WHEN list_contains($alone, s.subscription_id) THEN {asked} ELSE '' END
+        AND x.feature_id = s.feature_id AND x.run_id <> $run
+    WHERE s.current_usage < t.current_usage"""
+
+
+class Judge:
+    """Judges batches; one per run.
+
+    Args:
+        db: the store's connection.
+        run_id: the run.
+        accept: customers, or "all", whose lower figures are believed (`--accept-lower`).
+        suspects: what earlier runs held back.
+    """
+
+    def __init__(self, db: Database, run_id: str, accept: frozenset[str], suspects: Suspects) -> None:
+        self.db = db
+        self.run_id = run_id
+        self.accept = accept
+        self.suspects = suspects
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """Compare a batch with the last good figures. Features of the batch must be merged already."""
+        verdicts = Verdicts(batch)
+        if batch.resource != "upcoming_grants":  # grants are used up: an empty list normally follows a full one
+            self._vanished(verdicts)
+        if batch.resource != "usage":
+            return verdicts
+        if all(r.item.fresh and not certificate.slow(r.seconds) for r in batch.results):
+            zeros.record_all(self.db, self.run_id, batch)
+            return verdicts
+        self._falls("usage", "''", verdicts)
+        self._falls("subscription_usage", "s.subscription_id", verdicts)
+        self._zeros(verdicts)
+        return verdicts
+
+    def _vanished(self, verdicts: Verdicts) -> None:
+        """Hold whole answers back that lost features as when loading them failed."""
+        batch = verdicts.batch
+        lost = [
+            i
+            for i, result in enumerate(batch.results)
+            if i not in batch.decoded.failed and _lost_features(result.item, batch.decoded.rows[i])
+        ]
+        active = set(column(self.db, "SELECT customer_id FROM flexsync.sweep")) if lost else set()
+        for i in lost:
+            item = batch.results[i].item
+            if item.customer_id not in active:
+                continue  # its subscription ended after the call was queued
+            if not certificate.believed(self.suspects.runs_before(item), item.customer_id, self.accept):
+                verdicts.hold(i, WHOLE, "vanished", None, None)
+
+    def _falls(self, table: str, asked: str, verdicts: Verdicts) -> None:
+        """Hold figures back that are lower than the last good ones of the same subscription and window.
+
+        Args:
+            table: usage or subscription_usage.
+            asked: SQL for the subscription that a staged row was asked for; the empty string for the plain answer.
+            verdicts: is added to.
+        """
+        batch = verdicts.batch
+        if not batch.decoded.tables[table].num_rows:
+            return
+        keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
+        alone = [subscription for _, subscription in batch.index if subscription] or [""]
+        with registered(self.db, staged=batch.decoded.tables[table]):
+            query = _FALLS.format(table=table, asked=asked, keys=keys)
+            found = rows(self.db, query, {"run": self.run_id, "alone": alone})
+        for *fields, asked_for in found:
+            fall = certificate.Fall(*fields)
+            i = batch.index.get((fall.customer_id, asked_for))
+            if i is None:  # a sole subscription's copy of the plain answer, which may have counted another one before
+                i = batch.index[fall.customer_id, ""]
+                if fall.feature_id in verdicts.held.get(i, ()):
+                    continue
+            if certificate.suspicious(fall, self.accept):
+                kind = "zero" if fall.offered == 0 else "lower"
+                verdicts.hold(i, fall.feature_id, kind, fall.held, fall.offered)
+
+    def _zeros(self, verdicts: Verdicts) -> None:
+        """Sort the zeros without an earlier figure of their window.
+
+        A zero is suspect when the answer took as long as a failure takes. Any other is unproven: nobody can tell
+        whether it is true (contract.md 11).
+        """
+        batch = verdicts.batch
+        unproven: list[zeros.Zero] = []
+        for zero in zeros.incomparable(self.db, self.run_id, batch):
+            i = batch.index.get((zero.customer_id, zero.asked))
+            if i is None:  # a sole subscription's copy of the plain answer
+                continue
+            believed = certificate.believed(zero.runs_before, zero.customer_id, self.accept)
+            if certificate.slow(batch.results[i].seconds) and not believed:
+                verdicts.hold(i, zero.feature_id, "slow", None, 0)
+                if batch.final and not zero.has_row:
+                    verdicts.admitted.add((i, zero.feature_id))
+            else:
+                unproven.append(zero)
+        zeros.record(self.db, self.run_id, unproven)
+
+
+def _lost_features(item: Item, found: int) -> bool:
+    """Return whether features vanished as when loading them failed (contract.md 6.2).
+
+    Either all of them did; or some, although the same several subscriptions as last time should have given them: the
+    server silently skips a subscription whose entitlements fail to load.
+    """
+    if item.why != "active" or not item.previous_rows:
+        return False
+    return not found or (found < item.previous_rows and not item.sole and item.same_context)

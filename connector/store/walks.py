@@ -1,0 +1,56 @@
+"""Walks: how far the current run has read each listing, and which of its steps are done.
+
+Promised: the position is committed together with the page that led to it, so a killed run continues at the next page.
+Never done: opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from connector.pull.pages import Position
+from connector.store.database import Database, rows
+
+
+def position(db: Database, run_id: str, name: str) -> Position | None:
+    """Return the position of a walk of this run; None before its first page."""
+    given = {"run": run_id, "name": name}
+    found = rows(db, "SELECT position FROM flexsync.walks WHERE run_id = $run AND name = $name", given)
+    return msgspec.json.decode(found[0][0], type=Position) if found else None
+
+
+def advance(db: Database, run_id: str, name: str, position: Position, page_rows: int) -> None:
+    """Record the new position of a walk, in the transaction of the page that led to it."""
+    given = {"run": run_id, "name": name}
+    before = rows(db, "SELECT pages, rows FROM flexsync.walks WHERE run_id = $run AND name = $name", given)
+    pages, total = before[0] if before else (0, 0)
+    db.execute("DELETE FROM flexsync.walks WHERE run_id = $run AND name = $name", given)
+    db.execute(
+        "INSERT INTO flexsync.walks VALUES ($run, $name, $position, $done, $pages, $rows)",
+        {
+            **given,
+            "position": msgspec.json.encode(position).decode(),
+            "done": position.done,
+            "pages": pages + 1,
+            "rows": total + page_rows,
+        },
+    )
+
+
+# The start of the incremental window is kept as the position of a walk called "since".
+
+
+def window_start(db: Database, run_id: str) -> datetime | None:
+    """Return the start of a run's incremental window; None for a full run."""
+    found = rows(db, "SELECT position FROM flexsync.walks WHERE run_id = $run AND name = 'since'", {"run": run_id})
+    return datetime.fromisoformat(found[0][0]) if found and found[0][0] else None
+
+
+def set_window_start(db: Database, run_id: str, since: datetime | None) -> None:
+    """Record the start of a new run's incremental window."""
+    db.execute(
+        "INSERT INTO flexsync.walks VALUES ($run, 'since', $since, true, 0, 0)",
+        {"run": run_id, "since": since.isoformat() if since else ""},
+    )
