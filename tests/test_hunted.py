@@ -133,6 +133,37 @@ def test_false_zero_of_the_subscription_that_is_left(tmp_path: Path) -> None:
     assert api_calls(w, customer, "subscription_usage") == {first: 500}
 
 
+def test_subscription_that_ends_before_its_second_call(tmp_path: Path) -> None:
+    """A subscription that is cancelled between its two calls leaves no suspect behind, in that run or in a later one.
+
+    The closing pass knows by then that the subscription ended, so its empty answer is what has to come.
+    """
+    w = world(tmp_path)
+    customer = soles(w)[0]
+    first = first_of(w, customer)
+    w.later(1)
+    second = w.sandbox.add_subscription(customer, "Starter")
+    assert w.sync().status == "green"
+    w.later(60)
+    ended: list[str] = []
+
+    def bend(route: str, path: Any, query: Any, body: Any) -> Any:
+        if route == "usage" and body["customer_id"] == customer and not ended:
+            zero(body)  # the plain call is made a second time, too
+            ended.append(second)
+            w.sandbox.cancel_subscription(second)
+        return body
+
+    w.sandbox.bend = bend
+    for _ in range(2):
+        assert w.sync().status == "green"
+        assert w.rows("select * from flexsync.suspects") == []
+    assert ended
+    w.check()
+    found = w.rows(f"select distinct subscription_id from subscription_usage where customer_id = '{customer}'")
+    assert found == [(first,)]
+
+
 @pytest.mark.parametrize("between", [False, True], ids=["plain", "customers between"])
 def test_share_of_zeros_is_remembered(tmp_path: Path, between: bool) -> None:
     """Many zeros in new windows are noticed, also when the run before was `--only customers` and saw no usage."""

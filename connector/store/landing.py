@@ -217,11 +217,12 @@ class Landing:
         if resource == "upcoming_grants":
             return  # grants are used up: an empty list is what follows a full one
         gone = [i for i, r in enumerate(group) if i not in decoded.failed and _shrunk(r.item, decoded.rows[i])]
-        swept = {row[0] for row in rows(self.db, "SELECT customer_id FROM flexsync.sweep")} if gone else set()
+        sweep = rows(self.db, "SELECT customer_id, subscription_id FROM flexsync.sweep") if gone else []
+        swept = {id for pair in sweep for id in pair}
         for i in gone:
             item = group[i].item
-            if item.customer_id not in swept:
-                continue  # unsubscribed since it was queued
+            if (item.subscription_id or item.customer_id) not in swept:
+                continue  # ended since the call was queued: an empty answer is what follows
             if not certificate.believed(self._runs_before(item), item.customer_id, self.accept):
                 verdicts.held[i].add("")
                 verdicts.rows.append(_suspect(item, "", "vanished", None, None))
