@@ -14,7 +14,7 @@ import tenacity
 from command import BASE, account, ask, hard_limit, held, quick_retry, settings_for, sync, tables, truth
 
 from connector.api.flow import Retry
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.replies import Reply
 from connector.sandbox.routes.bodies import Params

@@ -12,7 +12,7 @@ from support import NOON, Bent, World, calm, counting, served, truth
 
 from connector.api import calls
 from connector.errors import BudgetSpent, FixInput
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.store.store import Store
 from pipelines.sync import Options, Sync
@@ -544,7 +544,7 @@ def test_a_slow_zero_is_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     world = World(tmp_path, calm(), audit_sample=0)
     slow = alone(world)
     world.sandbox.set_usage(slow, key_of(world, slow), 0)
-    world.seconds = lambda call: certificate.ANALYTICS_TIMEOUT + 0.1 if call.about == slow else 0.1
+    world.seconds = lambda call: suspicion.ANALYTICS_TIMEOUT + 0.1 if call.about == slow else 0.1
     report = world.sync()
     assert report.status == "degraded"
     assert {row[0] for row in world.rows("SELECT customer_id FROM flexsync.suspects WHERE kind = 'slow'")} == {slow}

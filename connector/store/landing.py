@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.pull.work import Item, Result, answer_of
 from connector.store.database import Database, rows
 from connector.store.merge import Counts, merge_features, replace_owned
@@ -191,7 +191,7 @@ class Landing:
         if resource != "usage":
             return verdicts
         index = {(r.item.customer_id, r.item.subscription_id): i for i, r in enumerate(group)}
-        if all(r.item.fresh and not certificate.slow(r.seconds) for r in group):
+        if all(r.item.fresh and not suspicion.slow(r.seconds) for r in group):
             self._note_first_zeros(group, decoded)
             return verdicts
         self._judge_falls("usage", "''", index, decoded, verdicts)
@@ -223,7 +223,7 @@ class Landing:
             item = group[i].item
             if (item.subscription_id or item.customer_id) not in swept:
                 continue  # ended since the call was queued: an empty answer is what follows
-            if not certificate.believed(self._runs_before(item), item.customer_id, self.accept):
+            if not suspicion.believed(self._runs_before(item), item.customer_id, self.accept):
                 verdicts.held[i].add("")
                 verdicts.rows.append(_suspect(item, "", "vanished", None, None))
 
@@ -263,8 +263,8 @@ class Landing:
                 place, asked_id = index[fall[0], ""], ""
                 if fall[2] in verdicts.held[place]:
                     continue
-            judged = certificate.Fall(*fall)
-            if certificate.suspicious(judged, self.accept):
+            judged = suspicion.Fall(*fall)
+            if suspicion.suspicious(judged, self.accept):
                 verdicts.held[place].add(judged.feature_id)
                 verdicts.rows.append(_suspect_of(judged, asked_id, "zero" if judged.offered == 0 else "lower"))
 
@@ -285,7 +285,7 @@ class Landing:
             place = index.get((customer_id, asked))
             if place is None:  # a sole subscription's copy of the plain answer
                 continue
-            if certificate.slow(group[place].seconds) and not certificate.believed(runs, customer_id, self.accept):
+            if suspicion.slow(group[place].seconds) and not suspicion.believed(runs, customer_id, self.accept):
                 verdicts.held[place].add(feature_id)
                 verdicts.rows.append(_suspect(group[place].item, feature_id, "slow", None, 0))
                 verdicts.taken |= {(place, feature_id)} if final and not has_row else set()
@@ -582,7 +582,7 @@ def _suspect(item: Item, feature: str, kind: str, held: Any, offered: Any) -> di
     }
 
 
-def _suspect_of(fall: certificate.Fall, asked: str, kind: str) -> dict[str, Any]:
+def _suspect_of(fall: suspicion.Fall, asked: str, kind: str) -> dict[str, Any]:
     return {
         "customer_id": fall.customer_id,
         "resource": "usage",
