@@ -64,7 +64,7 @@ async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], 
             body = {"customer_ids": ids[first : first + calls.PAGE], "status": status, "limit": calls.PAGE}
             reply = await api.send(calls.search_customers(body))
             live = reader.read([Answer("customers", reply.body, t0)]).tables["customers"].to_pylist()
-            found += _differences(store, "customers", live, ignored={"gone_at"})
+            found += _differences(store, "customers", live, ignored=frozenset({"gone_at"}))
     return found
 
 
@@ -80,9 +80,7 @@ async def _compare_children(api: AsyncFlexprice, store: Store, ids: list[str], t
     return found
 
 
-def _differences(
-    store: Store, table: str, live: list[Row], ignored: frozenset[str] | set[str] = frozenset()
-) -> list[Row]:
+def _differences(store: Store, table: str, live: list[Row], ignored: frozenset[str] = frozenset()) -> list[Row]:
     """Return the rows whose stored fields differ from the live ones, with both values of each field."""
     key = TABLES[table].key
     names = [name for name in TABLES[table].names if name != "run_id"]

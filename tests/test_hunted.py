@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.sandbox import Sandbox
 from connector.sandbox.replies import refuse
-from pipelines import sync
+from pipelines.sync import Sync
 
 DAY = 86400
 
@@ -329,13 +330,9 @@ def test_no_date_and_a_clock_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         async def send(self, call: Call) -> Reply:
             return replace(await super().send(call), date=None)
 
-    class Ahead(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return w.sandbox.clock() + timedelta(hours=1)
-
     monkeypatch.setattr(support, "Direct", Undated)
-    monkeypatch.setattr(sync, "datetime", Ahead)
+    ahead = partial(Sync, clock=lambda: w.sandbox.clock().replace(microsecond=0) + timedelta(hours=1))
+    monkeypatch.setattr(support, "Sync", ahead)
     assert w.sync().status == "green"
     w.later(600)
     w.sandbox.update_customer(w.sandbox.customer_ids()[0], name="Changed")

@@ -381,7 +381,7 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
         with Store.open(world.path) as store:
             from support import Direct
 
-            task = asyncio.create_task(Sync(world.settings(), Direct(world.sandbox), store).run())
+            task = asyncio.create_task(Sync(world.settings().sync, Direct(world.sandbox), store).run())
             world.sandbox.between_calls(lambda: task.cancel() if world.sandbox.calls[CHILDREN[0]] == 15 else None)
             await task
 
