@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from connector.errors import Refused, SkipRow
 from connector.pull.pages import FilterIgnoredError
 from connector.pull.windows import Run, window_start
-from pipelines.sync import walks
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_unfiltered
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
-from pipelines.sync.walks import CUSTOMER_STATUSES
+from pipelines.sync.walks import CUSTOMER_STATUSES, customers_walk, load_listing, subscriptions_walk
 
 
 async def close(session: Session, run: Run, accept_lower: frozenset[str], overlap: timedelta) -> None:
@@ -43,16 +42,16 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
 async def _close_customers(session: Session, run: Run, since: datetime) -> None:
     try:
         for status in CUSTOMER_STATUSES:
-            plan = walks.customers(status, "updated_at", since)
-            await walks.load(session, run, f"closing/customers/{status}", "customers", plan)
+            plan = customers_walk(status, "updated_at", since)
+            await load_listing(session, run, f"closing/customers/{status}", "customers", plan)
     except (FilterIgnoredError, Refused) as error:  # the run's first question that needed a filter
         await list_customers_by_offset(session, run, "closing", error)
 
 
 async def _close_subscriptions(session: Session, run: Run, since: datetime) -> None:
     try:
-        plan = walks.subscriptions("updated_at", since)
-        await walks.load(session, run, "closing/subscriptions", "subscriptions", plan)
+        plan = subscriptions_walk("updated_at", since)
+        await load_listing(session, run, "closing/subscriptions", "subscriptions", plan)
     except (FilterIgnoredError, SkipRow) as error:
         await list_subscriptions_unfiltered(session, run, "closing", error)
 

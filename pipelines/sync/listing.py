@@ -9,10 +9,16 @@ from __future__ import annotations
 from connector.errors import Refused, SkipRow
 from connector.pull.pages import FilterIgnoredError, Walk
 from connector.pull.windows import FULL, Run
-from pipelines.sync import walks
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
-from pipelines.sync.walks import ACTIVE_STATUSES, CUSTOMER_STATUSES
+from pipelines.sync.walks import (
+    ACTIVE_STATUSES,
+    CUSTOMER_STATUSES,
+    customers_walk,
+    load_by_offset,
+    load_listing,
+    subscriptions_walk,
+)
 
 
 async def list_account(session: Session, run: Run) -> None:
@@ -41,7 +47,7 @@ async def list_customers_by_offset(session: Session, run: Run, phase: str, error
     session.method = "offset"
     session.note(f"customers were listed by offset, because the search does not filter: {error}")
     for status in CUSTOMER_STATUSES:
-        await walks.load_by_offset(session, run, f"{phase}/offset/{status}", status)
+        await load_by_offset(session, run, f"{phase}/offset/{status}", status)
 
 
 async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, error: Exception) -> None:
@@ -56,8 +62,8 @@ async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, 
     session.every_customer = True
     session.note(f"every customer is called, because active subscriptions cannot be listed: {error}")
     try:
-        plan = walks.subscriptions("created_at")
-        await walks.load(session, run, f"{phase}/whole/subscriptions", "subscriptions", plan)
+        plan = subscriptions_walk("created_at")
+        await load_listing(session, run, f"{phase}/whole/subscriptions", "subscriptions", plan)
     except (FilterIgnoredError, SkipRow) as again:
         session.unlisted.add("subscriptions")
         session.faults.append(f"subscriptions: they could not be listed: {again}")
@@ -68,8 +74,8 @@ async def _list_customers(session: Session, run: Run, phase: str, *, full: bool)
     by, since = ("created_at", None) if full else ("updated_at", run.since)
     try:
         for status in CUSTOMER_STATUSES:
-            plan = walks.customers(status, by, since)
-            await walks.load(session, run, f"{phase}/customers/{status}", "customers", plan, integrations=full)
+            plan = customers_walk(status, by, since)
+            await load_listing(session, run, f"{phase}/customers/{status}", "customers", plan, integrations=full)
     except (FilterIgnoredError, Refused) as error:
         await list_customers_by_offset(session, run, phase, error)
     if full:
@@ -90,17 +96,17 @@ async def _list_subscriptions(session: Session, run: Run) -> None:
     """Walk subscriptions in every status; in an incremental run, also list all active and trialing ones."""
     try:
         if run.mode == FULL:  # every status from the beginning holds the active ones too
-            await _walk_subscriptions(session, run, "walk", walks.subscriptions("created_at"))
+            await _walk_subscriptions(session, run, "walk", subscriptions_walk("created_at"))
         else:
-            await _walk_subscriptions(session, run, "walk", walks.subscriptions("updated_at", run.since))
-            await _walk_subscriptions(session, run, "sweep", walks.subscriptions("created_at", None, ACTIVE_STATUSES))
+            await _walk_subscriptions(session, run, "walk", subscriptions_walk("updated_at", run.since))
+            await _walk_subscriptions(session, run, "sweep", subscriptions_walk("created_at", None, ACTIVE_STATUSES))
         await _find_ended_subscriptions(session, run)
     except (FilterIgnoredError, SkipRow) as error:
         await list_subscriptions_unfiltered(session, run, "walk", error)
 
 
 async def _walk_subscriptions(session: Session, run: Run, phase: str, plan: Walk) -> None:
-    await walks.load(session, run, f"{phase}/subscriptions", "subscriptions", plan)
+    await load_listing(session, run, f"{phase}/subscriptions", "subscriptions", plan)
 
 
 async def _find_ended_subscriptions(session: Session, run: Run) -> None:

@@ -24,17 +24,19 @@ ACTIVE_STATUSES = ("active", "trialing")  # of subscriptions that give usage, en
 Pages = Callable[..., AsyncGenerator[Page, None]]  # called with start=, the position to continue from
 
 
-def customers(status: str, by: str, since: datetime | None = None) -> Walk:
+def customers_walk(status: str, by: str, since: datetime | None = None) -> Walk:
     """Describe a walk of the customers of one status, sorted by `by`, from `since` on."""
     return Walk(f"customers {status}", calls.search_customers, by, {"status": status}, since)
 
 
-def subscriptions(by: str, since: datetime | None = None, statuses: Sequence[str] = SUBSCRIPTION_STATUSES) -> Walk:
+def subscriptions_walk(by: str, since: datetime | None = None, statuses: Sequence[str] = SUBSCRIPTION_STATUSES) -> Walk:
     """Describe a walk of the subscriptions of these statuses, sorted by `by`, from `since` on."""
     return Walk("subscriptions", calls.search_subscriptions, by, {"subscription_status": list(statuses)}, since)
 
 
-async def load(session: Session, run: Run, name: str, resource: str, plan: Walk, *, integrations: bool = False) -> None:
+async def load_listing(
+    session: Session, run: Run, name: str, resource: str, plan: Walk, *, integrations: bool = False
+) -> None:
     """Walk a listing into the store, from where this run's walk of that name stands.
 
     Args:
@@ -58,7 +60,7 @@ async def load(session: Session, run: Run, name: str, resource: str, plan: Walk,
         if not (integrations and error.details.get("field") == "integrations"):
             raise
         session.note("integrations were not loaded: this server cannot expand them")
-        await load(session, run, name, resource, with_body(plan, expand=None))
+        await load_listing(session, run, name, resource, with_body(plan, expand=None))
 
 
 async def load_by_offset(session: Session, run: Run, name: str, status: str) -> None:
