@@ -1,13 +1,15 @@
-"""Flexsync's parts: read a FlexPrice account into tables that can prove they are complete.
+"""The library: reads a FlexPrice account into tables with a proof that they are complete, and writes customers back.
 
-Public names, loaded when first used; importing `connector` imports nothing heavy:
+In: an account, through its API; a file of customers. Out: a store, publications, tables; changed customers. Never done
+here: a command, printing (see `pipelines`). Public names are loaded on first use, so that importing `connector` imports
+nothing heavy:
 
-- `read_rows(source, …)` reads customers from a CSV file, a DataFrame or an Arrow table, with every fault in them.
-- `open(path)` opens a publication, or a store, for questions.
+- `read_rows(source, …)` reads customers from a CSV file, a DataFrame or an Arrow table, and reports every fault in it.
+- `open(path)` opens a publication or a store for reading.
 - `read(table, …)` streams one table from the API as Arrow record batches, without a store.
-- `AsyncFlexprice`, `Flexprice` make the ten operations as typed methods.
-- `Sandbox`, `Faults` are a FlexPrice server to practise on.
-- `Settings`, `load` put settings together. `errors` is the tree of errors.
+- `AsyncFlexprice`, `Flexprice` have the ten operations as typed methods.
+- `Sandbox`, `Faults` are a FlexPrice server for practice and tests.
+- `Settings`, `load` put settings together. `errors` holds every error.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from connector.settings import Settings, load
     from connector.streaming import read
 
-_HOMES = {
+_MODULES = {
     "AsyncFlexprice": "connector.api.client",
     "Faults": "connector.sandbox",
     "Flexprice": "connector.api.blocking",
@@ -42,11 +44,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
+    """Load a public name on first use."""
     if name == "errors":
         return import_module("connector.errors")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'connector' has no attribute {name!r}")
 
 

@@ -1,8 +1,8 @@
 """Tables without a store: `connector.read("usage", …)` streams Arrow record batches straight from the API.
 
-Promised: the same rows as a sync would load, but for `run_id`; a call or a row that fails raises, for there is no
-ledger to note it in; at most a few batches are held in memory. Never done: state, a certificate, a file. What changes
-while one reads is not read again: for a proof, sync.
+Promised: the same rows as a sync would load, without `run_id`; a call or a row that fails raises, because there is no
+ledger that could record it; at most a few batches are in memory. Never done: state, a certificate, a file; reading
+again what changes meanwhile (for a proof, sync).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow as pa
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES
 from connector.api.client import AsyncFlexprice
+from connector.clock import Clock, utc_now
 from connector.errors import FixInput, Refused
 from connector.pull.fan_out import FanOut
 from connector.pull.pages import Walk, walk
@@ -30,6 +31,12 @@ from connector.tables.resources import RESOURCES
 from connector.tables.schemas import TABLES
 
 _AHEAD = 4  # batches that are decoded before anybody asks for them
+_ACTIVE = ("active", "trialing")
+_LISTINGS = {"customers": "customers", "customer_integrations": "customers", "subscriptions": "subscriptions"}
+
+_Open = Callable[[], AsyncFlexprice]
+_Batches = queue.Queue[pa.Table | BaseException | None]  # None ends them; an error is raised by the reader
+_Subscription = tuple[Any, str, Any]  # created_at, id, current_period_start
 
 
 def read(table: str, settings: Settings | None = None, **given: Any) -> pa.RecordBatchReader:
@@ -37,7 +44,7 @@ def read(table: str, settings: Settings | None = None, **given: Any) -> pa.Recor
 
     Args:
         table: a name of the README's table of tables.
-        settings: as `connector.settings.load` gives them.
+        settings: as `connector.settings.load` returns them.
         **given: without settings, these go to `load`: base_url, api_key, environment_id, max_in_flight …
 
     Returns:
@@ -50,7 +57,8 @@ def read(table: str, settings: Settings | None = None, **given: Any) -> pa.Recor
     if table not in TABLES:
         raise FixInput(f"there is no table {table!r}.", remedy=f"Known ones: {', '.join(TABLES)}.")
     schema = schema_of(table)
-    return pa.RecordBatchReader.from_batches(schema, _batches(table, settings or load(**given), schema))
+    open_client = partial(AsyncFlexprice, settings or load(**given))
+    return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, utc_now))
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -58,11 +66,14 @@ def schema_of(table: str) -> pa.Schema:
     return pa.schema([field for field in TABLES[table].arrow() if field.name != "run_id"])
 
 
-def _batches(table: str, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Run the async reader in a thread of its own, so that a notebook's running loop does not matter."""
-    ready: queue.Queue[pa.Table | BaseException | None] = queue.Queue(_AHEAD)
+# --- from the event loop's thread to the reader's ----------------------------------------------------------------
+
+
+def _batches(table: str, schema: pa.Schema, open_client: _Open, clock: Clock) -> Iterator[pa.RecordBatch]:
+    """Run the async reader in its own thread, because a notebook's thread has a running loop already."""
+    ready: _Batches = queue.Queue(_AHEAD)
     stop = threading.Event()
-    thread = threading.Thread(target=_fill, args=(table, settings, ready, stop), daemon=True)
+    thread = threading.Thread(target=_fill, args=(table, open_client, clock, ready, stop), daemon=True)
     thread.start()
     try:
         while (found := ready.get()) is not None:
@@ -72,18 +83,18 @@ def _batches(table: str, settings: Settings, schema: pa.Schema) -> Iterator[pa.R
     finally:
         stop.set()
         while thread.is_alive():  # it may be waiting for room
-            _drain(ready)
+            _empty(ready)
             thread.join(0.05)
 
 
-def _drain(ready: queue.Queue[Any]) -> None:
+def _empty(ready: _Batches) -> None:
     while not ready.empty():
         ready.get_nowait()
 
 
-def _fill(table: str, settings: Settings, ready: queue.Queue[Any], stop: threading.Event) -> None:
-    async def main() -> None:
-        async with AsyncFlexprice(settings) as api, aclosing(_Stream(table, api).tables()) as tables:
+def _fill(table: str, open_client: _Open, clock: Clock, ready: _Batches, stop: threading.Event) -> None:
+    async def fill() -> None:
+        async with open_client() as api, aclosing(_Stream(table, api, clock).tables()) as tables:
             async for found in tables:
                 if stop.is_set():
                     return
@@ -91,57 +102,59 @@ def _fill(table: str, settings: Settings, ready: queue.Queue[Any], stop: threadi
                     await asyncio.to_thread(ready.put, found)
 
     try:
-        asyncio.run(main())
+        asyncio.run(fill())
         ready.put(None)
-    except BaseException as error:  # handed to whoever reads
+    except BaseException as error:  # the reader raises it
         ready.put(error)
 
 
-class _Stream:
-    """One table on its way; remembers the ids that it gave, so that a row met twice is given once."""
+# --- what is asked -----------------------------------------------------------------------------------------------
 
-    def __init__(self, table: str, api: AsyncFlexprice) -> None:
+
+class _Stream:
+    """The rows of one table; remembers the keys that it gave, so that a row that comes twice is given once."""
+
+    def __init__(self, table: str, api: AsyncFlexprice, clock: Clock) -> None:
         self.table = table
         self.api = api
+        self.clock = clock
         self.reader = Reader()
         self._given: set[Any] = set()
 
     async def tables(self) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of new rows."""
-        listing = {"customers": "customers", "customer_integrations": "customers", "subscriptions": "subscriptions"}
-        source = self._listing(listing[self.table]) if self.table in listing else self._children()
-        async for decoded in source:
-            yield self._fresh(self._checked(decoded))
+        listing = _LISTINGS.get(self.table)
+        async for decoded in self._listing(listing) if listing else self._children():
+            yield self._new_rows(self._checked(decoded))
 
     def _checked(self, decoded: Decoded) -> pa.Table:
         for reject in decoded.rejects:
             raise Refused(
                 f"{reject.table} {reject.key or reject.owner}: {reject.field} {reject.value!r} {reject.reason}.",
-                remedy="A sync keeps such rows in flexsync.rejects and goes on.",
+                remedy="A sync puts such rows into flexsync.rejects and continues.",
             )
         return decoded.tables[self.table]
 
-    def _fresh(self, found: pa.Table) -> pa.Table:
-        key = TABLES[self.table].key
-        keys = list(zip(*(found.column(name).to_pylist() for name in key), strict=True))
-        keep = []
-        for one in keys:
-            keep.append(one not in self._given)
-            self._given.add(one)
-        return found if all(keep) else found.filter(pa.array(keep, pa.bool_()))
+    def _new_rows(self, found: pa.Table) -> pa.Table:
+        columns = (found.column(name).to_pylist() for name in TABLES[self.table].key)
+        new = []
+        for key in zip(*columns, strict=True):
+            new.append(key not in self._given)
+            self._given.add(key)
+        return found if all(new) else found.filter(pa.array(new, pa.bool_()))
 
     async def _listing(self, resource: str) -> AsyncGenerator[Decoded, None]:
-        for plan in _plans(resource):
+        for plan in _walks(resource):
             async with aclosing(walk(plan, self.api.send)) as pages:
                 async for page in pages:
-                    yield self.reader.read([Answer(resource, page.reply.body, page.reply.date or _now())])
+                    yield self.reader.read([Answer(resource, page.reply.body, page.reply.date or self.clock())])
 
     async def _children(self) -> AsyncGenerator[Decoded, None]:
-        """Sweep the subscriptions that count, then ask for each of their customers."""
-        name = next(n for n, resource in RESOURCES.items() if resource.call and self.table in resource.tables)
-        items = _items(name, await self._sweep(), each=self.table == "subscription_usage")
+        """List the active subscriptions, then ask for each of their customers."""
+        resource = next(name for name, r in RESOURCES.items() if r.call and self.table in r.tables)
+        items = _items(resource, await self._active(), each=self.table == "subscription_usage")
         ready: asyncio.Queue[Decoded | None] = asyncio.Queue(_AHEAD)
-        work = asyncio.create_task(self._fan_out(name, items, ready))
+        work = asyncio.create_task(self._fan_out(resource, items, ready))
         try:
             while (decoded := await ready.get()) is not None:
                 yield decoded
@@ -149,38 +162,35 @@ class _Stream:
         finally:
             work.cancel()
 
-    async def _sweep(self) -> dict[str, list[tuple[Any, str, Any]]]:
-        """Customer -> (created_at, subscription, period start), for subscriptions that count (contract.md 11)."""
-        found: dict[str, dict[str, tuple[Any, str, Any]]] = {}
-        plan = Walk("subscriptions", calls.search_subscriptions, "created_at", {"subscription_status": list(_COUNT)})
+    async def _active(self) -> dict[str, list[_Subscription]]:
+        """Customer -> its active subscriptions, oldest first (contract.md 11)."""
+        found: dict[str, dict[str, _Subscription]] = {}
+        plan = Walk("subscriptions", calls.search_subscriptions, "created_at", {"subscription_status": list(_ACTIVE)})
         async for page in walk(plan, self.api.send):
-            rows = self.reader.read([Answer("subscriptions", page.reply.body, _now())]).tables["subscriptions"]
-            for row in rows.to_pylist():
+            answer = Answer("subscriptions", page.reply.body, self.clock())
+            for row in self.reader.read([answer]).tables["subscriptions"].to_pylist():
                 if row["subscription_type"] != "inherited":
                     one = (row["created_at"], row["id"], row["current_period_start"])
                     found.setdefault(row["customer_id"], {})[row["id"]] = one
         return {customer: sorted(owned.values()) for customer, owned in found.items()}
 
-    async def _fan_out(self, name: str, items: Sequence[Item], ready: asyncio.Queue[Decoded | None]) -> None:
-        async def take(_: str, beyond: int, count: int) -> list[Item]:
-            return list(items[beyond : beyond + count])
+    async def _fan_out(self, resource: str, items: Sequence[Item], ready: asyncio.Queue[Decoded | None]) -> None:
+        async def take(_: str, last: int, count: int) -> list[Item]:
+            return list(items[last : last + count])
 
         async def commit(results: Sequence[Result]) -> None:
             for result in results:
                 if result.body is None:
-                    raise Refused(f"{name} of {result.item.customer_id}: {result.error}", status=result.status)
+                    raise Refused(f"{resource} of {result.item.customer_id}: {result.error}", status=result.status)
             await ready.put(self.reader.read([answer_of(result) for result in results]))
 
         try:
-            await FanOut(take, self.api.send, commit, self.api.gate.max_in_flight).run([name])
+            await FanOut(take, self.api.send, commit, self.clock, self.api.gate.max_in_flight).run([resource])
         finally:
             await ready.put(None)
 
 
-_COUNT = ("active", "trialing")
-
-
-def _plans(resource: str) -> list[Walk]:
+def _walks(resource: str) -> list[Walk]:
     if resource == "subscriptions":
         body = {"subscription_status": list(SUBSCRIPTION_STATUSES)}
         return [Walk(resource, calls.search_subscriptions, "created_at", body)]
@@ -190,17 +200,28 @@ def _plans(resource: str) -> list[Walk]:
     ]
 
 
-def _items(resource: str, sweep: dict[str, list[tuple[Any, str, Any]]], *, each: bool) -> list[Item]:
-    """Calls to make; `each` asks for every subscription by itself where a customer has several."""
+def _items(resource: str, active: dict[str, list[_Subscription]], *, each: bool) -> list[Item]:
+    """List the calls to make; `each` asks for every subscription by itself where a customer has several."""
     items: list[Item] = []
-    for customer, owned in sorted(sweep.items()):
+    for customer_id, owned in sorted(active.items()):
         several = each and len(owned) > 1
-        for _, subscription, start in owned if several else owned[-1:]:
-            asked, sole, number = subscription if several else "", len(owned) == 1, len(items) + 1
-            place = (number, resource, customer, asked, "active", subscription, start, sole)
-            items.append(Item(*place, True, "", False, None, None, ""))
+        for _, subscription_id, start in owned if several else owned[-1:]:
+            items.append(
+                Item(
+                    item=len(items) + 1,
+                    resource=resource,
+                    customer_id=customer_id,
+                    subscription_id=subscription_id if several else "",
+                    why="active",
+                    counted=subscription_id,
+                    period_start=start,
+                    sole=len(owned) == 1,
+                    fresh=True,
+                    context="",
+                    same_context=False,
+                    previous_hash=None,
+                    previous_rows=None,
+                    state="",
+                )
+            )
     return items
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -1,7 +1,7 @@
-"""The demo: a sandbox inside, a sync, a publication, and one question answered with SQL. No account, no internet.
+"""The demo: a sandbox server, a sync, a publication, and one question answered with SQL. No account, no internet.
 
-Promised: it ends with an answer read from the file that it leaves behind, and says what to type next; it touches
-nothing outside its folder. Never done: pretending; the server is the sandbox and the numbers are invented.
+Promised: the answer is read from the publication that the demo leaves behind; nothing outside its folder is touched.
+Never done: using a real account; the server is the sandbox, and its numbers are invented.
 """
 
 from __future__ import annotations
@@ -37,13 +37,16 @@ def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[R
     """Load a sandbox account into `folder` and answer the question.
 
     Args:
-        folder: made when missing; its demo files are replaced.
-        customers: size of the sandbox account.
-        seed: of its data.
-        progress: is told how far it is.
+        folder: made when missing; files of an earlier demo are replaced.
+        customers: number of customers in the sandbox account.
+        seed: of its invented data.
+        progress: gets the steps, counts and notes of the sync.
 
     Returns:
-        The report and the answer as an Arrow table.
+        The report of the sync, and the answer as an Arrow table.
+
+    Raises:
+        FixInput: the folder holds something else.
     """
     _clear(folder)
     with _server(customers, seed) as base_url:
@@ -62,18 +65,18 @@ def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[R
 def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     known = {"work", "billing", "lake"}
-    strange = [path.name for path in folder.iterdir() if path.name.lstrip(".").split(".")[0] not in known]
-    if strange:
-        raise FixInput(f"{folder} holds {strange[0]}, which is not the demo's.", remedy="Give another --folder.")
+    foreign = [path.name for path in folder.iterdir() if path.name.lstrip(".").split(".")[0] not in known]
+    if foreign:
+        raise FixInput(f"{folder} holds {foreign[0]}, which is not the demo's.", remedy="Give another --folder.")
     for path in (*folder.glob("work.duckdb*"), *folder.glob("billing.duckdb*")):
         path.unlink()
-    if (folder / "lake" / "manifest.json").exists():  # an earlier demo's
+    if (folder / "lake" / "manifest.json").exists():  # of an earlier demo
         shutil.rmtree(folder / "lake")
 
 
 @contextmanager
 def _server(customers: int, seed: int) -> Iterator[str]:
-    """Run the sandbox in a process of its own, so that both have a core."""
+    """Run the sandbox in its own process, so that server and client can use a core each. Yields its base URL."""
     command = [sys.executable, "-m", "connector.sandbox", "--customers", str(customers), "--seed", str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
     try:

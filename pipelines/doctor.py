@@ -1,13 +1,15 @@
 """Doctor: check everything that a sync needs, and say what to do about what is missing.
 
-Promised: every check is made and told, the first fault does not hide the next; nothing is written but an empty store's
-lock. Never done: mending.
+Promised: one failed check does not hide the next; nothing is written, apart from the lock of an existing store.
+Never done: repairing anything.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +17,48 @@ from connector.api import calls
 from connector.api.client import AsyncFlexprice
 from connector.errors import FixInput, FlexsyncError
 from connector.publications import reading as copies
+from connector.pull.pages import count_rows
 from connector.settings import Settings
 from connector.store.store import Store
 from connector.tables.schemas import SCHEMA_VERSION
-from pipelines.jobs import run, total
+from pipelines.runner import run_with_client
+from pipelines.sync.walks import ACTIVE_STATUSES
+
+Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
 
 
-def doctor(settings: Settings) -> list[dict[str, Any]]:
-    """Check everything that a sync needs; each check says what it found and what to do."""
+def doctor(settings: Settings) -> list[Check]:
+    """Check everything that a sync needs.
+
+    Args:
+        settings: all of them.
+
+    Returns:
+        One entry a check: what it found and, where something is missing, what to do and the exit code of that error.
+    """
     checks = [_check("settings", lambda: f"{settings.config or 'no file'}; base URL {settings.api.base_url}")]
     checks.append(_check("key", lambda: f"{settings.require_key()} from {settings.api.key_env}"))
-    checks.append(_check("store", lambda: _check_store(settings.sync.store)))
-    checks += [_check(f"publication {target}", lambda t=target: _check_target(t)) for target in settings.sync.publish]
+    checks.append(_check("store", lambda: _look_at_store(settings.sync.store)))
+    for target in settings.sync.publish:
+        checks.append(_check(f"publication {target}", partial(_look_at_target, target)))
     if all(check["ok"] for check in checks[:2]):
-        checks += run(_check_server(settings))
+        checks += run_with_client(settings, _check_server)
     return checks
 
 
-def _check(name: str, look: Any) -> dict[str, Any]:
+def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return {"check": name, "ok": True, "found": look()}
     except FlexsyncError as error:
-        return {
-            "check": name,
-            "ok": False,
-            "found": error.message,
-            "remedy": error.remedy,
-            "exit_code": error.exit_code,
-        }
+        return _failed(name, error)
 
 
-def _bad(name: str, error: FlexsyncError) -> dict[str, Any]:
-    told = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
-    return {"check": name, "ok": False, **told}
+def _failed(name: str, error: FlexsyncError) -> Check:
+    found = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
+    return {"check": name, "ok": False, **found}
 
 
-def _check_store(path: Path) -> str:
+def _look_at_store(path: Path) -> str:
     if not path.parent.exists():
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
     free = shutil.disk_usage(path.parent).free
@@ -60,7 +68,7 @@ def _check_store(path: Path) -> str:
     return f"{path}, {path.stat().st_size // 2**20} MB, schema {SCHEMA_VERSION}; {free // 2**20} MB free"
 
 
-def _check_target(target: str) -> str:
+def _look_at_target(target: str) -> str:
     newest = copies.newest([target])
     if newest is None:
         return "not published yet"
@@ -68,27 +76,19 @@ def _check_target(target: str) -> str:
         return f"run {opened.run.run_id}, {opened.run.status}" if opened.run else "no run in it"
 
 
-async def _check_server(settings: Settings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    async with AsyncFlexprice(settings) as api:
-        for name, look in (("server", _look_server), ("filters", _look_filters), ("sweep", _look_sweep)):
-            try:
-                found.append({"check": name, "ok": True, "found": await look(api)})
-            except FlexsyncError as error:
-                found.append(
-                    {
-                        "check": name,
-                        "ok": False,
-                        "found": error.message,
-                        "remedy": error.remedy,
-                        "exit_code": error.exit_code,
-                    }
-                )
-                break
+async def _check_server(api: AsyncFlexprice) -> list[Check]:
+    """Check the server; the first check that fails is the last one, because the others would fail alike."""
+    found: list[Check] = []
+    for name, look in (("server", _look_at_server), ("filters", _look_at_filters), ("sweep", _look_at_subscriptions)):
+        try:
+            found.append({"check": name, "ok": True, "found": await look(api)})
+        except FlexsyncError as error:
+            found.append(_failed(name, error))
+            break
     return found
 
 
-async def _look_server(api: AsyncFlexprice) -> str:
+async def _look_at_server(api: AsyncFlexprice) -> str:
     reply = await api.send(calls.search_customers(limit=1, status="published"))
     found = reply.json()
     skew = (datetime.now(UTC) - reply.date).total_seconds() if reply.date else None
@@ -100,14 +100,14 @@ async def _look_server(api: AsyncFlexprice) -> str:
     )
 
 
-async def _look_filters(api: AsyncFlexprice) -> str:
+async def _look_at_filters(api: AsyncFlexprice) -> str:
     future = datetime(9000, 1, 1, tzinfo=UTC)
     reply = await api.send(calls.search_customers(limit=1, filters=[calls.after("created_at", future)]))
     if reply.json()["pagination"]["total"]:
-        return "the server ignores filters: listings go by offset, and cost more"
+        return "the server ignores filters: customers are listed by offset, which costs more calls"
     return "understood"
 
 
-async def _look_sweep(api: AsyncFlexprice) -> str:
-    body = {"subscription_status": ["active", "trialing"], "limit": 1}
-    return f"{await total(api, calls.search_subscriptions(body))} subscriptions that count"
+async def _look_at_subscriptions(api: AsyncFlexprice) -> str:
+    body = {"subscription_status": list(ACTIVE_STATUSES), "limit": 1}
+    return f"{await count_rows(calls.search_subscriptions(body), api.send)} subscriptions that count"

@@ -15,7 +15,7 @@ from connector.errors import FixInput
 from connector.files import atomic_write
 from connector.push.file import export
 from connector.settings import Settings
-from pipelines.jobs import run
+from pipelines.runner import run
 
 __all__ = ["export_customers", "write_template"]
 

@@ -31,9 +31,9 @@ from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_r
 from connector.settings import Settings
 from connector.store.store import Store
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
-from pipelines.jobs import run
 from pipelines.places import alone, check_not_undone, put_aside, results_of
 from pipelines.progress import Progress
+from pipelines.runner import run
 
 __all__ = ["Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
 

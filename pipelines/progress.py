@@ -1,6 +1,7 @@
-"""How a job says how far it is; `pipelines.report` has the ones that draw and print.
+"""The progress of a job: what it is doing, how far it is, and what the user should know.
 
-Promised: a job only ever speaks through this, so it runs the same with nobody listening. Never done: printing.
+Promised: a job reports progress through this class only, so it runs the same when nobody listens. Never done: printing
+(`pipelines.report` has the progress displays and the log).
 """
 
 from __future__ import annotations
@@ -13,28 +14,40 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Told how far the run is; the silent one. `pipelines.report.terminal` has those that print."""
+    """Progress that nobody sees; subclasses show it."""
 
     def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
-        """Begin a step; `total` is what it will count to, when known, in `unit`s."""
+        """Begin a step.
+
+        Args:
+            name: of the step.
+            total: what it counts up to, when that is known.
+            unit: of `total`.
+        """
 
     def advance(self, name: str, count: int) -> None:
-        """Count on."""
+        """Add `count` to what the step has done."""
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Show a remark."""
 
     def end(self) -> None:
-        """Nothing follows."""
+        """Finish the display; nothing follows."""
 
     def pause(self) -> None:
-        """Leave the terminal to a question."""
+        """Release the terminal for a question."""
 
     def resume(self) -> None:
-        """Take it back."""
+        """Use the terminal again."""
 
     def called(self, call: Call, status: int, seconds: float) -> None:
-        """One HTTP exchange was made; status 0 means that no answer came."""
+        """Record one HTTP exchange.
+
+        Args:
+            call: that was made.
+            status: of HTTP; 0 when no answer came.
+            seconds: how long it took.
+        """
 
     def ended(self, report: dict[str, Any]) -> None:
-        """Tell how the run ended."""
+        """Record how the run ended: its report as plain data."""

@@ -1,7 +1,7 @@
-"""What a sync run did, as data: stored with the run, printed, given to machines.
+"""The report of a sync run, as data: stored with the run, printed, and written as JSON.
 
-Promised: nothing in it but numbers, names and sentences; never the key. Never done: formatting (`pipelines.report`
-does).
+Promised: it holds numbers, names and sentences, and never the key. Never done: formatting (`pipelines.report` does
+that).
 """
 
 from __future__ import annotations
@@ -14,7 +14,24 @@ __all__ = ["Report"]
 
 @dataclass
 class Report:
-    """What a run did; printed, stored and given to machines."""
+    """What a run did.
+
+    Attributes:
+        run_id: sorts by the time at which the run began.
+        status: green or degraded.
+        mode: full or incremental.
+        resumed: how often the run was resumed.
+        resources: what it loaded.
+        reasons: what keeps it from being green.
+        notes: what the reader should know besides.
+        certificate: as `connector.pull.certificate.Certificate.plain` gives it.
+        tables: rows inserted, updated, deleted and rejected, by table.
+        unchanged: answers whose body was the last good one.
+        unknown: fields of answers that the schemas do not know, counted.
+        flow: calls, retries and pauses, as the client's gate reports them.
+        seconds: how long the run took.
+        published: targets that were written.
+    """
 
     run_id: str = ""
     status: str = ""
@@ -32,10 +49,10 @@ class Report:
     published: list[str] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """Return it as JSON-able data."""
+        """Return the report as JSON-able data."""
         return {**self.__dict__, "calls": self.flow.get("calls", 0)}
 
     @property
     def moved(self) -> int:
-        """Rows inserted, updated or deleted."""
+        """Rows inserted, updated or deleted, over all tables."""
         return sum(f["inserted"] + f["updated"] + f["deleted"] for f in self.tables.values())

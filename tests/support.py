@@ -33,11 +33,12 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 class Direct:
     """The client's `send` over `Sandbox.answer`; is its own gate."""
 
-    def __init__(self, sandbox: Sandbox, max_calls: int | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, max_calls: int | None = None, max_in_flight: int = 32) -> None:
         self.sandbox = sandbox
         self.gate = self
         self.calls = 0
         self.max_calls = max_calls
+        self.max_in_flight = max_in_flight
         self.seconds: Callable[[Call], float] = lambda call: 0.0
 
     async def send(self, call: Call) -> Reply:
@@ -98,11 +99,11 @@ class World:
     async def _sync(self, settings: Settings, options: Options) -> Report:
         with Store.open(self.path) as store:
             if not self.url:
-                api = Direct(self.sandbox, settings.flow.max_calls)
+                api = Direct(self.sandbox, settings.flow.max_calls, settings.flow.max_in_flight)
                 api.seconds = self.seconds
-                return await Sync(settings, api, store, options).run()
+                return await Sync(settings.sync, api, store, options).run()
             async with AsyncFlexprice(settings) as api:
-                return await Sync(settings, api, store, options).run()
+                return await Sync(settings.sync, api, store, options).run()
 
     def later(self, seconds: float) -> None:
         assert isinstance(self.sandbox.clock, Clock)

@@ -14,7 +14,7 @@ import tenacity
 from command import BASE, account, ask, hard_limit, held, quick_retry, settings_for, sync, tables, truth
 
 from connector.api.retries import Retry
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.replies import Reply
 from connector.sandbox.routes.bodies import Params
@@ -146,7 +146,7 @@ def test_false_zeros_after_a_good_run_are_held_back(tmp_path: Path, share: float
 
 def test_slow_zeros_on_first_sight_are_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zero that took as long as the server's analytics time-out is listed as suspect, even with nothing before it."""
-    monkeypatch.setattr(certificate, "ANALYTICS_TIMEOUT", 0.4)
+    monkeypatch.setattr(suspicion, "ANALYTICS_TIMEOUT", 0.4)
     sandbox = account(40, faults=Faults(zero_usage=0.5, zero_usage_delay=0.5))
     report = sync(sandbox, tmp_path / "s.duckdb")
     wrong = false_zeros(tmp_path / "s.duckdb", sandbox)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.sandbox import Sandbox
 from connector.sandbox.replies import refuse
-from pipelines import sync
+from pipelines.sync import Sync
 
 DAY = 86400
 
@@ -131,6 +132,37 @@ def test_false_zero_of_the_subscription_that_is_left(tmp_path: Path) -> None:
     assert report.status == "degraded"
     assert any("suspect" in reason and customer in reason for reason in report.reasons)
     assert api_calls(w, customer, "subscription_usage") == {first: 500}
+
+
+def test_subscription_that_ends_before_its_second_call(tmp_path: Path) -> None:
+    """A subscription that is cancelled between its two calls leaves no suspect behind, in that run or in a later one.
+
+    The closing pass knows by then that the subscription ended, so its empty answer is what has to come.
+    """
+    w = world(tmp_path)
+    customer = soles(w)[0]
+    first = first_of(w, customer)
+    w.later(1)
+    second = w.sandbox.add_subscription(customer, "Starter")
+    assert w.sync().status == "green"
+    w.later(60)
+    ended: list[str] = []
+
+    def bend(route: str, path: Any, query: Any, body: Any) -> Any:
+        if route == "usage" and body["customer_id"] == customer and not ended:
+            zero(body)  # the plain call is made a second time, too
+            ended.append(second)
+            w.sandbox.cancel_subscription(second)
+        return body
+
+    w.sandbox.bend = bend
+    for _ in range(2):
+        assert w.sync().status == "green"
+        assert w.rows("select * from flexsync.suspects") == []
+    assert ended
+    w.check()
+    found = w.rows(f"select distinct subscription_id from subscription_usage where customer_id = '{customer}'")
+    assert found == [(first,)]
 
 
 @pytest.mark.parametrize("between", [False, True], ids=["plain", "customers between"])
@@ -298,13 +330,9 @@ def test_no_date_and_a_clock_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         async def send(self, call: Call) -> Reply:
             return replace(await super().send(call), date=None)
 
-    class Ahead(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return w.sandbox.clock() + timedelta(hours=1)
-
     monkeypatch.setattr(support, "Direct", Undated)
-    monkeypatch.setattr(sync, "datetime", Ahead)
+    ahead = partial(Sync, clock=lambda: w.sandbox.clock().replace(microsecond=0) + timedelta(hours=1))
+    monkeypatch.setattr(support, "Sync", ahead)
     assert w.sync().status == "green"
     w.later(600)
     w.sandbox.update_customer(w.sandbox.customer_ids()[0], name="Changed")

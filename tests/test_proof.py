@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from connector.pull.certificate import Certificate, ChildProof, CustomerProof, Fall, Totals, ZeroWatch, slow, suspicious
+from connector.pull.certificate import Certificate, ChildProof, CustomerProof, Totals, ZeroWatch
+from connector.pull.suspicion import Fall, slow, suspicious
 
 T0 = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from support import NOON, Bent, World, calm, counting, served, truth
 
 from connector.api import calls
 from connector.errors import BudgetSpent, FixInput
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.store.store import Store
 from pipelines.sync import Options, Sync
@@ -381,7 +381,7 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
         with Store.open(world.path) as store:
             from support import Direct
 
-            task = asyncio.create_task(Sync(world.settings(), Direct(world.sandbox), store).run())
+            task = asyncio.create_task(Sync(world.settings().sync, Direct(world.sandbox), store).run())
             world.sandbox.between_calls(lambda: task.cancel() if world.sandbox.calls[CHILDREN[0]] == 15 else None)
             await task
 
@@ -544,7 +544,7 @@ def test_a_slow_zero_is_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     world = World(tmp_path, calm(), audit_sample=0)
     slow = alone(world)
     world.sandbox.set_usage(slow, key_of(world, slow), 0)
-    world.seconds = lambda call: certificate.ANALYTICS_TIMEOUT + 0.1 if call.about == slow else 0.1
+    world.seconds = lambda call: suspicion.ANALYTICS_TIMEOUT + 0.1 if call.about == slow else 0.1
     report = world.sync()
     assert report.status == "degraded"
     assert {row[0] for row in world.rows("SELECT customer_id FROM flexsync.suspects WHERE kind = 'slow'")} == {slow}

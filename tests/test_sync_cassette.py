@@ -48,7 +48,7 @@ async def _sync(base_url: str, path: Path) -> Report:
     settings = load(environ={}, base_url=base_url, api_key=KEY, store=path)
     with Store.open(path) as store:
         async with AsyncFlexprice(settings) as api:
-            return await Sync(settings, api, store).run()
+            return await Sync(settings.sync, api, store).run()
 
 
 @pytest.mark.vcr

@@ -1,9 +1,9 @@
-"""The completeness certificate, and the judging of figures that may be failures.
+"""The completeness certificate: what a run can prove, and what it cannot.
 
-Promised: a certificate is green only when every customer that existed at T0 is in the store and every answer that
-was owed is there, young and unsuspected; whatever is missing is named. A zero that nothing can be compared with is
-counted as unproven, never called proven (contract.md 6.2 and 11: the server reports a failed query as zero, with 200).
-Never done: I/O.
+Promised: a certificate is green only when every customer that existed at T0 is in the store, and every answer that
+the run owed arrived in this run and is not suspect; whatever is missing is named. A zero that nothing can be compared
+with is counted as unproven, never as proven (contract.md 6.2 and 11: the server reports a failed query as zero).
+Never done: I/O, judging single figures (see `connector.pull.suspicion`).
 """
 
 from __future__ import annotations
@@ -11,67 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-GROWING = frozenset({"COUNT", "COUNT_UNIQUE", "MAX"})  # within a window these can only grow
-ANALYTICS_TIMEOUT = 10.0  # seconds the server waits for its analytics store before it says zero (contract.md 11)
-ZERO_RUNS = 3  # a zero is believed when the third run in a row says so
-JUMP = 0.20  # of the share of zeros, against the last green run
-CROWD = 50  # metered rows from which "all of them are zero" is not an accident
-
-
-@dataclass(frozen=True, slots=True)
-class Fall:
-    """A figure that is lower than the last good one of the same subscription and window.
-
-    Attributes:
-        held: the last good figure, in the feature's units.
-        offered: the new one.
-        aggregation: the meter's aggregation type, or None when unknown.
-        offered_before: what an earlier run offered and was refused, or None.
-        runs_before: how many runs in a row offered that.
-    """
-
-    customer_id: str
-    subscription_id: str
-    feature_id: str
-    held: Decimal
-    offered: Decimal
-    aggregation: str | None = None
-    offered_before: Decimal | None = None
-    runs_before: int = 0
-
-
-def suspicious(fall: Fall, accept: frozenset[str] = frozenset()) -> bool:
-    """Whether a fallen figure has to be held back.
-
-    A zero is believed in the third run that says it. A lower figure of a growing aggregation is believed when the next
-    run still says it, or more (use goes on while one waits).
-    """
-    if accept & {"all", fall.customer_id}:
-        return False
-    if fall.offered == 0:
-        return not (fall.offered_before == 0 and fall.runs_before >= ZERO_RUNS - 1)
-    if fall.aggregation not in GROWING:
-        return False
-    before = fall.offered_before
-    return not (before is not None and 0 < before <= fall.offered and fall.runs_before >= 1)
-
-
-def believed(runs_before: int, customer_id: str, accept: frozenset[str]) -> bool:
-    """Whether what looked like a failure so many runs in a row is believed: vanished features, a slow zero."""
-    return bool(accept & {"all", customer_id}) or runs_before >= ZERO_RUNS - 1
-
-
-def slow(elapsed: float) -> bool:
-    """Whether an answer took as long as a server that gave up on its analytics store (contract.md 11)."""
-    return elapsed >= ANALYTICS_TIMEOUT
+JUMP = 0.20  # rise of the share of zeros since the last green run that degrades a run
+CROWD = 50  # from this many metered rows on, "all of them are zero" is no coincidence
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many customers existed at T0: published, archived, published once more, each `created_at before T0`."""
+    """The server's counts of customers created before T0: published, archived, then published again."""
 
     published: int
     archived: int
@@ -79,7 +27,7 @@ class Totals:
 
     @property
     def agree(self) -> bool:
-        """Whether nothing was archived in between; only then the sum is the number of customers (contract.md 11)."""
+        """Whether no customer changed its status in between; only then is the sum valid (contract.md 11)."""
         return self.published == self.published_again
 
     @property
@@ -90,7 +38,16 @@ class Totals:
 
 @dataclass(slots=True)
 class CustomerProof:
-    """The customers' half: what the server counts against what the store holds."""
+    """Customers: the server's count against the store's.
+
+    Attributes:
+        t0: only customers created before this moment are compared.
+        existed: the server's count; None when its totals never agreed.
+        stored: customers in the store that are not gone.
+        rejected: customers in flexsync.rejects that the store does not hold.
+        gone: customers in the store that the server no longer knows.
+        method: how the listing was read: keyset, or offset on old servers.
+    """
 
     t0: datetime
     existed: int | None
@@ -101,22 +58,45 @@ class CustomerProof:
 
     @property
     def holds(self) -> bool:
-        """Exactly the customers that existed are in the store."""
+        """Whether the store holds exactly as many customers as existed."""
         return self.existed is not None and self.existed == self.stored
 
     def reasons(self) -> list[str]:
-        """What is missing, in words."""
+        """What is missing, in words; empty when nothing is."""
         if self.existed is None:
-            return ["customers: the server's totals never agreed, so nobody knows how many there are"]
+            return ["customers: the server's totals never agreed, so their number is unknown"]
         if self.holds:
             return []
         text = f"customers: {self.existed} existed at {self.t0:%Y-%m-%dT%H:%M:%SZ}, {self.stored} are in the store"
         return [f"{text} ({self.rejected} of the others are in flexsync.rejects)" if self.rejected else text]
 
+    def plain(self) -> dict[str, Any]:
+        """Return the proof as JSON-able data."""
+        return {
+            "t0": self.t0.isoformat(),
+            "existed": self.existed,
+            "stored": self.stored,
+            "rejected": self.rejected,
+            "gone": self.gone,
+            "method": self.method,
+            "holds": self.holds,
+        }
+
 
 @dataclass(slots=True)
 class ChildProof:
-    """One child resource: answers owed, held and young, failed, suspect, rejected."""
+    """The per-customer answers of one resource.
+
+    Attributes:
+        resource: name in `connector.tables.resources`.
+        owed: calls that the run has to make.
+        held: calls that were answered in this run.
+        failed: calls that failed twice.
+        suspect: figures that are held back and keep their last good value.
+        rejected: rows that do not fit their table.
+        contradicted: customers with usage but without entitlements.
+        examples: failed calls and suspect figures, in words.
+    """
 
     resource: str
     owed: int
@@ -139,10 +119,22 @@ class ChildProof:
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]
 
+    def plain(self) -> dict[str, int]:
+        """Return the counts as JSON-able data."""
+        names = ("owed", "held", "failed", "suspect", "rejected", "contradicted")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(slots=True)
 class ZeroWatch:
-    """Zeros among metered usage rows, watched in bulk; `unproven` have no earlier figure to be compared with."""
+    """Zeros among the metered usage rows of the whole account.
+
+    Attributes:
+        metered: usage rows of metered features.
+        zeros: how many of them are zero.
+        unproven: zeros of this run without an earlier figure to compare with.
+        share_before: share of zeros in the last green run; None when there was none.
+    """
 
     metered: int
     zeros: int
@@ -151,21 +143,41 @@ class ZeroWatch:
 
     @property
     def share(self) -> float:
-        """Fraction of metered rows that read zero."""
+        """Fraction of the metered rows that are zero, 0 to 1."""
         return self.zeros / self.metered if self.metered else 0.0
 
     def reasons(self) -> list[str]:
-        """Why the zeros look like a failure of the server's analytics store, if they do."""
+        """Why the zeros look like a failure of the server's analytics store; empty when they do not."""
         if self.metered >= CROWD and self.zeros == self.metered and self.share_before != 1.0:
             return [f"usage: all {self.metered} metered figures read zero, as when the analytics store is down"]
         if self.share_before is not None and self.share - self.share_before >= JUMP:
             return [f"usage: zeros rose from {self.share_before:.0%} to {self.share:.0%} of {self.metered} figures"]
         return []
 
+    def plain(self) -> dict[str, Any]:
+        """Return the figures as JSON-able data."""
+        return {
+            "metered": self.metered,
+            "zeros": self.zeros,
+            "share": self.share,
+            "share_before": self.share_before,
+            "unproven": self.unproven,
+        }
+
 
 @dataclass(slots=True)
 class Certificate:
-    """What a run can prove, and what it cannot."""
+    """What a run can prove, and what it cannot.
+
+    Attributes:
+        run_id: the run.
+        customers: their proof; None when the listing did not finish.
+        children: one proof for each per-customer resource.
+        zeros: None when the run did not load usage.
+        rejected: rows of listings in flexsync.rejects.
+        notes: what the reader should know, though nothing is missing.
+        faults: what went wrong besides; each of them degrades the run.
+    """
 
     run_id: str
     customers: CustomerProof | None
@@ -194,39 +206,12 @@ class Certificate:
 
     def plain(self) -> dict[str, Any]:
         """Return the certificate as JSON-able data, for the store, the manifest and `--json`."""
-        customers = self.customers
         return {
             "run_id": self.run_id,
             "green": self.green,
             "reasons": self.reasons,
             "notes": self.notes,
-            "customers": customers
-            and {
-                "t0": customers.t0.isoformat(),
-                "existed": customers.existed,
-                "stored": customers.stored,
-                "rejected": customers.rejected,
-                "gone": customers.gone,
-                "method": customers.method,
-                "holds": customers.holds,
-            },
-            "children": {
-                child.resource: {
-                    "owed": child.owed,
-                    "held": child.held,
-                    "failed": child.failed,
-                    "suspect": child.suspect,
-                    "rejected": child.rejected,
-                    "contradicted": child.contradicted,
-                }
-                for child in self.children
-            },
-            "zeros": self.zeros
-            and {
-                "metered": self.zeros.metered,
-                "zeros": self.zeros.zeros,
-                "share": self.zeros.share,
-                "share_before": self.zeros.share_before,
-                "unproven": self.zeros.unproven,
-            },
+            "customers": self.customers and self.customers.plain(),
+            "children": {child.resource: child.plain() for child in self.children},
+            "zeros": self.zeros and self.zeros.plain(),
         }

@@ -1,8 +1,8 @@
-"""The per-customer calls: a bounded fan-out over the work queue, handed `take`, `send` and `commit`.
+"""The per-customer calls: a bounded fan-out over the work queue, with `take`, `send` and `commit` from the caller.
 
-Promised: every item that `take` gives ends as one result, an answer or a reason; results are committed at least every
-second or 500 answers; one customer's refusal never stops the others, while an error that ends the run first lets what
-was answered be committed. Never done: I/O of its own, deciding who is called.
+Promised: every item that `take` returns ends as one result, an answer or a reason; results are committed at least
+every second or 500 answers; one customer's refusal never stops the others; before an error ends the run, what was
+answered is committed. Never done: I/O of its own, reading a clock that is not handed in, deciding who is called.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from connector.api.calls import Call, Reply
 from connector.errors import FixInput, FlexsyncError, SkipRow, TryAgain
@@ -19,25 +19,25 @@ from connector.pull.work import Item, Result
 from connector.tables.resources import RESOURCES
 
 BATCH = 500  # answers in one commit
-SECONDS = 1.0  # the longest that an answer waits for its commit
+SECONDS = 1.0  # the longest time that an answer waits for its commit
 
-Take = Callable[[str, int, int], Awaitable[list[Item]]]  # resource, beyond item, count
+Take = Callable[[str, int, int], Awaitable[list[Item]]]  # resource, number of the last item taken, count
 Commit = Callable[[Sequence[Result]], Awaitable[None]]
 
 
-class _Feed:
-    """Items of one resource, loaded a batch ahead of those who take them."""
+class _Prefetch:
+    """Items of one resource, loaded a batch ahead of the workers."""
 
     def __init__(self, take: Take, resource: str) -> None:
         self._take = take
         self._resource = resource
         self._items: deque[Item] = deque()
-        self._beyond = 0
+        self._last = 0
         self._more = True
         self._loading: asyncio.Task[None] | None = None
 
     async def next(self) -> Item | None:
-        """Hand out the next item; None when there is none left."""
+        """Return the next item; None when none is left."""
         while not self._items:
             if self._loading is None:
                 if not self._more:
@@ -51,9 +51,9 @@ class _Feed:
 
     async def _load(self) -> None:
         try:
-            found = await self._take(self._resource, self._beyond, BATCH)
+            found = await self._take(self._resource, self._last, BATCH)
             self._items.extend(found)
-            self._beyond = found[-1].item if found else self._beyond
+            self._last = found[-1].item if found else self._last
             self._more = len(found) == BATCH
         finally:
             self._loading = None
@@ -63,10 +63,11 @@ class FanOut:
     """Runs queued calls of several resources side by side.
 
     Args:
-        take: hands out items of a resource in the order of their numbers.
+        take: returns the next items of a resource, in the order of their numbers.
         send: makes one call; the gate inside it decides how many run at once.
-        commit: takes a batch of results in.
-        workers: calls that may be under way at once, over all resources.
+        commit: stores a batch of results.
+        clock: the moment of an answer without a `Date` header, and of a call without an answer.
+        workers: most calls under way at once, over all resources.
     """
 
     def __init__(
@@ -74,21 +75,26 @@ class FanOut:
         take: Take,
         send: Callable[[Call], Awaitable[Reply]],
         commit: Commit,
+        clock: Callable[[], datetime],
         workers: int = 32,
     ) -> None:
         self._take = take
         self._send = send
         self._commit = commit
+        self._clock = clock
         self._workers = workers
         self._results: list[Result] = []
-        self._ready = asyncio.Event()  # a batch is full, or it is over
-        self._room = asyncio.Event()  # fewer than two batches wait
-        self._room.set()
-        self._over = False
-        self._broken: BaseException | None = None
+        self._batch_ready = asyncio.Event()  # a batch is full, or no more results come
+        self._has_room = asyncio.Event()  # fewer than two batches wait for their commit
+        self._has_room.set()
+        self._finished = False  # no more results come
+        self._commit_error: BaseException | None = None
 
     async def run(self, resources: Sequence[str]) -> None:
         """Work until no item is left.
+
+        Args:
+            resources: names in `connector.tables.resources`.
 
         Raises:
             FlexsyncError: what ends the run; everything answered until then is committed.
@@ -96,35 +102,35 @@ class FanOut:
         committer = asyncio.create_task(self._commit_all())
         try:
             async with asyncio.TaskGroup() as group:
-                feeds = [_Feed(self._take, resource) for resource in resources]
+                queues = [_Prefetch(self._take, resource) for resource in resources]
                 for number in range(self._workers):
-                    first = number % len(feeds)
-                    group.create_task(self._work(feeds[first:] + feeds[:first]))
+                    first = number % len(queues)
+                    group.create_task(self._work(queues[first:] + queues[:first]))
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise _most_telling(errors) from None
         finally:
-            self._over = True
-            self._ready.set()
+            self._finished = True
+            self._batch_ready.set()
             await asyncio.shield(committer)
-        if self._broken:
-            raise self._broken
+        if self._commit_error:
+            raise self._commit_error
 
-    async def _work(self, feeds: Sequence[_Feed]) -> None:
-        """Work on one resource until it is done, then help with the next: a slow one cannot keep all from the rest."""
-        for feed in feeds:
-            while (item := await feed.next()) is not None:
+    async def _work(self, queues: Sequence[_Prefetch]) -> None:
+        """Work on one resource until it is done, then help with the next, so that a slow one cannot block the rest."""
+        for queue in queues:
+            while (item := await queue.next()) is not None:
                 result = await self._ask(item)
-                if self._broken:
-                    raise self._broken
-                await self._hand_in(result)
+                if self._commit_error:
+                    raise self._commit_error
+                await self._add(result)
 
-    async def _hand_in(self, result: Result) -> None:
+    async def _add(self, result: Result) -> None:
         self._results.append(result)
         if len(self._results) >= BATCH:
-            self._ready.set()
+            self._batch_ready.set()
             if len(self._results) >= 2 * BATCH:
-                self._room.clear()
-                await self._room.wait()
+                self._has_room.clear()
+                await self._has_room.wait()
 
     async def _ask(self, item: Item) -> Result:
         make = RESOURCES[item.resource].call
@@ -132,30 +138,30 @@ class FanOut:
         try:
             reply = await self._send(make(item.customer_id, item.subscription_id))
         except (SkipRow, TryAgain) as error:
-            return Result(item, None, _now(), error=error.message, status=error.status)
+            return Result(item, None, self._clock(), error=error.message, status=error.status)
         except FixInput as error:  # an id that cannot stand in a path
-            return Result(item, None, _now(), error=error.message)
-        return Result(item, reply.body, reply.date or _now(), reply.elapsed)
+            return Result(item, None, self._clock(), error=error.message)
+        return Result(item, reply.body, reply.date or self._clock(), reply.elapsed)
 
     async def _commit_all(self) -> None:
-        """Commit batches until it is over; after a failed commit, swallow the rest so that nobody waits."""
-        while not (self._over and not self._results):
-            if len(self._results) < BATCH and not self._over:
+        """Commit batches to the end; after a failed commit, drop the rest, so that no worker waits forever."""
+        while not (self._finished and not self._results):
+            if len(self._results) < BATCH and not self._finished:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._ready.wait(), SECONDS)
-                self._ready.clear()
+                    await asyncio.wait_for(self._batch_ready.wait(), SECONDS)
+                self._batch_ready.clear()
             batch, self._results[:BATCH] = self._results[:BATCH], []
-            self._room.set()
-            if batch and not self._broken:
+            self._has_room.set()
+            if batch and not self._commit_error:
                 try:
                     await self._commit(batch)
-                except BaseException as error:  # handed to whoever called run()
-                    self._broken = error
+                except BaseException as error:  # run() raises it
+                    self._commit_error = error
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of errors that ended the workers together, the one that says most: ours before a bug's, a bug before a stop."""
-    flat = list(_flat(errors))
+def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Choose among errors that ended the workers together: our own come before any other."""
+    flat = _flat(errors)
     ours = [error for error in flat if isinstance(error, FlexsyncError)]
     return (ours or flat)[0]
 
@@ -165,7 +171,3 @@ def _flat(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in errors.exceptions:
         found += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

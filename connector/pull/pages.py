@@ -1,11 +1,11 @@
-"""Keyset walks over a listing: a pure state machine that is handed `send` and yields pages.
+"""Keyset walks over a listing: a state machine that gets `send` from its caller and yields pages.
 
-Promised: offset is always 0, except on old servers. The next page starts one microsecond before the last row of a
-full one, so that rows sharing that microsecond come again rather than get lost, and no extra call is spent on them;
-where they would fill half a page, they are asked for by that microsecond with `id not_in [seen]` until none comes
-(contract.md 3.7). A server that ignores a filter is noticed by the rows it sends, and a walk that does not move
-raises. Never done: I/O, decoding beyond ids and timestamps, keeping pages, leaving a row out with `not_in` but at its
-own microsecond (an updated one must be met again).
+Promised: the offset is always 0, except on old servers. After a full page, the next one starts one microsecond before
+its last row, so that rows which share that microsecond are read again rather than lost, without an extra call. Where
+they would fill half a page, the walk asks for that microsecond with `id not_in [seen]` until no row comes
+(contract.md 3.7). A server that ignores a filter is recognised by the rows it sends; a walk that does not move raises.
+Never done: I/O; decoding more than ids and timestamps; keeping pages; excluding a row by `not_in` anywhere but at its
+own microsecond (an updated row has to come again).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_SEEN = 20_000  # ids in one `not_in`; more run into PostgreSQL's parameter 
 
 
 class FilterIgnoredError(Exception):
-    """The server sent rows that the filter rules out: it does not know the filter (contract.md 3.4, 8.2)."""
+    """The server sent rows that the filter excludes: it does not know the filter (contract.md 3.4, 8.2)."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -48,14 +48,14 @@ _read = msgspec.json.Decoder(_Page, strict=False).decode
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a walk stands; kept by the store as JSON.
+    """The position of a walk; the store keeps it as JSON.
 
     Attributes:
-        after: everything up to and with this moment has been read, but for `open`.
-        open: ids read at `after` while its microsecond is not finished; None when it is.
+        after: every row up to and including this moment has been read, except as `open` says.
+        open: ids read at `after` while more rows may share that microsecond; None when all of them were read.
         offset: only for walks by offset.
         left: rows at `after` that were not read yet; None when unknown.
-        done: the walk is over.
+        done: the walk has reached its end.
     """
 
     after: datetime | None = None
@@ -67,14 +67,14 @@ class Position(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A listing to be walked.
+    """A listing to walk.
 
     Attributes:
-        name: for the store and for messages.
+        name: for messages.
         make: body -> Call, e.g. `calls.search_customers`.
         by: created_at or updated_at.
-        body: what every request holds: status, expand, subscription_status …
-        since: where the walk starts; None for the beginning.
+        body: part of every request: status, expand, subscription_status …
+        since: where the walk starts; None for the first row.
         limit: page size.
     """
 
@@ -88,7 +88,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: the raw reply, its rows' ids, and where the walk stands once it is stored."""
+    """One page: the raw reply, its rows' ids, the server's `total`, and the walk's position once the page is stored."""
 
     reply: Reply
     ids: tuple[str, ...]
@@ -102,10 +102,10 @@ async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncGe
     Args:
         plan: what to walk.
         send: makes one call.
-        start: where an interrupted walk stood.
+        start: the position of an interrupted walk.
 
     Yields:
-        Pages; the last one's position is `done`. A page may repeat rows, never leave one out.
+        Pages; the last one's position is `done`. A page may repeat rows; no row is left out.
 
     Raises:
         FilterIgnoredError: the server sent rows outside the window.
@@ -124,19 +124,19 @@ async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncGe
 
 
 async def _next(plan: Walk, send: Send, position: Position) -> Page:
-    """Ask for the rows after the position, those of its unfinished microsecond included."""
+    """Ask for the rows after the position, including those of its unfinished microsecond."""
     bound = position.after
     if bound and position.open is not None:
         bound -= _MICROSECOND
     reply, rows, total = await _ask(plan, send, [after(plan.by, bound)] if bound else [])
     moments = [_moment(plan, row) for row in rows]
     if bound and any(moment <= bound for moment in moments):
-        raise FilterIgnoredError(f"{plan.name}: a row at {min(moments)} came, asked was after {bound}")
+        raise FilterIgnoredError(f"{plan.name}: a row at {min(moments)} came, though the filter said after {bound}")
     if any(later < earlier for earlier, later in pairwise(moments)):
-        raise FilterIgnoredError(f"{plan.name}: rows came unsorted")
+        raise FilterIgnoredError(f"{plan.name}: rows came in the wrong order")
     ids = tuple(row.id for row in rows)
     if len(rows) < plan.limit:
-        return Page(reply, ids, total, replace_position(position, done=True))
+        return Page(reply, ids, total, msgspec.structs.replace(position, done=True))
     last = moments[-1]
     seen = {row.id for row, moment in zip(rows, moments, strict=True) if moment == last}
     if last == position.after:
@@ -145,7 +145,7 @@ async def _next(plan: Walk, send: Send, position: Position) -> Page:
 
 
 async def _tie(plan: Walk, send: Send, position: Position) -> Page:
-    """Ask for the rest of the rows at the very microsecond that a full page ended with."""
+    """Ask for the remaining rows of the microsecond at which a full page ended."""
     moment, seen = position.after, position.open or ()
     assert moment is not None  # noqa: S101  # a tie always has its moment
     if len(seen) > MOST_SEEN:
@@ -153,21 +153,21 @@ async def _tie(plan: Walk, send: Send, position: Position) -> Page:
     reply, rows, total = await _ask(plan, send, [at(plan.by, moment), not_among("id", seen)])
     known = frozenset(seen)
     if any(row.id in known or _moment(plan, row) != moment for row in rows):
-        raise FilterIgnoredError(f"{plan.name}: rows besides those at {moment} came")
+        raise FilterIgnoredError(f"{plan.name}: rows came that are not at {moment}, or that the filter excludes")
     ids = tuple(row.id for row in rows)
-    # An empty answer is the only proof that the microsecond is read: rows may have moved into view meanwhile.
+    # Only an empty answer proves that the microsecond is finished: rows may have become visible meanwhile.
     position = Position(after=moment, open=(*seen, *ids), left=total - len(rows)) if rows else Position(after=moment)
     return Page(reply, ids, total, position)
 
 
 async def _crowd(plan: Walk, send: Send, position: Position) -> Page:
-    """Read a microsecond that holds more rows than one `not_in` can name, by offset, half a page of overlap.
+    """Read a microsecond with more rows than one `not_in` can name: by offset, with half a page of overlap.
 
-    Rows can leave it meanwhile (an update, an archive), which moves the rest down by one each. Those not read yet stay
-    the last ones, so their number tells how far: a page that begins beyond them is asked again from further below.
+    Rows can leave it meanwhile (an update, an archive), and each one shifts the rest down by one. The unread rows stay
+    the last ones, so their number limits the offset: a page that starts beyond it is asked for again, further down.
     """
     moment, seen = position.after, position.open or ()
-    assert moment is not None  # noqa: S101  # as above
+    assert moment is not None  # noqa: S101  # a crowd is a tie
     offset = position.offset or (0 if position.left is None else max(0, len(seen) - plan.limit))
     reply, rows, total = await _ask(plan, send, [at(plan.by, moment)], offset=offset)
     while position.left is not None and offset > max(0, total - position.left):
@@ -207,18 +207,32 @@ def _moment(plan: Walk, row: _Row) -> datetime:
     return moment
 
 
-def replace_position(position: Position, *, done: bool) -> Position:
-    """Return the same position with `done` set."""
-    return msgspec.structs.replace(position, done=done)
+async def count_rows(call: Call, send: Send) -> int:
+    """Ask a listing how many rows it has.
+
+    Args:
+        call: of the listing; a limit of 1 is enough.
+        send: makes one call.
+    """
+    return int((await send(call)).json()["pagination"]["total"])
 
 
 async def walk_by_offset(
     name: str, status: str, send: Send, start: Position | None = None
 ) -> AsyncGenerator[Page, None]:
-    """Walk GET /customers from the oldest page up, one page of overlap: for servers without the filter language.
+    """Walk GET /customers from the oldest page up, for servers without the filter language.
 
-    Rows that are archived meanwhile move the rest down; the overlap covers as many as a page holds, and the
-    certificate says that this way was taken (design section 4, old servers).
+    Rows that are archived meanwhile shift the rest down. Consecutive pages overlap by half a page, which covers as many
+    archives between two calls; the certificate names the method (design section 4, old servers).
+
+    Args:
+        name: for messages.
+        status: published or archived.
+        send: makes one call.
+        start: the position of an interrupted walk.
+
+    Yields:
+        Pages; the last one's position is `done`. A page repeats half of the one before.
     """
     position = start or Position()
     while not position.done:
@@ -227,12 +241,11 @@ async def walk_by_offset(
         page = _decode(name, reply)
         ids = tuple(row.id for row in page.items)
         done = len(ids) < PAGE
-        # Half a page on: each row is read twice, and half a page of archives may happen between two calls.
         position = Position(offset=position.offset + PAGE // 2, done=done)
         yield Page(reply, ids, page.pagination.total, position)
 
 
 def with_body(plan: Walk, **changes: object) -> Walk:
-    """Return the same walk with other keys in its body; None takes a key out."""
+    """Return the same walk with other keys in its body; None removes a key."""
     body = {k: v for k, v in {**plan.body, **changes}.items() if v is not None}
     return replace(plan, body=body)

@@ -1,8 +1,8 @@
 """Cursors, windows and run ids: arithmetic only.
 
-Promised: a cursor is the moment its run began by the server's clock, never past it (design section 4); a window starts
-an overlap before the cursor, because a row can become visible late (contract.md 3.7). Never done: reading a clock
-that is not handed in, I/O.
+Promised: a cursor is the moment at which its run began by the server's clock, never later (design section 4); a window
+starts an overlap before the cursor, because a row can become visible late (contract.md 3.7). Never done: I/O,
+reading a clock that is not handed in.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Run:
     """One run.
 
     Attributes:
-        run_id: sortable by time of beginning.
+        run_id: sorts by the time at which the run began.
         mode: full or incremental.
-        t0: the server's clock when it began, whole seconds.
+        t0: when it began, by the server's clock, in whole seconds.
         since: start of the incremental window; None for a full run.
-        resumed: how often it was taken up again.
-        resources: what it was asked to load.
+        resumed: how often it was resumed.
+        resources: what it loads.
     """
 
     run_id: str
@@ -43,8 +43,8 @@ def new_run_id(now: datetime, last: str | None = None) -> str:
 
     Args:
         now: when the run begins.
-        last: the newest id so far. Two runs may begin in one second, and a server's clock may be set back: then the
-            id takes the next second after that one, so that the newest run is always the last by its id.
+        last: the newest id so far. When two runs begin in one second, or the server's clock was set back, the new id
+            takes the second after `last`, so that the newest run always sorts last.
     """
     moment = now.astimezone(UTC)
     if last:
@@ -54,17 +54,17 @@ def new_run_id(now: datetime, last: str | None = None) -> str:
 
 
 def mode_of(cursor: datetime | None, full_at: datetime | None, now: datetime, full_every: timedelta) -> str:
-    """Full on the first run and whenever the last full walk is older than `full_every`."""
+    """Choose full on the first run and whenever the last full walk is older than `full_every`, else incremental."""
     if cursor is None or full_at is None or now - full_at >= full_every:
         return FULL
     return INCREMENTAL
 
 
 def window_start(cursor: datetime, overlap: timedelta) -> datetime:
-    """Where an incremental window starts: `overlap` before the cursor, by the server's clock."""
+    """Return where an incremental window starts: `overlap` before the cursor, by the server's clock."""
     return cursor - overlap
 
 
 def resumable(started_at: datetime, now: datetime, resume_for: timedelta) -> bool:
-    """Whether an interrupted run is young enough to be taken up again."""
+    """Whether an interrupted run is young enough to be resumed."""
     return now - started_at < resume_for

@@ -1,6 +1,6 @@
-"""Work items: one call that a run owes, and what came of it.
+"""Work items: one call that a run has to make, and its result.
 
-Promised: plain data, so that the queue (store), the fan-out (pull) and the streaming reader speak of the same thing.
+Promised: plain data, shared by the queue (store), the fan-out (pull) and the streaming reader.
 Never done: I/O.
 """
 
@@ -21,18 +21,18 @@ class Item:
     Attributes:
         item: number within the run.
         resource: name in `connector.tables.resources`.
-        customer_id: whom it asks about.
-        subscription_id: the one subscription asked for, or "".
-        why: active, left, audit or all.
-        counted: the customer's newest subscription that counts, or "".
-        period_start: of the subscription that is counted.
-        sole: the customer has at most one subscription that counts.
-        fresh: nothing of this customer and resource is in the store yet.
-        context: what besides the body decides the rows; part of the body's hash.
-        same_context: it is what it was at the last good answer.
+        customer_id: the customer it asks about.
+        subscription_id: the one subscription that it asks about, or "" for all.
+        why: the reason for the call: active, left, audit or all.
+        counted: the customer's newest active subscription, whose usage the answer holds, or "".
+        period_start: of that subscription.
+        sole: the customer has at most one active subscription.
+        fresh: the store has no answer of this customer and resource yet.
+        context: what decides the rows besides the body; part of the body's hash.
+        same_context: the context is that of the last good answer.
         previous_hash: hash of the last good body, or None.
         previous_rows: rows of the last good answer, or None.
-        state: pending at first; again where it is asked a second time.
+        state: pending at first; again when it is made a second time.
     """
 
     item: int
@@ -53,15 +53,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one item.
+    """The result of one item.
 
     Attributes:
         item: the call.
         body: raw JSON of a 2xx answer, or None.
-        observed_at: the server's clock.
-        seconds: how long the answer took.
-        error: why there is none.
-        status: HTTP status of a refusal; 0 when there was no answer.
+        observed_at: when it was answered, by the server's clock.
+        seconds: how long the answer took, in seconds.
+        error: why there is no body.
+        status: HTTP status of a refusal; 0 when no answer came.
     """
 
     item: Item
@@ -73,7 +73,7 @@ class Result:
 
 
 def answer_of(result: Result) -> Answer:
-    """Put a result's body and its item together, for the reader."""
+    """Combine a result's body with its item, for `connector.tables.decode`."""
     item = result.item
     return Answer(
         item.resource,

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.pull import certificate
+from connector.pull import suspicion
 from connector.pull.work import Item
 from connector.store import zeros
 from connector.store.batch import Batch
@@ -100,7 +100,7 @@ class Judge:
             self._vanished(verdicts)
         if batch.resource != "usage":
             return verdicts
-        if all(r.item.fresh and not certificate.slow(r.seconds) for r in batch.results):
+        if all(r.item.fresh and not suspicion.slow(r.seconds) for r in batch.results):
             zeros.record_all(self.db, self.run_id, batch)
             return verdicts
         self._falls("usage", "''", verdicts)
@@ -116,13 +116,21 @@ class Judge:
             for i, result in enumerate(batch.results)
             if i not in batch.decoded.failed and _lost_features(result.item, batch.decoded.rows[i])
         ]
-        active = set(column(self.db, "SELECT customer_id FROM flexsync.sweep")) if lost else set()
+        active = self._active() if lost else set()
         for i in lost:
             item = batch.results[i].item
-            if item.customer_id not in active:
-                continue  # its subscription ended after the call was queued
-            if not certificate.believed(self.suspects.runs_before(item), item.customer_id, self.accept):
+            if (item.subscription_id or item.customer_id) not in active:
+                continue  # ended since the call was queued: an empty answer is what follows
+            if not suspicion.believed(self.suspects.runs_before(item), item.customer_id, self.accept):
                 verdicts.hold(i, WHOLE, "vanished", None, None)
+
+    def _active(self) -> set[str]:
+        """Ids of the subscriptions that count, and of their customers."""
+        return {
+            id
+            for name in ("customer_id", "subscription_id")
+            for id in column(self.db, f"SELECT {name} FROM flexsync.sweep")
+        }
 
     def _falls(self, table: str, asked: str, verdicts: Verdicts) -> None:
         """Hold figures back that are lower than the last good ones of the same subscription and window.
@@ -141,13 +149,13 @@ class Judge:
             query = _FALLS.format(table=table, asked=asked, keys=keys)
             found = rows(self.db, query, {"run": self.run_id, "alone": alone})
         for *fields, asked_for in found:
-            fall = certificate.Fall(*fields)
+            fall = suspicion.Fall(*fields)
             i = batch.index.get((fall.customer_id, asked_for))
             if i is None:  # a sole subscription's copy of the plain answer, which may have counted another one before
                 i = batch.index[fall.customer_id, ""]
                 if fall.feature_id in verdicts.held.get(i, ()):
                     continue
-            if certificate.suspicious(fall, self.accept):
+            if suspicion.suspicious(fall, self.accept):
                 kind = "zero" if fall.offered == 0 else "lower"
                 verdicts.hold(i, fall.feature_id, kind, fall.held, fall.offered)
 
@@ -163,8 +171,8 @@ class Judge:
             i = batch.index.get((zero.customer_id, zero.asked))
             if i is None:  # a sole subscription's copy of the plain answer
                 continue
-            believed = certificate.believed(zero.runs_before, zero.customer_id, self.accept)
-            if certificate.slow(batch.results[i].seconds) and not believed:
+            believed = suspicion.believed(zero.runs_before, zero.customer_id, self.accept)
+            if suspicion.slow(batch.results[i].seconds) and not believed:
                 verdicts.hold(i, zero.feature_id, "slow", None, 0)
                 if batch.final and not zero.has_row:
                     verdicts.admitted.add((i, zero.feature_id))

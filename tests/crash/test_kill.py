@@ -38,10 +38,12 @@ def one_sync(base_url: str, folder: str, publish: tuple[str, ...]) -> None:
     """What the killed process runs: a whole sync with small pages and small batches."""
     from connector.pull import fan_out
     from connector.settings import load
-    from pipelines import jobs, sync
+    from pipelines import jobs
+    from pipelines.progress import Progress
+    from pipelines.sync import Options, walks
 
     fan_out.BATCH = BATCH
-    sync.Walk = partial(sync.Walk, limit=PAGE)  # type: ignore[misc, assignment]  # only pages get smaller
+    walks.Walk = partial(walks.Walk, limit=PAGE)  # type: ignore[misc, assignment]  # only pages get smaller
     settings = load(
         environ={},
         base_url=base_url,
@@ -51,7 +53,7 @@ def one_sync(base_url: str, folder: str, publish: tuple[str, ...]) -> None:
         audit_sample=5,
         max_in_flight=8,
     )
-    report = jobs.sync(settings, sync.Options(), sync.Progress())
+    report = jobs.sync(settings, Options(), Progress())
     os._exit(0 if report.status == "green" else 7)
 
 

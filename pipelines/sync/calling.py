@@ -1,0 +1,98 @@
+"""The calls per customer: usage, entitlements and upcoming grants, by a fan-out over the work queue.
+
+Promised: whoever has an active subscription, or lost one since the last answer, is called; a random sample of the
+others is called too, and when it finds rows that no subscription explains, everybody is. Never done: sending faster
+than the client's gate allows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from connector.pull.fan_out import FanOut
+from connector.pull.windows import Run
+from connector.pull.work import Item, Result
+from connector.store.ingest import Ingest, Ingested
+from connector.tables.resources import RESOURCES
+from pipelines.sync.lookup import load_subscriptions_of
+from pipelines.sync.session import Session
+
+
+def per_customer(run: Run) -> list[str]:
+    """Return the resources of the run that are asked for one customer at a time."""
+    return [name for name in run.resources if RESOURCES[name].call]
+
+
+async def call_customers(session: Session, run: Run, accept_lower: frozenset[str], audit_sample: int) -> None:
+    """Queue and make the calls of everybody who needs them; then look at what the audit sample found.
+
+    Args:
+        session: of the run.
+        run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+        audit_sample: how many of the customers without a need are called besides.
+    """
+    if not per_customer(run):
+        return
+    store = session.store
+    sample = 0 if store.done(run, "queued") else audit_sample
+    await queue_calls(session, run, sample)
+    await session.in_store(store.step_done, run, "queued")
+    await make_calls(session, run, accept_lower)
+    unexpected = store.audit_hits()
+    if unexpected and not session.every_customer:
+        await _explain(session, run, unexpected)
+        await queue_calls(session, run)
+        await make_calls(session, run, accept_lower)
+
+
+async def queue_calls(session: Session, run: Run, sample: int = 0) -> None:
+    """Queue the calls that this run still needs, and a random `sample` of customers that need none."""
+    await session.in_store(session.store.fill_queue, run, sample=sample, everyone=session.every_customer)
+
+
+async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *, second: bool = False) -> None:
+    """Make the queued calls, or those that have to be made a second time, and commit their answers.
+
+    Args:
+        session: of the run.
+        run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+        second: make the second calls: what fails or looks suspect now stays so in this run.
+    """
+    state = "again" if second else "pending"
+    waiting = session.store.waiting(state)
+    if not waiting:
+        return
+    for name, total in waiting.items():
+        session.progress.step(name, total)
+    ingest = Ingest(session.store.db, run.run_id, accept_lower)
+
+    async def take(resource: str, beyond: int, count: int) -> list[Item]:
+        return await session.in_store(session.store.take, resource, state, beyond, count)
+
+    async def commit(results: Sequence[Result]) -> None:
+        ingested = await session.in_store(session.store.commit_answers, run, ingest, results, final=second)
+        _count(session, ingested, results)
+
+    fan = FanOut(take, session.api.send, commit, session.clock, session.api.gate.max_in_flight)
+    await fan.run([name for name in run.resources if name in waiting])
+
+
+async def _explain(session: Session, run: Run, customer_ids: Sequence[str]) -> None:
+    """Read the subscriptions of customers of the sample that had rows; where none explains them, call everybody."""
+    await load_subscriptions_of(session, run, customer_ids)
+    active = {row[0] for row in session.store.rows("SELECT DISTINCT customer_id FROM flexsync.sweep")}
+    if set(customer_ids) - active:
+        session.every_customer = True
+        session.note(
+            f"every customer is called, because {customer_ids[0]} has rows but no active subscription that gives them"
+        )
+
+
+def _count(session: Session, ingested: Ingested, results: Sequence[Result]) -> None:
+    session.unchanged += ingested.unchanged
+    session.unknown_fields.update(ingested.unknown)
+    for name, number in Counter(result.item.resource for result in results).items():
+        session.progress.advance(name, number)

@@ -1,0 +1,59 @@
+"""Publishing after a run: every target that the settings name.
+
+Promised: what cannot be published is reported before the run, not after it. Never done: publishing a run that ended
+with an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connector.errors import FixInput
+from connector.publications import contents, targets
+from connector.publications.publish import publish
+from connector.settings import Privacy
+from connector.settings import Sync as SyncSettings
+from connector.store.store import Store
+from pipelines.summary import Report
+
+
+def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None:
+    """Check before a run that its publications can be written.
+
+    Args:
+        names: the targets, as ``KIND:PATH``.
+        store: the working store.
+        privacy: [privacy]: the columns to leave out.
+
+    Raises:
+        FixInput: a target or a column that cannot be, with the way out.
+    """
+    contents.excluded(privacy.exclude)
+    for name in names:
+        target = targets.parse(name)
+        if target.path == store.resolve():
+            raise FixInput(f"{name} is the working store itself.", remedy="Give the publication a name of its own.")
+        if not target.path.parent.is_dir():
+            raise FixInput(f"{target.path.parent} does not exist.", remedy=f"Make the folder, or correct {name}.")
+
+
+def publish_all(store: Store, settings: SyncSettings, privacy: Privacy, report: Report) -> list[str]:
+    """Write every publication that the settings name, and list them in the report.
+
+    A degraded run is published too, and marked as degraded, unless `publish_when` is "green".
+
+    Args:
+        store: the open store.
+        settings: [sync]: the targets, and when to publish.
+        privacy: [privacy]: the columns to leave out.
+        report: of the run.
+
+    Returns:
+        The targets that were written.
+    """
+    if settings.publish_when == "green" and report.status != "green":
+        return []
+    for target in settings.publish:
+        publish(store, target, exclude=privacy.exclude)
+        report.published.append(target)
+    return report.published

@@ -1,0 +1,127 @@
+"""One run, from its beginning to its report: the order of the steps.
+
+Promised: every step can be killed and resumed (its position is in the store); a run is green only when its certificate
+is; a run whose listing did not finish reports an error, and nothing is published. Never done: HTTP, SQL, decoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from connector.api.client import AsyncFlexprice
+from connector.clock import Clock, utc_now
+from connector.errors import FixInput, FlexsyncError
+from connector.pull.certificate import Certificate
+from connector.pull.windows import Run
+from connector.settings import Sync as SyncSettings
+from connector.store.store import Store
+from pipelines.progress import Progress
+from pipelines.summary import Report
+from pipelines.sync.beginning import begin
+from pipelines.sync.calling import call_customers
+from pipelines.sync.closing import close
+from pipelines.sync.listing import list_account
+from pipelines.sync.proving import prove, prove_again
+from pipelines.sync.session import Session
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one run.
+
+    Attributes:
+        full: walk everything, whatever the cursors say.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+    """
+
+    full: bool = False
+    accept_lower: frozenset[str] = frozenset()
+
+
+class Sync:
+    """One run over one store.
+
+    Args:
+        settings: [sync]: what to load, and how fresh it has to be.
+        api: an open client.
+        store: an open store.
+        options: of this run.
+        progress: gets the steps, counts and notes of the run; by default nobody is listening.
+        clock: this machine's clock, for answers without a `Date` header.
+    """
+
+    def __init__(
+        self,
+        settings: SyncSettings,
+        api: AsyncFlexprice,
+        store: Store,
+        options: Options | None = None,
+        progress: Progress | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.options = options or Options()
+        self.session = Session(api, store, progress or Progress(), clock, every_customer=not settings.prune)
+        self._began = time.monotonic()
+
+    async def run(self) -> Report:
+        """Run to the end.
+
+        Returns:
+            The report; its status is green or degraded.
+
+        Raises:
+            FlexsyncError: the run could not end; everything committed is kept and the next run continues from there.
+        """
+        session, accept = self.session, self.options.accept_lower
+        run = await begin(session, self.settings, full=self.options.full)
+        if run.resumed:
+            session.progress.note(f"resuming run {run.run_id}, begun at {run.t0:%Y-%m-%dT%H:%M:%SZ}")
+        try:
+            await list_account(session, run)
+            await call_customers(session, run, accept, self.settings.audit_sample)
+            await close(session, run, accept, self.settings.overlap)
+            certificate = await prove(session, run)
+        except (FlexsyncError, asyncio.CancelledError):
+            self.store.interrupt(run, session.api.gate.calls)
+            raise
+        return await session.in_store(self._finish, run, certificate)
+
+    async def measure(self) -> tuple[Certificate, Run]:
+        """Prove the last finished run anew against the live API; nothing is written.
+
+        Returns:
+            The certificate, and the run that it is about.
+
+        Raises:
+            FixInput: the store holds no finished run.
+        """
+        run = self.store.last_run()
+        if run is None:
+            raise FixInput(f"{self.store.path} holds no finished run.", remedy="Run `flexsync sync` first.")
+        return await prove_again(self.session, run), run
+
+    def _finish(self, run: Run, certificate: Certificate) -> Report:
+        """End the run in the store, its cursors and its report included."""
+        session = self.session
+        report = Report(
+            run.run_id,
+            mode=run.mode,
+            resumed=run.resumed,
+            resources=list(run.resources),
+            reasons=certificate.reasons,
+            notes=session.notes,
+            certificate=certificate.plain(),
+            tables=self.store.counts(run),
+            unchanged=session.unchanged,
+            unknown=dict(session.unknown_fields + self.store.unknown),
+            flow=session.api.gate.report(),
+            seconds=round(time.monotonic() - self._began, 3),
+        )
+        listed = [name for name in ("customers", "subscriptions") if name not in session.unlisted]
+        report.status = self.store.finish(run, certificate, report.plain(), datetime.now(UTC), listed)
+        return report

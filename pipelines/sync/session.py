@@ -1,0 +1,83 @@
+"""What the steps of one run share: the client, the store, the progress display, and what the run found out so far.
+
+Promised: store work runs on one thread, one piece at a time, and each piece runs to its end. Never done: deciding what
+to ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from connector.api.client import AsyncFlexprice
+from connector.clock import Clock
+from connector.store.store import Store
+from pipelines.progress import Progress
+
+T = TypeVar("T")
+Method = Literal["keyset", "offset"]
+
+
+class Session:
+    """The shared state of one run.
+
+    Args:
+        api: an open client.
+        store: an open store.
+        progress: gets the steps, counts and notes of the run.
+        clock: this machine's clock, for answers without a `Date` header.
+        every_customer: call every customer, whether a subscription counts or not.
+
+    Attributes:
+        method: how customers are listed: by keyset, or by offset on a server without filters.
+        every_customer: as above; a step sets it when subscriptions cannot tell who needs a call.
+        notes: what the reader should know, though nothing is missing.
+        faults: what keeps the run from being green, besides what the certificate counts.
+        unlisted: listings that could not be read to their end; their cursors stay.
+        unchanged: answers whose body was the last good one.
+        unknown_fields: fields of answers that the schemas do not know, counted.
+    """
+
+    def __init__(
+        self, api: AsyncFlexprice, store: Store, progress: Progress, clock: Clock, *, every_customer: bool = False
+    ) -> None:
+        self.api = api
+        self.store = store
+        self.progress = progress
+        self.clock = clock
+        self.method: Method = "keyset"
+        self.every_customer = every_customer
+        self.notes: list[str] = []
+        self.faults: list[str] = []
+        self.unlisted: set[str] = set()
+        self.unchanged = 0
+        self.unknown_fields: Counter[str] = Counter()
+        self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
+
+    async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
+        """Run store work on the store's thread, to its end even when the run is cancelled meanwhile.
+
+        Args:
+            work: a method of the store, or a function that uses one.
+            *given: its arguments.
+            **named: its keyword arguments.
+
+        Returns:
+            What `work` returns.
+        """
+        loop = asyncio.get_running_loop()
+        task = loop.run_in_executor(self._thread, partial(work, *given, **named))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    def note(self, text: str) -> None:
+        """Put a note into the report, and show it now."""
+        self.notes.append(text)
+        self.progress.note(text)

@@ -1,0 +1,93 @@
+"""Walks of a listing into the store: each page is committed together with the walk's position.
+
+Promised: a killed walk continues behind its last committed page; one page is fetched while the one before it is being
+committed, and no more. Never done: choosing the walk (see `listing` and `closing`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from connector.api import calls
+from connector.api.calls import SUBSCRIPTION_STATUSES
+from connector.errors import Refused
+from connector.pull.pages import Page, Walk, walk, walk_by_offset, with_body
+from connector.pull.windows import Run
+from pipelines.sync.session import Session
+
+CUSTOMER_STATUSES = ("published", "archived")
+ACTIVE_STATUSES = ("active", "trialing")  # of subscriptions that give usage, entitlements and grants
+
+Pages = Callable[..., AsyncGenerator[Page, None]]  # called with start=, the position to continue from
+
+
+def customers_walk(status: str, by: str, since: datetime | None = None) -> Walk:
+    """Describe a walk of the customers of one status, sorted by `by`, from `since` on."""
+    return Walk(f"customers {status}", calls.search_customers, by, {"status": status}, since)
+
+
+def subscriptions_walk(by: str, since: datetime | None = None, statuses: Sequence[str] = SUBSCRIPTION_STATUSES) -> Walk:
+    """Describe a walk of the subscriptions of these statuses, sorted by `by`, from `since` on."""
+    return Walk("subscriptions", calls.search_subscriptions, by, {"subscription_status": list(statuses)}, since)
+
+
+async def load_listing(
+    session: Session, run: Run, name: str, resource: str, plan: Walk, *, integrations: bool = False
+) -> None:
+    """Walk a listing into the store, from where this run's walk of that name stands.
+
+    Args:
+        session: of the run.
+        run: the run.
+        name: of the walk, unique within the run.
+        resource: customers or subscriptions.
+        plan: what to walk.
+        integrations: load each customer's integrations too, where the server can expand them.
+
+    Raises:
+        FilterIgnoredError: the server does not know the filter.
+        FlexsyncError: a call was refused, or the run has to end.
+    """
+    if integrations:
+        plan = with_body(plan, expand="integrations")
+    pages = partial(walk, plan, session.api.send)
+    try:
+        await _commit_pages(session, run, name, resource, pages, integrations=integrations)
+    except Refused as error:
+        if not (integrations and error.details.get("field") == "integrations"):
+            raise
+        session.note("integrations were not loaded: this server cannot expand them")
+        await load_listing(session, run, name, resource, with_body(plan, expand=None))
+
+
+async def load_by_offset(session: Session, run: Run, name: str, status: str) -> None:
+    """Walk the customers of one status into the store by offset, for servers without the filter language."""
+    pages = partial(walk_by_offset, name, status, session.api.send)
+    await _commit_pages(session, run, name, "customers", pages, integrations=False)
+
+
+async def _commit_pages(
+    session: Session, run: Run, name: str, resource: str, pages: Pages, *, integrations: bool
+) -> None:
+    start = await session.in_store(session.store.position, run, name)
+    session.progress.step(name)
+
+    async def commit(page: Page) -> None:
+        await session.in_store(session.store.commit_page, run, name, resource, page, integrations=integrations)
+        session.progress.advance(name, len(page.ids))
+
+    committing: asyncio.Task[None] | None = None
+    try:
+        async for page in pages(start=start):
+            if committing:
+                await committing
+            committing = asyncio.create_task(commit(page))
+        if committing:
+            await committing
+    except BaseException:
+        if committing:
+            await asyncio.wait([committing])
+        raise
