@@ -275,7 +275,7 @@ def test_the_template_has_every_column_and_each_is_explained() -> None:
 
 def test_every_example_in_the_explanation_is_a_good_value() -> None:
     """A file made of the examples alone plans one create without a fault."""
-    row = {field.name: field.example for field in rules.FIELDS.values()}
+    row = {name: field.example for name, field in rules.FIELDS.items()}
     (found,) = entries(account(), table(row))
     assert (found.do, found.changes) == ("create", row)
 

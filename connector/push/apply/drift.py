@@ -56,7 +56,7 @@ def _on_the_way(entry: Entry, held: Customer) -> str:
 
 def expected(entry: Entry) -> Customer:
     """The customer that a create makes (contract.md 5.1)."""
-    return Customer("", **{**DEFAULTS, **entry.changes})
+    return Customer(id="", **{**DEFAULTS, **entry.changes})
 
 
 def difference(wanted: Customer, held: Customer) -> str:

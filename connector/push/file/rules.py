@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
+from connector.api.fields import FIELDS, TEXTS
 from connector.countries import COUNTRIES
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "TAX_KEYS",
     "TEXTS",
     "Fault",
-    "Field",
     "check",
     "check_metadata",
     "cleared",
@@ -73,48 +72,6 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
     value: str
     rule: str
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field that a customer can be given.
-
-    Attributes:
-        name: the API's own name.
-        meaning: one sentence for the template.
-        characters: how many the server takes.
-        octets: how many bytes in UTF-8; 0 where only characters count.
-        clearable: whether PUT takes "" for it (contract.md 5.3).
-        required: whether a create needs it.
-        example: a value that passes.
-    """
-
-    name: str
-    meaning: str
-    characters: int
-    octets: int = 0
-    clearable: bool = True
-    required: bool = False
-    example: str = ""
-
-
-FIELDS: dict[str, Field] = {
-    field.name: field
-    for field in (
-        Field("external_id", "your own id of the customer; unique", 255, 0, False, True, "acme-1"),
-        Field("name", "name of the customer", 255, 0, False, True, "Acme Ltd"),
-        Field("email", "one address without a display name", 255, 0, False, example="billing@acme.example"),
-        Field("contact", "telephone", 20, example="+15550100"),
-        Field("address_line1", "street", 255, 255, example="1 Main St"),
-        Field("address_line2", "street, continued", 255, 255, example="Floor 2"),
-        Field("address_city", "city", 100, 100, example="Springfield"),
-        Field("address_state", "state or province", 100, 100, example="IL"),
-        Field("address_postal_code", "postal code", 20, example="62701"),
-        Field("address_country", "ISO 3166-1 alpha-2, upper case", 2, 0, False, example="US"),
-        Field("timezone", "IANA zone; UTC where a new customer has none", 255, 0, False, example="America/Chicago"),
-    )
-}
-TEXTS = tuple(FIELDS)
 
 
 def cleared(name: str) -> Verdict:
