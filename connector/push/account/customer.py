@@ -22,6 +22,7 @@ __all__ = ["Customer", "Send", "everybody", "fingerprint", "look_up", "total"]
 
 Send = Callable[[Call], Awaitable[Reply]]
 COMPARED = (*TEXTS, "metadata", "status")
+DEFAULTS = {"timezone": "UTC"}  # what the server sets where a create gives nothing (contract.md 5.1)
 
 
 class Customer(CustomerFields, frozen=True, kw_only=True, gc=False):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.push.account.customer import COMPARED, Customer, fingerprint
-from connector.push.plan.plan import DEFAULTS, Entry
+from connector.push.account.customer import COMPARED, DEFAULTS, Customer, fingerprint
+from connector.push.plan.entry import Entry
 
 __all__ = ["ABSENT", "AFTER", "BEFORE", "GONE", "LEFTOVER", "MIDDLE", "OTHER", "against", "changed_since", "stage"]
 

@@ -15,8 +15,9 @@ import msgspec
 
 from connector.api.fields import FIELDS, TEXTS
 from connector.push.account.customer import Customer, Send, everybody
-from connector.push.file.delimited import DELIMITERS, quoted
-from connector.push.file.rows import escaped
+from connector.push.file.cells import escaped
+from connector.push.file.delimited import DELIMITERS
+from connector.push.file.record import quoted
 
 __all__ = ["COLUMNS", "Metadata", "explained", "exported", "template"]
 
