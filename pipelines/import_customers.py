@@ -22,11 +22,16 @@ from connector.push.apply import undo
 from connector.push.apply.apply import Apply, Orders, Pace, Tally
 from connector.push.apply.journal import Journal, Line
 from connector.push.apply.results import results, write_rejected, write_results
-from connector.push.file.rows import Checked, Rows, read_rows
+from connector.push.file.row import Checked
+from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
 from connector.push.plan import mirror
+from connector.push.plan.counts import Counts
+from connector.push.plan.decide import invalid
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard, tripped
-from connector.push.plan.plan import Counts, Entry, Options, invalid, planned
+from connector.push.plan.options import Options
+from connector.push.plan.plan import planned
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.settings import Settings
 from connector.store.store import Store

@@ -18,9 +18,11 @@ from support import Direct, customers_of
 
 from connector.api.calls import Call, Reply
 from connector.push.apply.apply import Pace
-from connector.push.file.delimited import quoted
+from connector.push.file.record import quoted
 from connector.push.file.rows import read_rows
-from connector.push.plan.plan import Entry, Options, planned
+from connector.push.plan.entry import Entry
+from connector.push.plan.options import Options
+from connector.push.plan.plan import planned
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Sandbox
 from connector.settings import Settings, load

@@ -21,7 +21,10 @@ from hypothesis import strategies as st
 
 from connector.errors import FixInput
 from connector.push.file import delimited
-from connector.push.file.delimited import Delimited, Record, quoted
+from connector.push.file import lines as physical
+from connector.push.file.delimited import Delimited
+from connector.push.file.encoding import error_handler
+from connector.push.file.record import Record, quoted
 
 MANY = settings(max_examples=600, deadline=None, derandomize=True)
 NAMES = {"external_id", "name", "email", "contact"}
@@ -401,7 +404,7 @@ def test_large_cells(tmp_path: Path) -> None:
 
 def test_a_line_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line longer than any table's is refused, with its number, before it fills the memory."""
-    monkeypatch.setattr(delimited, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(physical, "LONGEST_LINE", 1000)
     error = refused(b"external_id,name\n\n1," + b"x" * 2000 + b"\n")
     assert "line 3 has more than 1000 characters" in str(error)
 
@@ -556,7 +559,7 @@ def whole(data: bytes, encoding: str | None) -> tuple[bytes, bytes, str]:
         assume(False)
     body = data[len(table.bom) :]
     if table._skip:  # the line that names the delimiter is no record
-        first = body.decode(table.encoding, table._errors).splitlines(keepends=True)[0]
+        first = body.decode(table.encoding, error_handler(table.encoding)).splitlines(keepends=True)[0]
         assert first.rstrip("\r\n") == f"sep={table.delimiter}"
         body = body[len(table.encode(first)) :]
     return b"".join(table.encode(record.raw) for record in records), body, table.encoding

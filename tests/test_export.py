@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from importing import account, entries, shop, state, table, writes_of
 from support import Bent, Direct
 
+from connector.api.fields import FIELDS, TEXTS
 from connector.errors import Refused
-from connector.push.file import rules
 from connector.push.file.export import COLUMNS, Metadata, explained, exported, template
 from connector.push.file.rows import read_rows
 from connector.sandbox import Faults, Sandbox
@@ -109,7 +109,7 @@ metadata_of = st.one_of(
 )
 person = st.fixed_dictionaries(
     {"external_id": some, "name": some, "metadata": metadata_of},
-    optional={name: texts for name in rules.TEXTS if name not in ("external_id", "name")},
+    optional={name: texts for name in TEXTS if name not in ("external_id", "name")},
 )
 people_of = st.lists(person, min_size=1, max_size=5, unique_by=lambda p: p["external_id"])
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -264,9 +264,9 @@ def test_the_template_has_every_column_and_each_is_explained() -> None:
     """The empty file binds as it is, names every field that can be written, and each has a line that tells its rule."""
     with read_rows(io.BytesIO(template(("tier", "Region x")).encode())) as rows:
         assert rows.check().rows == 0
-        assert rows.columns.header == [*rules.TEXTS, "metadata.tier", "metadata.Region x"]
+        assert rows.columns.header == [*TEXTS, "metadata.tier", "metadata.Region x"]
     told = "\n".join(explained())
-    for name in (*rules.TEXTS, "metadata.KEY", "metadata ", "id "):
+    for name in (*TEXTS, "metadata.KEY", "metadata ", "id "):
         assert f"\n{name}" in told, name
     (email,) = (line for line in explained() if line.startswith("email"))
     assert "at most 255 characters" in email
@@ -275,7 +275,7 @@ def test_the_template_has_every_column_and_each_is_explained() -> None:
 
 def test_every_example_in_the_explanation_is_a_good_value() -> None:
     """A file made of the examples alone plans one create without a fault."""
-    row = {field.name: field.example for field in rules.FIELDS.values()}
+    row = {name: field.example for name, field in FIELDS.items()}
     (found,) = entries(account(), table(row))
     assert (found.do, found.changes) == ("create", row)
 

@@ -14,8 +14,9 @@ from importing import account, shop, state, table
 from support import NOON
 
 from connector.errors import FixInput
+from connector.push.plan.counts import Counts
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard, Limits, too_old, tripped
-from connector.push.plan.plan import Counts, Entry
 from connector.push.plan.planfile import Header, Plan, Source
 from connector.settings import load
 from pipelines import import_customers as job

@@ -18,8 +18,8 @@ from support import Bent, Direct, subscriptions_of
 from connector.errors import FixInput, Refused
 from connector.push.account.subscribed import subscribed
 from connector.push.file.rows import read_rows
+from connector.push.plan.entry import Entry
 from connector.push.plan.mirror import missing, named
-from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 

@@ -36,7 +36,9 @@ from connector.errors import Refused
 from connector.push.account.customer import look_up
 from connector.push.file.rows import read_rows
 from connector.push.plan import plan as plans
-from connector.push.plan.plan import Entry, Options, planned
+from connector.push.plan.entry import Entry
+from connector.push.plan.options import Options
+from connector.push.plan.plan import planned
 from connector.sandbox import Sandbox
 
 FULL = {
@@ -117,7 +119,7 @@ def test_conflicts_say_why_and_the_way_out() -> None:
     sandbox = account({"external_id": "a"}, {"external_id": "b"}, {"external_id": "z", "status": "archived"})
     a, b, z = (id_of(sandbox, key) for key in "abz")
     apart = entry(sandbox, table({"external_id": "a", "id": b, "name": "N"}))
-    assert apart.why == f"external_id belongs to {a}, the file says {b}. Mend one of the two."
+    assert apart.why == f"external_id belongs to {a}, the file says {b}. Correct one of them."
     assert (apart.id, apart.raw) == (a, f"a,{b},N\n")
     assert f"it exists as {a}" in entry(sandbox, table({"external_id": "a"}), mode="create").why
     assert "does not exist" in entry(sandbox, table({"external_id": "n", "name": "N"}), mode="update").why

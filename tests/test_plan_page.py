@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 
 from connector.push.apply.results import neutral
 from connector.push.file.rules import Fault
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
-from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Header, Source
 from pipelines.report.plan_page import MOST, page
 

@@ -24,8 +24,8 @@ from support import NOON
 from connector.errors import FixInput, FlexsyncError
 from connector.files import atomic_write
 from connector.push.file.rules import Fault
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
-from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.server.access import Key

@@ -22,9 +22,11 @@ from importing import Shop, account, shop, table, writes_of
 from planted import HEADERS, MAPPING
 
 from connector.errors import FixInput
-from connector.push.file import rows as module
-from connector.push.file.delimited import quoted
-from connector.push.file.rows import CLEAR, Checked, Row, Rows, escaped, read_rows
+from connector.push.file import duplicates
+from connector.push.file.cells import CLEAR, escaped
+from connector.push.file.record import quoted
+from connector.push.file.row import Checked, Row
+from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import Fault
 from connector.push.plan.planfile import Plan
 from pipelines import import_customers as job
@@ -127,7 +129,7 @@ def test_everything_wrong_with_a_header_is_told_at_once() -> None:
         ("mapping", 'there is no column "Ort"'),
         ("constant contact", "21 characters"),
         ("constant id", "not a field that every row can be given"),
-        ("there is no column external_id", "whom a row is about"),
+        ("there is no column external_id", "identifies the customer of a row"),
     ]
     assert len(told) == len(expected)
     for line, (place, text) in zip(told, expected, strict=True):
@@ -445,7 +447,7 @@ def test_duplicates_do_not_hang_on_hashes(monkeypatch: pytest.MonkeyPatch) -> No
     before = places(text), checked(text).warnings
     assert {rule for _, _, rule in before[0]} == {"duplicate_key"}
     assert before[1]
-    monkeypatch.setattr(module, "hash", lambda text: len(text) % 2, raising=False)
+    monkeypatch.setattr(duplicates, "hash", lambda text: len(text) % 2, raising=False)
     assert (places(text), checked(text).warnings) == before
 
 

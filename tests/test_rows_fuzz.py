@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from importing import writes_of
 
 from connector.errors import FixInput
-from connector.push.file.delimited import quoted
-from connector.push.file.rows import Row, read_rows
+from connector.push.file.record import quoted
+from connector.push.file.row import Row
+from connector.push.file.rows import read_rows
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Sandbox
 from connector.settings import Settings, load

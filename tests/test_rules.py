@@ -14,8 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from connector.api.fields import FIELDS
+from connector.countries import COUNTRIES
 from connector.push.file import rules
-from connector.push.file.rules import COUNTRIES, FIELDS, TAX_KEYS, check, check_metadata, cleared, zones
+from connector.push.file.rules import TAX_KEYS, check, check_metadata, cleared, zones
 from connector.sandbox import Sandbox
 
 MANY = settings(max_examples=600, deadline=None, derandomize=True)
@@ -106,9 +108,9 @@ def test_email_length_border(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_what_is_roomy_enough_always_passes(name: str) -> None:
+def test_a_text_of_safe_length_always_passes(name: str) -> None:
     """Texts that the reader does not check for their length pass, of the widest letters too; there is no more room."""
-    most = rules.roomy(name)
+    most = rules.safe_length(name)
     if name in ("email", "address_country", "timezone"):
         assert most == -1
         return

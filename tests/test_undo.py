@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from importing import Recorder, account, assert_never_empty, entries, id_of, shop, state, table, writes_of
 from support import Direct
 
+from connector.api.answers import NotSent
+from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.push.account.customer import Customer, fingerprint
 from connector.push.apply.apply import Apply, Orders, Pace
 from connector.push.apply.journal import Journal, Line, read
 from connector.push.apply.undo import undone
-from connector.push.plan.plan import Counts, Entry
+from connector.push.plan.counts import Counts
+from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.sandbox import Sandbox
 from pipelines import import_customers as job
@@ -276,6 +279,29 @@ def test_rows_that_the_run_did_not_write_are_not_touched(tmp_path: Path) -> None
         outcomes = [journal.settled[n].outcome for n in range(4)]
     assert outcomes == ["done", "skipped", "failed", "done"]
     assert [(e.do, e.external_id) for e in back(sandbox, read(journal.path))] == [("update", "d")]
+
+
+def test_half_a_rename_that_then_fails_is_listed(tmp_path: Path) -> None:
+    """Metadata became {} and the new external_id was refused after a late turn: the undo says so, it forgets nothing."""
+    sandbox = account({"external_id": "a", "name": "A", "metadata": None})
+    id = id_of(sandbox, "a")
+    (found,) = entries(sandbox, table({"id": id, "external_id": "b"}), match="id")
+    assert found.writes == 2
+    plan, send, turns = planned(tmp_path, [found]), Direct(sandbox).send, count()
+
+    async def write(call: Call, _until: float) -> Reply:
+        if next(turns) == 1:  # the second PUT comes too late, and meanwhile somebody takes the external_id
+            sandbox.create_customer(external_id="b")
+            raise NotSent("too late")
+        return await send(call)
+
+    with Journal.of(plan, "now") as journal:
+        asyncio.run(Apply(plan, send, journal, Orders(pace=Pace(looks=(0.0, 0.01))), write=write).run())
+        assert journal.settled[0].outcome == "failed"
+    assert [row["metadata"] for row in state(sandbox).values() if row["external_id"] == "a"] == [{}]
+    (kept,) = back(sandbox, read(journal.path))
+    assert (kept.do, kept.external_id) == ("conflict", "a")
+    assert "whether the run wrote it" in kept.why
 
 
 def test_an_unfinished_run_is_looked_at(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
+from connector.api.fields import CustomerFields, Identity, Object
 
 __all__ = [
     "Aggregation",
@@ -41,17 +41,10 @@ __all__ = [
 ]
 
 
-class _Object(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all: immutable, built by keyword, unknown keys ignored."""
-
-
-class _Record(_Object, frozen=True, kw_only=True):
+class _Record(Identity, frozen=True, kw_only=True):
     """What every stored object carries."""
 
-    id: str
     tenant_id: str = ""
-    environment_id: str = ""
-    status: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     created_by: str = ""
@@ -68,25 +61,19 @@ class Integration(_Record, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-class Customer(_Record, frozen=True, kw_only=True):
+class Customer(CustomerFields, frozen=True, kw_only=True):
     """A customer (contract.md 4). `metadata` is None where the server holds null; `contact` where it sends none."""
 
-    external_id: str = ""
-    name: str = ""
-    email: str = ""
-    contact: str | None = None
-    address_line1: str = ""
-    address_line2: str = ""
-    address_city: str = ""
-    address_state: str = ""
-    address_postal_code: str = ""
-    address_country: str = ""
-    timezone: str = ""
-    metadata: dict[str, str] | None = None
+    # As in _Record: a struct has one base, and this one shares its fields with the import.
+    tenant_id: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    created_by: str = ""
+    updated_by: str = ""
     integrations: tuple[Integration, ...] = ()
 
 
-class Pagination(_Object, frozen=True, kw_only=True):
+class Pagination(Object, frozen=True, kw_only=True):
     """Counts of a listing. `offset` is the next offset, not the one asked for (contract.md 3.2)."""
 
     total: int = 0
@@ -94,14 +81,14 @@ class Pagination(_Object, frozen=True, kw_only=True):
     offset: int = 0
 
 
-class CustomerPage(_Object, frozen=True, kw_only=True):
+class CustomerPage(Object, frozen=True, kw_only=True):
     """One page of customers; the last one has fewer than `limit` items."""
 
     items: tuple[Customer, ...]
     pagination: Pagination = Pagination()
 
 
-class ReportingUnit(_Object, frozen=True, kw_only=True):
+class ReportingUnit(Object, frozen=True, kw_only=True):
     """How a feature's quantity is shown to people (contract.md 6.3)."""
 
     unit_singular: str = ""
@@ -109,7 +96,7 @@ class ReportingUnit(_Object, frozen=True, kw_only=True):
     conversion_rate: Decimal | None = None
 
 
-class Aggregation(_Object, frozen=True, kw_only=True):
+class Aggregation(Object, frozen=True, kw_only=True):
     """How a meter turns events into a quantity."""
 
     type: str = ""
@@ -120,7 +107,7 @@ class Aggregation(_Object, frozen=True, kw_only=True):
     group_by: str = ""
 
 
-class MeterFilter(_Object, frozen=True, kw_only=True):
+class MeterFilter(Object, frozen=True, kw_only=True):
     """Which events a meter counts."""
 
     key: str = ""
@@ -154,7 +141,7 @@ class Feature(_Record, frozen=True, kw_only=True):
     group_id: str = ""
 
 
-class Source(_Object, frozen=True, kw_only=True):
+class Source(Object, frozen=True, kw_only=True):
     """Where an entitlement comes from. `subscription_id` is always the newest one's (contract.md 6.4)."""
 
     subscription_id: str = ""
@@ -170,7 +157,7 @@ class Source(_Object, frozen=True, kw_only=True):
     config_value: dict[str, Any] | None = None
 
 
-class FeatureUsage(_Object, frozen=True, kw_only=True):
+class FeatureUsage(Object, frozen=True, kw_only=True):
     """Usage of one feature in the running period (contract.md 6.1).
 
     `usage_percent` is a fraction: 0.3333 is 33.33 %. `current_usage` 0 may also mean that the server's query failed.
@@ -187,14 +174,14 @@ class FeatureUsage(_Object, frozen=True, kw_only=True):
     sources: tuple[Source, ...] | None = ()
 
 
-class UsageSummary(_Object, frozen=True, kw_only=True):
+class UsageSummary(Object, frozen=True, kw_only=True):
     """What a customer has used; a snapshot, not a history (contract.md 6.1)."""
 
     customer_id: str
     features: tuple[FeatureUsage, ...] = ()
 
 
-class Bucket(_Object, frozen=True, kw_only=True):
+class Bucket(Object, frozen=True, kw_only=True):
     """One of several entitlements that run side by side (`aggregation_mode` parallel, contract.md 6.2)."""
 
     entitlement_id: str = ""
@@ -206,7 +193,7 @@ class Bucket(_Object, frozen=True, kw_only=True):
     grant_duration_unit: str = ""
 
 
-class Entitlement(_Object, frozen=True, kw_only=True):
+class Entitlement(Object, frozen=True, kw_only=True):
     """What a customer may use of one feature; `usage_limit` None is unlimited or not metered (contract.md 6.2)."""
 
     is_enabled: bool = False
@@ -219,7 +206,7 @@ class Entitlement(_Object, frozen=True, kw_only=True):
     buckets: tuple[Bucket, ...] = ()
 
 
-class FeatureEntitlement(_Object, frozen=True, kw_only=True):
+class FeatureEntitlement(Object, frozen=True, kw_only=True):
     """A feature, what of it is allowed, and by whom."""
 
     feature: Feature
@@ -268,14 +255,14 @@ class Subscription(_Record, frozen=True, kw_only=True):
     plan: dict[str, Any] | None = None
 
 
-class SubscriptionPage(_Object, frozen=True, kw_only=True):
+class SubscriptionPage(Object, frozen=True, kw_only=True):
     """One page of subscriptions."""
 
     items: tuple[Subscription, ...]
     pagination: Pagination = Pagination()
 
 
-class Entitlements(_Object, frozen=True, kw_only=True):
+class Entitlements(Object, frozen=True, kw_only=True):
     """What a customer may use. An unknown customer is answered with empty lists (contract.md 6.2)."""
 
     customer_id: str
@@ -302,7 +289,7 @@ class Grant(_Record, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-class UpcomingGrants(_Object, frozen=True, kw_only=True):
+class UpcomingGrants(Object, frozen=True, kw_only=True):
     """All grants that are due, earliest first; there is no paging (contract.md 6.5)."""
 
     items: tuple[Grant, ...]

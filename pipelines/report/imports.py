@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from connector.files import atomic_write
-from connector.push.plan.plan import Entry
+from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Plan
 from pipelines.import_customers import Applied, Planned
 

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 
 from connector.push.apply.results import neutral
-from connector.push.plan.plan import Entry
+from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Header
 
 __all__ = ["MOST", "page"]

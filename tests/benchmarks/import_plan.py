@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from connector.push.file.delimited import quoted
+from connector.push.file.cells import escaped
 from connector.push.file.export import COLUMNS
-from connector.push.file.rows import escaped
+from connector.push.file.record import quoted
 from connector.sandbox import Sandbox
 
 SEED = 7

@@ -14,37 +14,21 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import PAGE, Call, Reply, search_customers
+from connector.api.fields import TEXTS, CustomerFields
 from connector.errors import Refused
 from connector.pull.pages import FilterIgnoredError, Walk, walk
-from connector.push.file.rules import TEXTS
 
 __all__ = ["Customer", "Send", "everybody", "fingerprint", "look_up", "total"]
 
 Send = Callable[[Call], Awaitable[Reply]]
 COMPARED = (*TEXTS, "metadata", "status")
+DEFAULTS = {"timezone": "UTC"}  # what the server sets where a create gives nothing (contract.md 5.1)
 
 
-class Customer(msgspec.Struct, gc=False):
-    """The columns of a customer that can be written, and what says which one it is (contract.md 4).
+class Customer(CustomerFields, frozen=True, kw_only=True, gc=False):
+    """The columns of a customer that can be written, and those that identify it (contract.md 4)."""
 
-    `contact` is None where the server sends none, `metadata` where it sends null: both differ from empty ones.
-    """
-
-    id: str
-    external_id: str = ""
-    name: str = ""
-    email: str = ""
-    contact: str | None = None
-    address_line1: str = ""
-    address_line2: str = ""
-    address_city: str = ""
-    address_state: str = ""
-    address_postal_code: str = ""
-    address_country: str = ""
-    timezone: str = ""
-    metadata: dict[str, str] | None = None
     status: str = "published"
-    environment_id: str = ""
 
     def with_changes(self, changes: dict[str, Any]) -> Customer:
         """The same customer with other values."""

@@ -42,7 +42,7 @@ from connector.push.apply.drift import (
     stage,
 )
 from connector.push.apply.journal import Journal, Line
-from connector.push.plan.plan import Entry
+from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Plan
 
 __all__ = ["Apply", "Orders", "Pace", "Tally"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.push.account.customer import COMPARED, Customer, fingerprint
-from connector.push.plan.plan import DEFAULTS, Entry
+from connector.push.account.customer import COMPARED, DEFAULTS, Customer, fingerprint
+from connector.push.plan.entry import Entry
 
 __all__ = ["ABSENT", "AFTER", "BEFORE", "GONE", "LEFTOVER", "MIDDLE", "OTHER", "against", "changed_since", "stage"]
 
@@ -56,7 +56,7 @@ def _on_the_way(entry: Entry, held: Customer) -> str:
 
 def expected(entry: Entry) -> Customer:
     """The customer that a create makes (contract.md 5.1)."""
-    return Customer("", **{**DEFAULTS, **entry.changes})
+    return Customer(id="", **{**DEFAULTS, **entry.changes})
 
 
 def difference(wanted: Customer, held: Customer) -> str:

@@ -18,9 +18,10 @@ from typing import Any
 from connector.errors import FixInput
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
-from connector.push.file.delimited import DELIMITERS, quoted
-from connector.push.file.rows import REASONS
-from connector.push.plan.plan import Entry
+from connector.push.file.columns import REASONS
+from connector.push.file.delimited import DELIMITERS
+from connector.push.file.record import quoted
+from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
 from connector.tables.import_results import COLUMNS, schema
 

@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import PAGE
+from connector.api.fields import FIELDS
 from connector.push.account.customer import Customer, Send, fingerprint, look_up
 from connector.push.account.subscribed import subscribed
 from connector.push.apply.drift import ABSENT, AFTER, BEFORE, stage
 from connector.push.apply.journal import Line
 from connector.push.file import rules
-from connector.push.plan.plan import Entry
+from connector.push.plan.entry import Entry
 
 __all__ = ["undone"]
 
@@ -150,7 +151,7 @@ def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Cust
     if name == "metadata":
         return "; ".join(f"metadata.{key} {before[key]!r}: {remedy}" for key, _, remedy in rules.check_metadata(before))
     if not before:
-        return "" if rules.FIELDS[name].clearable else _LOST.get(name, f"{name} cannot be emptied")
+        return "" if FIELDS[name].clearable else _LOST.get(name, f"{name} cannot be emptied")
     if verdict := rules.check(name)(before):
         return f"{name} {before!r}: {verdict[1]}"
     holder = holders.get(before) if name == "external_id" else None

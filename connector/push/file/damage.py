@@ -1,7 +1,7 @@
-"""What a spreadsheet makes of a value when it opens and saves a file: umlauts, plus signs and leading zeros lost.
+"""What a spreadsheet does to a value when it opens and saves a file: lost umlauts, plus signs and leading zeros.
 
-Promised: of values only exact damage is told, the stored one gone through that mill; a real change is not. A key of a
-new customer is doubted where it looks like none. Never done: mending.
+Promised: a value counts as damaged only when it is exactly the stored value after such damage; a real change never
+does. The key of a new customer is doubted where it does not look like a key. Never done: repairing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["spoiled", "spoiled_key", "tidy"]
+__all__ = ["damage", "key_damage", "tidy"]
 
 _SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+\d+", re.IGNORECASE)
 
 
-def spoiled(before: str, after: str) -> str:
-    """Say what happened to a stored value on its way through a spreadsheet; "" when it was simply changed."""
+def damage(before: str, after: str) -> str:
+    """Say what a spreadsheet did to a stored value; "" when the value was simply changed."""
     if not before or not after:
         return ""
     if after in _garbled(before):
@@ -28,14 +28,8 @@ def spoiled(before: str, after: str) -> str:
     return ""
 
 
-def tidy(key: str) -> str:
-    """A key without what cannot be seen: spaces around it, zero-width characters, another way to write its accents."""
-    seen = "".join(c for c in key if unicodedata.category(c) != "Cf")
-    return unicodedata.normalize("NFC", seen).strip()
-
-
-def spoiled_key(key: str) -> str:
-    """Why a key of a new customer looks like no key; "" when it looks like one."""
+def key_damage(key: str) -> str:
+    """Say why the key of a new customer does not look like a key; "" when it does."""
     if _SCIENTIFIC.fullmatch(key):
         return "its external_id is a number in scientific notation, as a spreadsheet writes long ones"
     if tidy(key).lower().replace(" ", "_") in ("external_id", "id"):
@@ -43,8 +37,14 @@ def spoiled_key(key: str) -> str:
     return ""
 
 
+def tidy(key: str) -> str:
+    """A key without invisible differences: surrounding spaces, zero-width characters, two forms of accents."""
+    seen = "".join(c for c in key if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", seen).strip()
+
+
 def _garbled(text: str) -> set[str]:
-    """The text as it looks when its UTF-8 bytes are taken for those of an older encoding."""
+    """The text as it looks when its UTF-8 bytes are read in an older encoding."""
     if text.isascii():
         return set()
     data = text.encode("utf-8")

@@ -13,15 +13,16 @@ from typing import IO, Literal
 
 import msgspec
 
+from connector.api.fields import FIELDS, TEXTS
 from connector.push.account.customer import Customer, Send, everybody
-from connector.push.file import rules
-from connector.push.file.delimited import DELIMITERS, quoted
-from connector.push.file.rows import escaped
+from connector.push.file.cells import escaped
+from connector.push.file.delimited import DELIMITERS
+from connector.push.file.record import quoted
 
 __all__ = ["COLUMNS", "Metadata", "explained", "exported", "template"]
 
 Metadata = Literal["auto", "columns", "json"]
-COLUMNS = ("id", *rules.TEXTS)
+COLUMNS = ("id", *TEXTS)
 _OTHERS = frozenset(DELIMITERS[1:])
 MOST_COLUMNS = 50  # metadata keys that become columns of their own by default; more make one JSON column
 
@@ -90,7 +91,7 @@ def _record(customer: Customer, keys: list[str], json: bool) -> str:
 
 def template(keys: tuple[str, ...] = ("tier",)) -> str:
     """An empty file with every column."""
-    return quoted([*rules.TEXTS, *(f"metadata.{key}" for key in keys)])
+    return quoted([*TEXTS, *(f"metadata.{key}" for key in keys)])
 
 
 def explained() -> Iterator[str]:
@@ -99,11 +100,11 @@ def explained() -> Iterator[str]:
     yield ""
     yield "Blank cell: leave the field alone.  \\N: clear it.  \\\\N: the text \\N itself.  Nothing is trimmed."
     yield ""
-    for field in rules.FIELDS.values():
+    for name, field in FIELDS.items():
         size = f"at most {field.characters} characters" + (f" and {field.octets} bytes" if field.octets else "")
         more = "needed" if field.required else ""
         more += "; " * bool(more) + ("can be cleared" if field.clearable else "cannot be cleared")
-        yield f"{field.name:<20} {field.meaning} ({size}; {more}). Example: {field.example}"
+        yield f"{name:<20} {field.meaning} ({size}; {more}). Example: {field.example}"
     yield f"{'metadata.KEY':<20} one free key a column, such as metadata.tier. \\N removes the key. Example: gold"
     yield f'{"metadata":<20} or a JSON object of texts; null removes a key. Example: {{"tier": "gold"}}'
     yield f"{'id':<20} the server's id: whom a row is about with --match id; else it must agree. Blank for new ones."

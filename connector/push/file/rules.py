@@ -1,46 +1,36 @@
-"""What the server takes in a customer's fields, known before any call (contract.md 5.1, 5.3).
+"""What the server accepts in a customer's fields, checked before any call (contract.md 5.1, 5.3).
 
-Promised: a value that passes here is not refused for its form, and every fault says the rule and the way out; `FIELDS`
-is the only list of what a customer can be given, and the template, the reader and the plan are made from it.
-Refused here though the server takes it: an e-mail address whose name stands in quotes ("a b"@acme.example), and the
-zone names that are none (Factory, localtime, posix/…).
-Never done: I/O, or rules that need the server's own data (a taken external_id, a tax number that must fit another one
-that is stored: see `connector.push.plan.plan`), or NUL characters (see `connector.push.file.rows`).
+To add a rule for a field, add a check to `_CHECKS`. Lengths are in `connector.api.fields`.
+
+Promised: a value that passes here is not refused for its form; every fault gives the rule and the way out.
+Stricter than the server: an e-mail address with a quoted local part ("a b"@acme.example), and zone names that are not
+zones (Factory, localtime, posix/…), are refused here.
+Never done: I/O; rules that need the server's own data (a taken external_id, a tax number that must fit a stored
+one: see `connector.push.plan.changes`); NUL characters (see `connector.push.file.parser`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
+from connector.api.fields import FIELDS
 from connector.countries import COUNTRIES
 
-__all__ = [
-    "EXCUSABLE",
-    "FIELDS",
-    "TAX_KEYS",
-    "TEXTS",
-    "Fault",
-    "Field",
-    "check",
-    "check_metadata",
-    "cleared",
-    "roomy",
-    "zones",
-]
+__all__ = ["EXCUSABLE", "TAX_KEYS", "Fault", "check", "check_metadata", "cleared", "safe_length", "zones"]
 
 Verdict = tuple[str, str] | None  # rule and remedy; None is fine
+Check = Callable[[str], Verdict]
 
 EXCUSABLE = frozenset({"too_long", "too_many_bytes", "email", "country", "timezone", "tax_key", "cannot_be_cleared"})
-"""Rules about values: no fault where the server holds the very value already, for it is not sent then."""
+"""Rules about values: no fault where the server already holds that value, because it is not sent then."""
 
-_INTL = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef"  # what the server's pattern takes beyond ASCII
+_INTL = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef"  # what the server's pattern accepts beyond ASCII
 _ATOM = rf"[a-zA-Z0-9_!#$%&'*+/=?^`{{|}}~{_INTL}-]++"
 _EMAIL = re.compile(
     rf"{_ATOM}(?:\.{_ATOM})*+"
@@ -53,7 +43,7 @@ TAX_KEYS = frozenset({"gstin", "pan", "hsn_sac"})
 _HSN = re.compile(r"(?:[0-9]{4}|[0-9]{6}|[0-9]{8})")
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Go trims: not \x1c to \x1f
 _AROUND = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+$")
-MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: that takes milliseconds each
+MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: milliseconds each
 _FALSE_FRIENDS = {"UK": "GB", "EL": "GR", "EU": "the country's own code", "USA": "US", "GER": "DE", "IND": "IN"}
 
 
@@ -63,7 +53,7 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         line: physical line of the file on which the row begins, from 1; for tables the row, from 1.
         column: the file's own header, or "" where the whole line is at fault.
-        value: what stands there, cut to a readable length.
+        value: the value in the file, cut to a readable length.
         rule: machine-readable name of the rule.
         remedy: what to write instead, a sentence.
     """
@@ -75,104 +65,67 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field that a customer can be given.
-
-    Attributes:
-        name: the API's own name.
-        meaning: one sentence for the template.
-        characters: how many the server takes.
-        octets: how many bytes in UTF-8; 0 where only characters count.
-        clearable: whether PUT takes "" for it (contract.md 5.3).
-        required: whether a create needs it.
-        example: a value that passes.
-    """
-
-    name: str
-    meaning: str
-    characters: int
-    octets: int = 0
-    clearable: bool = True
-    required: bool = False
-    example: str = ""
-
-
-FIELDS: dict[str, Field] = {
-    field.name: field
-    for field in (
-        Field("external_id", "your own id of the customer; unique", 255, 0, False, True, "acme-1"),
-        Field("name", "name of the customer", 255, 0, False, True, "Acme Ltd"),
-        Field("email", "one address without a display name", 255, 0, False, example="billing@acme.example"),
-        Field("contact", "telephone", 20, example="+15550100"),
-        Field("address_line1", "street", 255, 255, example="1 Main St"),
-        Field("address_line2", "street, continued", 255, 255, example="Floor 2"),
-        Field("address_city", "city", 100, 100, example="Springfield"),
-        Field("address_state", "state or province", 100, 100, example="IL"),
-        Field("address_postal_code", "postal code", 20, example="62701"),
-        Field("address_country", "ISO 3166-1 alpha-2, upper case", 2, 0, False, example="US"),
-        Field("timezone", "IANA zone; UTC where a new customer has none", 255, 0, False, example="America/Chicago"),
-    )
-}
-TEXTS = tuple(FIELDS)
-
-
 def cleared(name: str) -> Verdict:
-    """Whether the field may be emptied by PUT (contract.md 5.3)."""
+    """Whether PUT may empty the field (contract.md 5.3)."""
     if FIELDS[name].clearable:
         return None
     return "cannot_be_cleared", f"The API cannot empty {name}: give another value, or leave the cell blank to keep it."
 
 
-def check(name: str) -> Callable[[str], Verdict]:
-    """Return the check of one field: text in, verdict out. The text is not empty, and holds no NUL."""
-    field = FIELDS[name]
-    if name == "timezone":
-        return _timezones()
-    inner = {"email": _email, "address_country": _country}.get(name)
-    if inner:
-        return inner
-    characters, octets = field.characters, field.octets
-
-    def length(text: str) -> Verdict:
-        if len(text) > characters:
-            return "too_long", f"{len(text)} characters; at most {characters} fit."
-        if octets and len(text) * 4 > octets and len(text.encode()) > octets:
-            return (
-                "too_many_bytes",
-                f"{len(text.encode())} bytes in UTF-8; at most {octets} fit.",
-            )
-        return None
-
-    return length
+def check(name: str) -> Check:
+    """Return the check of one field: text in, verdict out. The text must not be empty, nor contain NUL."""
+    made = _CHECKS.get(name)
+    return made() if made else _length(name)
 
 
-def roomy(name: str) -> int:
-    """How many characters pass `check` whatever they are; -1 where the form counts too."""
-    if name in ("email", "address_country", "timezone"):
+def safe_length(name: str) -> int:
+    """The number of characters up to which every text passes `check`; -1 where the form counts too."""
+    if name in _CHECKS:
         return -1
     field = FIELDS[name]
     return min(field.characters, field.octets // 4) if field.octets else field.characters
 
 
-def _email(text: str) -> Verdict:
-    if len(text) > FIELDS["email"].characters:
-        return "too_long", f"{len(text)} characters; at most 255 fit."
-    if _EMAIL.fullmatch(text) and ".." not in text:
+def _length(name: str) -> Check:
+    """The check of a field that has no rule but its length."""
+    characters, octets = FIELDS[name].characters, FIELDS[name].octets
+
+    def length(text: str) -> Verdict:
+        if len(text) > characters:
+            return "too_long", f"{len(text)} characters; at most {characters} fit."
+        if octets and len(text) * 4 > octets and len(text.encode()) > octets:
+            return "too_many_bytes", f"{len(text.encode())} bytes in UTF-8; at most {octets} fit."
         return None
-    return "email", "Write one plain address, like billing@acme.example: no display name, no spaces."
+
+    return length
 
 
-def _country(text: str) -> Verdict:
-    if text in COUNTRIES:
-        return None
-    guess = text.strip().upper()
-    other = _FALSE_FRIENDS.get(guess)
-    told = f"Write {guess}." if guess in COUNTRIES else f"Write {other}." if other else "Write a code such as US or DE."
-    return "country", f"Not an upper-case ISO 3166-1 alpha-2 code. {told}"
+def _emails() -> Check:
+    length = _length("email")
+
+    def email(text: str) -> Verdict:
+        if verdict := length(text):
+            return verdict
+        if _EMAIL.fullmatch(text) and ".." not in text:
+            return None
+        return "email", "Write one plain address, like billing@acme.example: no display name, no spaces."
+
+    return email
 
 
-def _timezones() -> Callable[[str], Verdict]:
+def _countries() -> Check:
+    def country(text: str) -> Verdict:
+        if text in COUNTRIES:
+            return None
+        guess = text.strip().upper()
+        meant = guess if guess in COUNTRIES else _FALSE_FRIENDS.get(guess)
+        hint = f"Write {meant}." if meant else "Write a code such as US or DE."
+        return "country", f"Not an upper-case ISO 3166-1 alpha-2 code. {hint}"
+
+    return country
+
+
+def _timezones() -> Check:
     known = frozenset(zones().values())
     guesses: dict[str, str] = {}
 
@@ -183,14 +136,22 @@ def _timezones() -> Callable[[str], Verdict]:
         if wanted not in guesses and len(guesses) < MOST_GUESSES:
             guesses[wanted] = _nearest(wanted)
         near = guesses.get(wanted)
-        told = f"Did you mean {near}?" if near else "Write one such as Europe/Berlin."
-        return "timezone", f"Not an IANA zone; capitals count. {told}"
+        hint = f"Did you mean {near}?" if near else "Write one such as Europe/Berlin."
+        return "timezone", f"Not an IANA zone; capitals count. {hint}"
 
     return timezone
 
 
+_CHECKS: dict[str, Callable[[], Check]] = {
+    "email": _emails,
+    "address_country": _countries,
+    "timezone": _timezones,
+}
+"""Fields whose form counts, not only their length. Each entry makes the check of one file."""
+
+
 def _nearest(text: str) -> str:
-    """The zone that is meant: by its name in other capitals, by its city, or by a few letters; "" for none."""
+    """The zone that is probably meant: other capitals, a city, or a few different letters; "" for none."""
     wanted = text.strip().casefold().replace(" ", "_")
     return (
         zones().get(wanted)
@@ -200,7 +161,7 @@ def _nearest(text: str) -> str:
 
 
 class _Zones(dict[str, str]):
-    """Folded name -> name; `in` asks for the exact name."""
+    """Folded name → name; `in` asks for the exact name."""
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name.casefold()) == name
@@ -208,9 +169,9 @@ class _Zones(dict[str, str]):
 
 @cache
 def zones() -> dict[str, str]:
-    """Every IANA zone of the tzdata package, by its folded name; `in` asks for the exact one.
+    """Every IANA zone of the tzdata package, by its folded name; `in` asks for the exact name.
 
-    The machine's own list is not asked: it may be older than the server's, or hold names that are none.
+    The machine's own list is not used: it may be older than the server's, or contain names that are not zones.
     """
     names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return _Zones({name.casefold(): name for name in names if name != "Factory"})
@@ -233,10 +194,10 @@ def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 
 def _trimmed(text: str) -> str:
-    """As Go trims: Python would take four control characters away too."""
+    """Trim as Go does: Python would also remove four control characters."""
     return _AROUND.sub("", text)
 
 
 def _upper(text: str) -> str:
-    """As Go turns letters into capitals, one by one: Python makes SS of ß."""
+    """Convert to capitals as Go does, letter by letter: Python turns ß into SS."""
     return "".join(big if len(big := letter.upper()) == 1 else letter for letter in text)

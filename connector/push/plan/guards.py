@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from connector.push.plan.plan import Counts
+from connector.push.plan.counts import Counts
 
 __all__ = ["Guard", "Limits", "too_old", "tripped"]
 

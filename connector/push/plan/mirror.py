@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Set
 from connector.push.account.customer import Customer, Send, everybody, fingerprint
 from connector.push.account.subscribed import subscribed
 from connector.push.file.rows import Rows
-from connector.push.plan.plan import Entry
+from connector.push.plan.entry import Entry
 
 __all__ = ["missing", "named"]
 

@@ -20,8 +20,8 @@ import msgspec
 
 from connector.errors import FixInput
 from connector.files import atomic_write, no_room
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
-from connector.push.plan.plan import Entry
 
 __all__ = ["Header", "Plan", "PlanWriter", "new_run"]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from importing import shop, table
 
-from connector.push.file.damage import spoiled
+from connector.push.file.damage import damage
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ from connector.push.file.damage import spoiled
 )
 def test_exact_damage_is_told(before: str, after: str, told: str) -> None:
     """Mojibake, lost plus signs and zeros and scientific notation are named; other changes are not."""
-    assert told in spoiled(before, after)
-    assert bool(told) == bool(spoiled(before, after))
+    assert told in damage(before, after)
+    assert bool(told) == bool(damage(before, after))
 
 
 @given(st.text(min_size=1))
 def test_the_same_value_is_never_damage(text: str) -> None:
     """A value that did not change is not told of, whatever it holds."""
-    assert spoiled(text, text) == ""
+    assert damage(text, text) == ""
 
 
 def test_damage_and_near_doubles_are_asked_about(tmp_path: Path) -> None:
