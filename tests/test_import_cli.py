@@ -178,7 +178,7 @@ def test_an_encoding_that_was_given_is_no_guess(run: Any, tmp_path: Path) -> Non
     """A detected encoding that nothing proves is called a guess; one that was named is not, and sep= comes back."""
     (tmp_path / "customers.csv").write_bytes("sep=#\nexternal_id#name#email\na#Müller#x\nb#Köln#\n".encode("cp1252"))
     plan = ("plan", "customers.csv", "--onboarding", "skip")
-    assert "cp1252, #, a guess" in run(*plan).err
+    assert "cp1252, #, encoding guessed" in run(*plan).err
     done = run(*plan, "--encoding", "cp1252")
     assert "cp1252, #\n" in done.err
     assert run("plan", "customers.rejected.csv", "--encoding", "cp1252").code == 2

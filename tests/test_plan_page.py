@@ -29,7 +29,8 @@ from connector.push.file.rules import Fault
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
 from connector.push.plan.planfile import Header, Source
-from pipelines.report.plan_page import MOST, page
+from pipelines.report.plan_page import page
+from pipelines.report.plan_page_rows import MAX_ROWS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run")
@@ -351,9 +352,9 @@ def test_the_data_is_the_plan_whatever_the_text(planned: list[Entry], safe: bool
 
 def test_a_big_plan_is_cut_and_the_page_says_by_how_much() -> None:
     """Entries beyond 50,000 are counted; unchanged ones are neither shown nor counted."""
-    planned = (Entry("update", n + 1, f"a-{n}", f"c-{n}") for n in range(MOST + 12))
+    planned = (Entry("update", n + 1, f"a-{n}", f"c-{n}") for n in range(MAX_ROWS + 12))
     text = "".join(page(header(), DIGEST, (entry for one in planned for entry in (Entry("unchanged"), one))))
-    assert len(data(text)[1]) == MOST == 50_000
+    assert len(data(text)[1]) == MAX_ROWS == 50_000
     assert "12 more rows are not in this page, which holds 50000." in Shown(text).text
     assert "more rows are not in" not in html(ENTRIES)
 

@@ -24,7 +24,8 @@ from connector.sandbox import Sandbox
 from connector.settings import Settings, load
 from pipelines import import_customers as job
 from pipelines.import_customers import Planned
-from pipelines.report import imports
+from pipelines.report.import_json import plan_json
+from pipelines.report.plan_summary import plan_summary
 
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 FEW = settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=QUIET)
@@ -88,8 +89,8 @@ def judged(served: Account, data: bytes, **given: Any) -> Planned | FixInput:
         kind = "planned" if found.plan else "looked up" if calls else "invalid"
         assert (calls > 0) == (found.checked.usable > 0)
         assert sum(found.counts.plain()[kind] for kind in job.KINDS) == found.checked.rows
-        imports.plan_summary(found).encode()
-        assert imports.plan_json(found)
+        plan_summary(found).encode()
+        assert plan_json(found)
         if found.plan:
             Plan.read(found.plan.path)
         again(served, found, given)

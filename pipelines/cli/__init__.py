@@ -1,1 +1,11 @@
-"""The command `flexsync`: one module a group; options, streams, exit codes. Only this folder knows click."""
+"""The command `flexsync`: one module for each group of commands.
+
+In: the arguments, environment and standard input of a process. Out: a call of one job in `pipelines`, its result
+printed through `pipelines.report`, and an exit code.
+
+`main` holds the entry point and the list of commands; `options` what several commands share; `exit_codes` the codes.
+Every other module holds the command or the group of its name (`ask` holds `sql`, `imports` holds `import`).
+
+Promised: `--help` imports nothing heavy, so a command imports its job when it runs.
+Never done here: the work itself, or formatting. Only this folder imports click.
+"""

@@ -1,4 +1,4 @@
-"""`python -m pipelines.cli`: the command `flexsync`, for a Python that has no scripts on its path."""
+"""`python -m pipelines.cli`: the command `flexsync` without its script on the path."""
 
 from pipelines.cli.main import main
 

@@ -1,128 +1,162 @@
-"""`flexsync import …`: template, export, plan, apply, undo. It parses, calls the job, prints, and sets the exit code.
+"""`flexsync import …`: template, export, plan, apply, undo.
 
-Promised: stdout has the changes (or JSON), stderr the talk; `plan` exits 0 when every row can be done, 1 when some
-cannot, 2 when none can; `apply` exits 0 when every planned row is done, 1 when some are not. Never done here: work.
+Promised: stdout holds the changes, an export or JSON; everything else goes to stderr. `plan` and `undo` exit with 0
+when every row can be applied, 1 when some cannot, 2 when none can; `apply` exits with 0 when every planned change is
+made, 1 when some are not.
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from connector.errors import FixInput
-from pipelines.cli.options import DONE, settings_of, where
+from pipelines.cli.exit_codes import DONE
+from pipelines.cli.options import load_settings, pace_options, settings_options
+
+if TYPE_CHECKING:
+    from pipelines.import_customers import Planned
+
+__all__ = ["imports"]
+
+ACCOUNT_FLAGS = ("config", "profile", "base_url", "environment_id")  # a plan is for one account
+
+html_option = click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as an HTML page.")
 
 
 @click.group("import")
 def imports() -> None:
-    """Bring customers from a CSV file into FlexPrice: plan, look, then apply."""
+    """Import customers from a CSV file: plan, review, apply."""
 
 
 @imports.command("template")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("customers.csv"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("customers.csv"), show_default=True, help="File to write."
+)
 def template(out: Path) -> int:
-    """Write an empty file with every column, and one beside it that explains them."""
+    """Write an empty CSV file with every column, and a text file that explains the columns."""
     from pipelines import export_customers as job
-    from pipelines.report import terminal
+    from pipelines.report.streams import write_message
 
     for path in job.write_template(out):
-        terminal.say(f"wrote {path}")
+        write_message(f"wrote {path}")
     return DONE
 
 
 @imports.command("export")
-@where
-@click.option("--out", type=click.Path(path_type=Path), help="Where to; standard output by default.")
+@settings_options
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: stdout.")
 @click.option(
-    "--metadata", type=click.Choice(["auto", "columns", "json"]), default="auto", show_default=True,
-    help="A column for each key, or one JSON column; auto: columns up to 50 keys.",
-)  # fmt: skip
-@click.option("--bom", is_flag=True, help="Begin with a byte order mark, so that Excel reads umlauts right.")
+    "--metadata",
+    type=click.Choice(["auto", "columns", "json"]),
+    default="auto",
+    show_default=True,
+    help="One column for each metadata key, or one JSON column. auto: columns up to 50 keys.",
+)
+@click.option("--bom", is_flag=True, help="Start with a byte order mark, so that Excel recognizes UTF-8.")
 def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
-    """Write the published customers as a file that plans nothing until it is edited."""
+    """Write all published customers as CSV, to edit and plan. An unedited export plans no change."""
     from pipelines import export_customers as job
-    from pipelines.report import terminal
+    from pipelines.report.streams import write_message
 
     out = None if str(out) == "-" else out
     if out is not None and out.exists():
-        raise FixInput(f"{out} exists.", remedy="Give another --out.")
+        raise FixInput(f"{out} exists and is not overwritten.", remedy="Choose another --out.")
     with click.open_file("-", "w", encoding="utf-8") as stdout:
-        count = job.export_customers(settings_of(**flags), out, stdout.write, metadata, bom=bom)
-    terminal.say(f"{count} customers{f' in {out}' if out else ''}")
+        count = job.export_customers(load_settings(**flags), out, stdout.write, metadata, bom=bom)
+    write_message(f"{count} customers{f' in {out}' if out else ''}")
     return DONE
 
 
 @imports.command("plan")
-@where
+@settings_options
 @click.argument("file", metavar="FILE")
-@click.option("--out", type=click.Path(path_type=Path), help="The plan; FILE's name with .plan by default.")
-@click.option("--mode", type=click.Choice(["upsert", "create", "update"]), help="upsert by default.")
-@click.option("--match", type=click.Choice(["external_id", "id"]), help="Whom a row is about; external_id by default.")
-@click.option("--metadata", type=click.Choice(["merge", "replace"]), help="merge by default.")
-@click.option("--onboarding", metavar="skip|run[:NAME]", help="Whether creates start the account's workflow.")
-@click.option("--archive-missing", is_flag=True, help="Plan an archive for every customer that FILE does not name.")
-@click.option("--encoding", help="Instead of the detected one.")
-@click.option("--delimiter", help="Instead of the detected one: , ; tab or |.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the changes, to be looked at.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON on stdout, all faults among it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Plan to write. Default: the name of FILE with .plan.")
+@click.option(
+    "--mode",
+    type=click.Choice(["upsert", "create", "update"]),
+    help="Create and update customers (upsert, the default), or only one of both.",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["external_id", "id"]),
+    help="Column that identifies the customer of a row; external_id by default.",
+)
+@click.option(
+    "--metadata",
+    type=click.Choice(["merge", "replace"]),
+    help="Merge metadata with the customer's keys (the default), or replace all of them.",
+)
+@click.option(
+    "--onboarding",
+    metavar="skip|run[:NAME]",
+    help="Whether a create starts the account's onboarding workflow. Required when the plan creates customers.",
+)
+@click.option("--archive-missing", is_flag=True, help="Also archive every customer that is not in FILE.")
+@click.option("--encoding", help="Encoding of FILE. Default: detected.")
+@click.option("--delimiter", help="Delimiter of FILE: , ; tab or |. Default: detected.")
+@html_option
+@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as JSON on stdout.")
 def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, as_json: bool, **flags: Any) -> int:
-    """Read FILE (CSV; - for standard input) and the account, and write a plan. Changes nothing."""
+    """Compare FILE (CSV; - for standard input) with the account, and write a plan. Changes no customer."""
     from pipelines import import_customers as job
     from pipelines.places import free_for_page
-    from pipelines.report import terminal
+    from pipelines.report.progress import show_progress
 
-    settings = settings_of(**flags)
+    settings = load_settings(**flags)
     if file.endswith(".plan"):
-        raise FixInput(f"{file} is a plan.", remedy=f"flexsync import apply {file}")
+        raise FixInput(f"{file} is a plan, not a CSV file.", remedy=f"flexsync import apply {file}")
     out = out or Path(f"{'stdin' if file == '-' else Path(file).stem}.plan")
     if html is not None:
         free_for_page(html)
-    progress = terminal.progress()
-    try:
+    with show_progress() as progress:
         found = job.plan(settings, file, out, archive_missing=archive_missing, progress=progress)
-    finally:
-        progress.end()
-    return _show(found, html, as_json, settings.imports.neutralise, _again(flags))
+    return _show_plan(found, html, as_json, settings.imports.neutralise, flags)
 
 
-def _again(flags: dict[str, Any]) -> str:
-    """What was said of the account, to be said again: a plan is for one account."""
-    import shlex
-
-    names = ("config", "profile", "base_url", "environment_id")
-    said = ((f"--{name.replace('_', '-')}", flags[name]) for name in names if flags.get(name))
-    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in said)
-
-
-def _show(found: Any, html: Path | None, as_json: bool, neutralise: bool, again: str) -> int:
-    from pipelines.report import imports as told
-    from pipelines.report import terminal
+def _show_plan(found: Planned, html: Path | None, as_json: bool, neutralise: bool, flags: dict[str, Any]) -> int:
+    """Print a plan, and write its page; returns the exit code."""
+    from pipelines.report.import_json import plan_json
+    from pipelines.report.plan_changes import write_changes
+    from pipelines.report.plan_page import write_page
+    from pipelines.report.plan_summary import plan_summary
+    from pipelines.report.streams import write_json, write_message
 
     if html is not None and found.plan is not None:
-        told.write_page(html, found.plan, neutralise)
+        write_page(html, found.plan, neutralise=neutralise)
     if as_json:
-        terminal.data(told.plan_json(found))
+        write_json(plan_json(found))
     else:
-        told.changes(found)
-    terminal.say(told.plan_summary(found, html, again))
+        write_changes(found)
+    write_message(plan_summary(found, html, _account_flags(flags)))
     return int(found.exit_code)
 
 
+def _account_flags(flags: dict[str, Any]) -> str:
+    """The flags that name the account, to be repeated with `apply`."""
+    given = ((f"--{name.replace('_', '-')}", flags[name]) for name in ACCOUNT_FLAGS if flags.get(name))
+    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in given)
+
+
 @imports.command("apply")
-@where
+@settings_options
 @click.argument("plan", type=click.Path(path_type=Path), metavar="PLAN")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--yes-really", type=int, metavar="COUNT", help="Where a guard trips: the number of writes of the plan.")
-@click.option("--yes-archive", type=int, metavar="COUNT", help="Where the plan archives: how many.")
-@click.option("--canary", type=click.IntRange(0), default=0, help="Write so many, read them back, then ask.")
-@click.option("--max-failures", type=click.IntRange(1), help="Stop after so many refused rows; 50 by default.")
-@click.option("--results", type=click.Path(path_type=Path), help=".csv or .parquet; beside the plan by default.")
-@click.option("--calls-per-second", type=float, help="Never faster than this.")
-@click.option("--max-in-flight", type=int, help="Calls at once.")
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--yes-really", type=int, metavar="COUNT", help="Confirm a plan that trips a guard: the number of its writes."
+)
+@click.option("--yes-archive", type=int, metavar="COUNT", help="Confirm the archives of the plan: their number.")
+@click.option("--canary", type=click.IntRange(0), default=0, help="Make this many changes, read them back, then ask.")
+@click.option("--max-failures", type=click.IntRange(1), help="Stop after this many refused rows; 50 by default.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Results to write, .csv or .parquet. Default: beside the plan."
+)
+@pace_options
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
 def apply(
     plan: Path,
     yes: bool,
@@ -134,23 +168,22 @@ def apply(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Do what PLAN says, and no more. Interrupted, the same command goes on."""
+    """Make the changes in PLAN and no others. After an interruption, the same command resumes."""
     from pipelines import import_customers as job
-    from pipelines.report import imports as told
-    from pipelines.report import terminal
+    from pipelines.report.apply_summary import apply_summary
+    from pipelines.report.import_json import apply_json
+    from pipelines.report.progress import show_progress
+    from pipelines.report.streams import write_json, write_message
 
     confirmed = job.Confirmed(yes, yes_really, yes_archive, _ask if sys.stdin.isatty() else None)
-    settings = settings_of(**flags, max_failures=max_failures)
-    progress = terminal.progress()
-    try:
+    settings = load_settings(**flags, max_failures=max_failures)
+    with show_progress() as progress:
         found = job.apply(
             settings, plan, confirmed, canary=canary, results_to=results, store=flags["store"], progress=progress
         )
-    finally:
-        progress.end()
     if as_json:
-        terminal.data(told.apply_json(found))
-    terminal.say(told.apply_summary(found))
+        write_json(apply_json(found))
+    write_message(apply_summary(found))
     return found.exit_code
 
 
@@ -158,28 +191,28 @@ def _ask(question: str) -> bool:
     try:
         return click.confirm(question, err=True)
     except click.Abort as abort:
-        if isinstance(abort.__context__, EOFError):  # Ctrl-D is a "no"; Ctrl-C is not an answer
+        if isinstance(abort.__context__, EOFError):  # Ctrl-D means no; Ctrl-C is not an answer
             return False
         raise
 
 
 @imports.command("undo")
-@where
+@settings_options
 @click.argument("run", metavar="RUN")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("undo.plan"), show_default=True)
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the changes, to be looked at.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON on stdout.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("undo.plan"), show_default=True, help="Plan to write."
+)
+@html_option
+@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and conflicts as JSON on stdout.")
 def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) -> int:
-    """Plan the way back from RUN (an id, or its .journal file). Changes nothing: apply that plan."""
+    """Plan the reversal of RUN (a run id, or its .journal file). Changes no customer: apply the plan."""
     from pipelines import import_customers as job
     from pipelines.places import free_for_page
-    from pipelines.report import terminal
+    from pipelines.report.progress import show_progress
 
     if html is not None:
         free_for_page(html)
-    settings, progress = settings_of(**flags), terminal.progress()
-    try:
+    settings = load_settings(**flags)
+    with show_progress() as progress:
         found = job.undo_run(settings, run, out, progress)
-    finally:
-        progress.end()
-    return _show(found, html, as_json, settings.imports.neutralise, _again(flags))
+    return _show_plan(found, html, as_json, settings.imports.neutralise, flags)

@@ -1,19 +1,32 @@
-"""What several commands share: durations, moments, and the options that say which account and which settings.
+"""Options that several commands share, the types of their values, and the settings they lead to.
 
-Never done here: work.
+Never done here: the work of a command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-DONE, PART = 0, 1
+if TYPE_CHECKING:
+    from connector.settings import Settings
+
+__all__ = [
+    "Command",
+    "Duration",
+    "Moment",
+    "add_options",
+    "load_settings",
+    "pace_options",
+    "publish_option",
+    "settings_options",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Duration(click.ParamType[timedelta]):
@@ -22,7 +35,7 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Parse, or fail naming the value."""
+        """Parse the value, or fail with an error that names it."""
         if isinstance(value, timedelta):
             return value
         from connector.settings import duration
@@ -30,39 +43,76 @@ class Duration(click.ParamType[timedelta]):
         try:
             return duration(value)
         except ValueError:
-            self.fail(f"{value!r} is not a duration: write 90s, 15m, 26h, 1h30m or 7d.", param, ctx)
+            self.fail(f"{value!r} is not a duration. Write 90s, 15m, 26h, 1h30m or 7d.", param, ctx)
 
 
 class Moment(click.ParamType[datetime]):
-    """An ISO 8601 moment; without a zone it is UTC."""
+    """An ISO 8601 timestamp; without a time zone it is UTC."""
 
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Parse, or fail naming the value."""
+        """Parse the value, or fail with an error that names it."""
         try:
             moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is not a moment: write 2026-11-23T00:00:00Z.", param, ctx)
+            self.fail(f"{value!r} is not an ISO 8601 timestamp. Write 2026-11-23T00:00:00Z.", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def where(command: F) -> F:
-    """Add the options that say which account, which file and which settings."""
-    options = [
-        click.option("--config", type=click.Path(path_type=Path), help="TOML file, such as configs/nightly.toml."),
-        click.option("--profile", help="[profiles.NAME] of the file: one account environment."),
-        click.option("--base-url", help="The API with its /v1. Or FLEXPRICE_BASE_URL."),
-        click.option("--environment-id", help="For keys bound to none. Or FLEXPRICE_ENVIRONMENT_ID."),
-        click.option("--store", type=click.Path(path_type=Path), help="The working store, a DuckDB file."),
-    ]
+def add_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Add options to a command; `--help` shows them in the order of the list."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def settings_of(config: Path | None, profile: str | None, **flags: Any) -> Any:
-    """Put settings together from the file, the environment and the flags that were given."""
+def settings_options(command: Command) -> Command:
+    """Add the options that choose the account, the settings file and the store."""
+    return add_options(
+        command,
+        [
+            click.option(
+                "--config", type=click.Path(path_type=Path), help="Settings file (TOML), such as configs/nightly.toml."
+            ),
+            click.option("--profile", help="Section [profiles.NAME] of the settings file: one account environment."),
+            click.option("--base-url", help="API address with its /v1. Overrides FLEXPRICE_BASE_URL."),
+            click.option(
+                "--environment-id",
+                help="Environment, for a key that is bound to none. Overrides FLEXPRICE_ENVIRONMENT_ID.",
+            ),
+            click.option("--store", type=click.Path(path_type=Path), help="Working store, a DuckDB file."),
+        ],
+    )
+
+
+def pace_options(command: Command) -> Command:
+    """Add the options that limit how fast a command calls the API."""
+    return add_options(
+        command,
+        [
+            click.option("--calls-per-second", type=float, help="Upper limit of calls per second."),
+            click.option("--max-in-flight", type=int, help="Upper limit of concurrent calls."),
+        ],
+    )
+
+
+def publish_option(help: str) -> Callable[[Command], Command]:
+    """The option `--publish`, which may be repeated; `help` says what the command does with a publication."""
+    return click.option("--publish", multiple=True, metavar="KIND:PATH", help=f"{help} Repeatable.")
+
+
+def load_settings(config: Path | None, profile: str | None, **flags: Any) -> Settings:
+    """Combine the settings file, the environment and the flags that were given; flags win.
+
+    Args:
+        config: the settings file; None reads only the file that FLEXSYNC_CONFIG names.
+        profile: the profile of that file.
+        flags: settings by name; None and () mean that the flag was not given.
+
+    Raises:
+        FixInput: the file or a value is wrong.
+    """
     from connector.settings import load
 
     return load(config, profile, **{name: value for name, value in flags.items() if value not in (None, ())})

@@ -1,6 +1,7 @@
-"""Logs as lines of JSON, for machines: what a run does, step by step, and every exchange that was not a success.
+"""The log of a run: one JSON object a line, for each step, each commit and each HTTP exchange that failed.
 
-Promised: a line never holds a key, a header or a body. Never done: deciding; talking to people (see `report`).
+Promised: a line never holds a key, a header or a body.
+Never done here: messages for people (`pipelines.report.progress`).
 """
 
 from __future__ import annotations
@@ -16,35 +17,39 @@ from connector.api.calls import Call
 from connector.errors import FixInput
 from pipelines.progress import Progress
 
+__all__ = ["LoggedProgress", "logged"]
 
-class Logged(Progress):
-    """Passes progress on to another one, and writes each step as a line."""
+ENDED = ("run_id", "status", "mode", "reasons", "calls", "seconds", "published")  # of a report, in its log line
+
+
+class LoggedProgress(Progress):
+    """Passes progress on to another one, and writes each step to a log."""
 
     def __init__(self, inner: Progress, log: Any) -> None:
         self._inner = inner
         self._log = log
 
     def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
-        """Begin a step."""
+        """A step begins."""
         self._log.info("step", name=name, total=total)
         self._inner.step(name, total, unit)
 
     def advance(self, name: str, count: int) -> None:
-        """Count on."""
+        """Rows or calls of a step were committed."""
         self._log.info("committed", name=name, count=count)
         self._inner.advance(name, count)
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Something worth knowing."""
         self._log.warning("note", text=text)
         self._inner.note(text)
 
     def end(self) -> None:
-        """Nothing follows."""
+        """No step follows."""
         self._inner.end()
 
     def called(self, call: Call, status: int, seconds: float) -> None:
-        """Write an exchange that did not succeed; status 0 means that no answer came."""
+        """Write an exchange that did not succeed; status 0 means that no response came."""
         if not 200 <= status < 300:
             self._log.warning(
                 "exchange", operation=call.operation, about=call.about, status=status, seconds=round(seconds, 3)
@@ -52,13 +57,12 @@ class Logged(Progress):
 
     def ended(self, report: dict[str, Any]) -> None:
         """Write how the run ended."""
-        kept = ("run_id", "status", "mode", "reasons", "calls", "seconds", "published")
-        self._log.info("ended", **{name: report[name] for name in kept})
+        self._log.info("ended", **{name: report[name] for name in ENDED})
 
 
 @contextmanager
 def logged(inner: Progress, path: Path | None) -> Iterator[Progress]:
-    """Write the run's log to `path`, one JSON object a line; without a path only `inner` is told.
+    """Append the run's log to `path`, one JSON object a line; without a path only `inner` sees the progress.
 
     Raises:
         FixInput: the file cannot be written.
@@ -69,7 +73,7 @@ def logged(inner: Progress, path: Path | None) -> Iterator[Progress]:
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise FixInput(f"{path} cannot be written: {error}.", remedy="Give another --log.") from error
+        raise FixInput(f"{path} cannot be written: {error}.", remedy="Choose another --log.") from error
     with file:
         processors: list[structlog.types.Processor] = [
             structlog.processors.add_log_level,
@@ -77,4 +81,4 @@ def logged(inner: Progress, path: Path | None) -> Iterator[Progress]:
             structlog.processors.JSONRenderer(),
         ]
         log = structlog.wrap_logger(structlog.PrintLogger(file), processors=processors)
-        yield Logged(inner, log)
+        yield LoggedProgress(inner, log)

@@ -1,0 +1,76 @@
+"""`flexsync status` and `flexsync state …`: what the store holds, and from where the next sync starts.
+
+Promised: stdout holds tables or JSON only; `status` exits with 1 when the copy is stale.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from pipelines.cli.exit_codes import DONE, PARTIAL
+from pipelines.cli.options import Duration, Moment, load_settings, publish_option, settings_options
+
+__all__ = ["state", "status"]
+
+
+@click.command()
+@settings_options
+@publish_option("Publication to read while a sync holds the store.")
+@click.option("--max-age", type=Duration(), help="Exit with 1 when the copy is older than this, such as 26h.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
+def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
+    """Show the age of the copy, its row counts and its last runs. Exits with 1 when the copy is stale."""
+    from pipelines import jobs
+    from pipelines.report import status as report
+    from pipelines.report.streams import write_json, write_message
+
+    found = jobs.status(load_settings(**flags), max_age)
+    if as_json:
+        write_json(found)
+    else:
+        write_message(report.status_line(found, max_age))
+        report.write_tables(found)
+    return PARTIAL if found["stale"] else DONE
+
+
+@click.group()
+def state() -> None:
+    """Show or change the cursors from which the next sync starts."""
+
+
+@state.command("show")
+@settings_options
+def show(**flags: Any) -> int:
+    """Print the cursors and the last runs as JSON."""
+    from pipelines import jobs
+    from pipelines.report.streams import write_json
+
+    write_json(jobs.show_state(load_settings(**flags)))
+    return DONE
+
+
+@state.command("reset")
+@settings_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def reset(yes: bool, **flags: Any) -> int:
+    """Delete the cursors, so that the next sync reads everything again. Rows stay."""
+    from pipelines import jobs
+
+    if not yes:
+        click.confirm("Delete the cursors? The next sync will read everything again.", abort=True, err=True)
+    jobs.reset_state(load_settings(**flags))
+    return DONE
+
+
+@state.command("set")
+@settings_options
+@click.argument("moment", type=Moment())
+def set_cursors(moment: datetime, **flags: Any) -> int:
+    """Move the cursors back to MOMENT (ISO 8601), so that the next sync reads from there."""
+    from pipelines import jobs
+
+    jobs.set_state(load_settings(**flags), moment)
+    return DONE

@@ -1,0 +1,79 @@
+"""`flexsync sync`: load, prove, publish.
+
+Promised: stdout holds JSON only (`--json`, `--dry-run`); the summary goes to stderr; 0 means green, 1 degraded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.exit_codes import DONE, PARTIAL
+from pipelines.cli.options import Duration, load_settings, pace_options, publish_option, settings_options
+
+__all__ = ["sync"]
+
+
+@click.command()
+@settings_options
+@publish_option("Publication to write: duckdb:FILE or parquet:FOLDER.")
+@click.option(
+    "--publish-when",
+    type=click.Choice(["always", "green"]),
+    help="Publish degraded runs too (always, the default), or only green ones.",
+)
+@click.option("--full", is_flag=True, help="Read everything, whatever the cursors say.")
+@click.option(
+    "--only",
+    metavar="R,…",
+    help="Resources to load: customers, subscriptions, usage, entitlements, upcoming_grants. Comma-separated.",
+)
+@click.option("--no-prune", is_flag=True, help="Call every customer, also those without a subscription.")
+@click.option(
+    "--accept-lower",
+    multiple=True,
+    metavar="CUSTOMER|all",
+    help="Accept lower figures of this customer, or of all. Repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="Count what a sync would read, as JSON on stdout. Writes nothing.")
+@click.option("--max-calls", type=int, help="Stop after this many calls; the next run resumes.")
+@pace_options
+@click.option("--deadline", type=Duration(), help="Stop after this time, such as 15m or 2h; the next run resumes.")
+@click.option("--log", type=click.Path(path_type=Path), help="Append a log of the run to this file, as lines of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+def sync(
+    full: bool,
+    only: str | None,
+    no_prune: bool,
+    accept_lower: tuple[str, ...],
+    dry_run: bool,
+    log: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Load new and changed data, prove that the copy is complete, and publish it.
+
+    Exits with 0 when the run is green, and with 1 when it is degraded; the output says why.
+    """
+    from pipelines import jobs
+    from pipelines.report.log import logged
+    from pipelines.report.progress import show_progress
+    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.sync_summary import sync_summary
+    from pipelines.sync import Options
+
+    flags["only"] = tuple(name.strip() for name in only.split(",")) if only else None
+    flags["prune"] = False if no_prune else None
+    settings = load_settings(**flags)
+    options = Options(full, frozenset(accept_lower))
+    if dry_run:
+        write_json(jobs.dry_run(settings, options))
+        return DONE
+    with show_progress() as shown, logged(shown, log) as progress:
+        report = jobs.sync(settings, options, progress)
+    write_message(sync_summary(report))
+    if as_json:
+        write_json(report.plain())
+    return DONE if report.status == "green" else PARTIAL

@@ -1,0 +1,57 @@
+"""A plan and an apply as JSON for machines.
+
+Promised: all faults and conflicts, not only the first; keys are never renamed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipelines.import_customers import Applied, Planned
+from pipelines.report.plan_summary import entries_of
+
+__all__ = ["apply_json", "plan_json"]
+
+
+def plan_json(found: Planned) -> dict[str, Any]:
+    """Counts, guards, every fault and every conflict of a plan."""
+    entries = list(entries_of(found))
+    plan = found.plan
+    return {
+        "plan": str(plan.path) if plan is not None else None,
+        "run": plan.header.run if plan is not None else None,
+        "digest": plan.digest if plan is not None else None,
+        "source": msgspec.to_builtins(found.source),
+        "counts": found.counts.plain(),
+        "existing": found.existing,
+        "guards": msgspec.to_builtins(found.guards),
+        "faults": [msgspec.to_builtins(fault) for entry in entries for fault in entry.faults],
+        "conflicts": [
+            {"line": e.line, "external_id": e.external_id, "id": e.id, "why": e.why}
+            for e in entries
+            if e.do == "conflict"
+        ],
+        "warnings": found.checked.warnings if found.checked else [],
+        "calls": found.calls,
+        "rejected": str(found.rejected[0]) if found.rejected and found.rejected[1] else None,
+    }
+
+
+def apply_json(found: Applied) -> dict[str, Any]:
+    """Outcomes, calls and files of an apply."""
+    tally = found.tally
+    return {
+        "run": found.plan.header.run,
+        "complete": tally.complete,
+        "outcomes": dict(tally.outcomes),
+        "earlier": tally.earlier,
+        "left": tally.left,
+        "stopped": tally.stopped,
+        "window_seconds": round(tally.window, 6),
+        "calls": found.calls,
+        "seconds": round(found.seconds, 3),
+        "rejected": str(found.rejected[0]) if found.rejected[1] else None,
+        "results": str(found.results[0]),
+    }

@@ -1,0 +1,110 @@
+"""The summary of a plan: a few labelled lines for people, and the command that comes next.
+
+Promised: faults are grouped by rule, each with line, column, value and remedy; every guard that trips is named.
+Never done here: deciding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from connector.push.file.rules import Fault
+from connector.push.plan.entry import Entry
+from pipelines.import_customers import KINDS, Planned
+from pipelines.report.values import one_line
+
+__all__ = ["entries_of", "plan_summary"]
+
+MAX_EXAMPLES = 5  # conflicts and doubts that are listed; the plan holds all
+MAX_FAULTS = 3  # of a rule; rejected.csv holds all
+ENCODINGS = {"utf-8": "UTF-8"}
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
+
+
+def plan_summary(found: Planned, html: Path | None = None, account_flags: str = "") -> str:
+    """What a plan comes to, a few lines.
+
+    Args:
+        found: the plan, or why there is none.
+        html: the page that was written.
+        account_flags: flags that `apply` needs too, with a space in front.
+    """
+    lines = [f"file      {found.source.name}: {_reading(found)}"] if found.checked else []
+    lines.append("plan      " + ", ".join(f"{getattr(found.counts, kind)} {kind}" for kind in KINDS))
+    if found.checked:
+        lines += [f"warning   {warning}" for warning in found.checked.warnings]
+        lines += _faults(found)
+    lines += _examples(found, "conflict", lambda entry: [entry.why] if entry.do == "conflict" else [])
+    lines += _examples(found, "doubt", lambda entry: entry.doubts)
+    lines += [f"guard     {guard.text}" for guard in found.guards]
+    lines.append(_calls(found))
+    if found.rejected and found.rejected[1]:
+        lines.append(f"rejected  {found.rejected[1]} rows in {found.rejected[0]}: correct them and plan that file")
+    lines += [f"page      {html}"] if html and found.plan else []
+    return "\n".join([*lines, *_next(found, account_flags)])
+
+
+def entries_of(found: Planned) -> Iterator[Entry]:
+    """The entries of a plan; those that were refused, where there is no plan."""
+    return found.plan.entries() if found.plan is not None else iter(found.refused)
+
+
+def _reading(found: Planned) -> str:
+    """How the file was read: rows, encoding, delimiter."""
+    source = found.source
+    if source.unit != "line":
+        return f"{source.rows} rows"
+    guess = ", encoding guessed: check the values above, or set --encoding" if found.guessed else ""
+    encoding = ENCODINGS.get(source.encoding, source.encoding)
+    blank = f", {source.blank} blank lines" if source.blank else ""
+    return f"{source.rows} rows{blank}, {encoding}, {DELIMITERS.get(source.delimiter, source.delimiter)}{guess}"
+
+
+def _calls(found: Planned) -> str:
+    calls = sum(found.calls.values())
+    return f"calls     {calls} reads made; apply will make {found.counts.writes} writes" if calls else "calls     none"
+
+
+def _next(found: Planned, account_flags: str) -> list[str]:
+    """What was written, and the command that applies it."""
+    if found.plan is None:
+        return ["wrote     no plan: no row can be applied"]
+    wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
+    if not found.counts.writes:
+        return [wrote, "next      nothing to apply: the account already holds what the valid rows say"]
+    really = f" --yes-really {found.counts.writes}" if found.guards else ""
+    archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
+    return [wrote, f"next      flexsync import apply {found.plan.path}{account_flags}{really}{archives}"]
+
+
+def _faults(found: Planned) -> list[str]:
+    """Each rule that was broken, how often, and its first examples."""
+    examples: dict[str, list[Fault]] = {}
+    for entry in entries_of(found):
+        for fault in entry.faults:
+            kept = examples.setdefault(fault.rule, [])
+            if len(kept) < MAX_FAULTS:
+                kept.append(fault)
+    lines = []
+    for rule, faults in examples.items():
+        lines.append(f"fault     {rule}: {found.counts.faults[rule]}")
+        lines += [f"          {found.source.unit} {_fault(fault)}" for fault in faults]
+    return lines
+
+
+def _fault(fault: Fault) -> str:
+    column = f", column {one_line(fault.column)}" if fault.column else ""
+    return f"{fault.line}{column}: {one_line(fault.value)}. {fault.remedy}"
+
+
+def _examples(found: Planned, label: str, texts: Callable[[Entry], list[str]]) -> list[str]:
+    """The first entries that `texts` has something to say about, and how many more there are."""
+    said = ((entry, text) for entry in entries_of(found) for text in texts(entry))
+    lines = []
+    for entry, text in islice(said, MAX_EXAMPLES):
+        line = f"{found.source.unit} {entry.line}, " if entry.line else ""
+        lines.append(f"{label:<9} {line}{one_line(entry.external_id)}: {text}")
+    rest = sum(1 for _ in said)
+    return lines + ([f"          … and {rest} more"] if rest else [])

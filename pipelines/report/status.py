@@ -1,0 +1,26 @@
+"""The status of the copy for people: its age in one line, its last runs and row counts as tables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pipelines.report.rows import write_rows
+
+__all__ = ["status_line", "write_tables"]
+
+COLUMNS = ("run_id", "mode", "status", "started_at", "calls")
+
+
+def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
+    """Source, age, and how many rejects and suspects there are; `max_age` is named when the copy is older."""
+    seconds = found["age_seconds"]
+    age = "never finished a run" if seconds is None else f"{timedelta(seconds=seconds)} old"
+    older = f", older than {max_age}" if max_age and found["stale"] else ""
+    return f"{found['source']}: {age}{older}, {found['rejects']} rejects, {found['suspects']} suspects"
+
+
+def write_tables(found: dict[str, Any]) -> None:
+    """Write the last runs, and the rows of each table, to stdout."""
+    write_rows(COLUMNS, [[run[name] for name in COLUMNS] for run in found["runs"]])
+    write_rows(("table", "rows"), list(found["rows"].items()))

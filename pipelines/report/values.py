@@ -1,0 +1,49 @@
+"""One value as text or as JSON.
+
+Promised: nothing is rounded; decimals keep every digit that counts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+__all__ = ["as_text", "jsonable", "one_line"]
+
+MAX_LENGTH = 60  # characters of a value on one line
+
+
+def as_text(value: Any) -> str:
+    """A value for people: decimals without trailing zeros, timestamps in ISO 8601."""
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def jsonable(value: Any) -> Any:
+    """A value of a row for JSON: decimals as exact strings, maps as objects, timestamps in ISO 8601."""
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):  # how Arrow gives a map
+            return {key: jsonable(item) for key, item in value}
+        return [jsonable(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return as_text(value)
+
+
+def one_line(value: Any) -> str:
+    """A value on one line, cut after 60 characters, and quoted where its ends would be invisible."""
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = text if text.isprintable() else msgspec.json.encode(text).decode()
+    shown = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return shown if shown and shown == shown.strip() and "→" not in shown else f'"{shown}"'
