@@ -11,9 +11,9 @@ from typing import Any
 
 import planted
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import writes_of
+from sizes import Size, sizes
 
 from connector.errors import FixInput
 from connector.push.file.record import quoted
@@ -26,10 +26,6 @@ from pipelines import import_customers as job
 from pipelines.import_customers import Planned
 from pipelines.report.import_json import plan_json
 from pipelines.report.plan_summary import plan_summary
-
-QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-FEW = settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=QUIET)
-MANY = settings(max_examples=4000, deadline=None, suppress_health_check=QUIET)
 
 
 @dataclass
@@ -191,33 +187,36 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
 OPTIONS = st.fixed_dictionaries({}, optional=GIVEN)
 
 
-def without_a_key(served: Account, data: bytes) -> None:
-    """Arbitrary bytes: where no header can be in them, they are refused."""
-    found = judged(served, data)
-    plain = data.replace(b"\0", b"").lower()
-    if b"external" not in plain:
-        assert isinstance(found, FixInput)
-
-
-@FEW
-@given(data=BYTES)
-def test_any_bytes(served: Account, data: bytes) -> None:
+@sizes(default=150, sampled=600, thorough=4000)
+def test_any_bytes(served: Account, size: Size) -> None:
     """Arbitrary bytes are refused or planned; without a header they are refused, and no call is made."""
-    without_a_key(served, data)
+
+    def check(data: bytes) -> None:
+        found = judged(served, data)
+        if b"external" not in data.replace(b"\0", b"").lower():
+            assert isinstance(found, FixInput)
+
+    size.examples(check, BYTES)
 
 
-@FEW
-@given(data=tables() | BEHIND_A_HEADER)
-def test_anything_like_a_table(served: Account, data: bytes) -> None:
+@sizes(default=150, sampled=700, thorough=6000)
+def test_anything_like_a_table(served: Account, size: Size) -> None:
     """Damaged tables in any encoding are refused or planned, and a call is made only where a row is right."""
-    judged(served, data)
+
+    def check(data: bytes) -> None:
+        judged(served, data)
+
+    size.examples(check, tables() | BEHIND_A_HEADER)
 
 
-@settings(FEW, max_examples=200)
-@given(data=tables() | BEHIND_A_HEADER | BYTES, options=OPTIONS)
-def test_anything_under_any_options(served: Account, data: bytes, options: dict[str, Any]) -> None:
+@sizes(default=80, sampled=500, thorough=6000)
+def test_anything_under_any_options(served: Account, size: Size) -> None:
     """So they are when encoding, delimiter, mode and match are said, rightly or not."""
-    judged(served, data, **options)
+
+    def check(data: bytes, options: dict[str, Any]) -> None:
+        judged(served, data, **options)
+
+    size.examples(check, tables() | BEHIND_A_HEADER | BYTES, OPTIONS)
 
 
 # --- files with nothing valid in them -----------------------------------------------------------------------------
@@ -243,46 +242,20 @@ def nothing_valid(draw: st.DrawFn) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-@settings(FEW, max_examples=150)
-@given(data=nothing_valid())
-def test_a_file_with_nothing_valid_costs_no_call(served: Account, data: bytes) -> None:
+@sizes(default=40, sampled=250, thorough=2000)
+def test_a_file_with_nothing_valid_costs_no_call(served: Account, size: Size) -> None:
     """A file whose every row has a fault is told with all of them, without a plan and without one call."""
-    found = judged(served, data, mapping=planted.MAPPING)
-    assert isinstance(found, Planned)
-    assert found.plan is None
-    assert found.exit_code == 2
-    assert found.calls == {}
-    assert found.counts.invalid == found.checked.rows > 0  # type: ignore[union-attr]
-    assert all(entry.faults for entry in found.refused)
 
+    def check(data: bytes) -> None:
+        found = judged(served, data, mapping=planted.MAPPING)
+        assert isinstance(found, Planned)
+        assert found.plan is None
+        assert found.exit_code == 2
+        assert found.calls == {}
+        assert found.counts.invalid == found.checked.rows > 0  # type: ignore[union-attr]
+        assert all(entry.faults for entry in found.refused)
 
-# --- at length ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.heavy
-@MANY
-@given(data=BYTES)
-def test_any_bytes_at_length(served: Account, data: bytes) -> None:
-    """Four thousand other ones."""
-    without_a_key(served, data)
-
-
-@pytest.mark.heavy
-@settings(MANY, max_examples=6000)
-@given(data=tables() | BEHIND_A_HEADER, options=OPTIONS)
-def test_anything_like_a_table_at_length(served: Account, data: bytes, options: dict[str, Any]) -> None:
-    """Six thousand other damaged tables, under any options."""
-    judged(served, data, **options)
-
-
-@pytest.mark.heavy
-@settings(MANY, max_examples=2000)
-@given(data=nothing_valid())
-def test_a_file_with_nothing_valid_costs_no_call_at_length(served: Account, data: bytes) -> None:
-    """Two thousand other files of faults only."""
-    found, calls = served.plan(data, mapping=planted.MAPPING)
-    assert isinstance(found, Planned)
-    assert (found.plan, calls) == (None, 0)
+    size.examples(check, nothing_valid())
 
 
 def test_a_row_is_a_row_again() -> None:
