@@ -23,7 +23,7 @@ PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one fa
 WRONG_ADDRESS = 4  # refused connections of a read before anything ever answered: more likely a typo than a blip
 PERMANENT = 3  # identical 500s in a row that make it permanent (contract.md 2.4: some are)
 NOT_EXECUTED = frozenset({401, 429})
-"""Statuses sent before any handler ran: a write was not carried out. A 503 may come from a gateway that passed it on."""
+"""Sent before any handler ran, so a write was not carried out. A 503 may come from a gateway that passed it on."""
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
 _NO_LOOP = tenacity.Retrying()  # a strategy is asked for seconds only; the loop around it is ours
 

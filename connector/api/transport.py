@@ -1,4 +1,4 @@
-"""The wire: every detail of httpx and aiohttp. A request of encoded parts goes out, a response with its body comes back.
+"""The wire: every detail of httpx and aiohttp. A request of encoded parts goes out, a response and its body come back.
 
 Promised: TLS is verified, and SSL_CERT_FILE and SSL_CERT_DIR are honoured; redirects are never followed; the
 environment's proxy is used, except for loopback; nobody below this module sends a request a second time; a body larger
