@@ -1,8 +1,8 @@
-"""The objects of the API as typed structs, for people who call it by hand.
+"""The objects of the API as typed structs, for programs that call it directly.
 
 Promised: names are the API's own; amounts are `Decimal`, never floats; timestamps are aware datetimes; unknown keys
 are ignored and missing optional ones get a default, so older and newer servers both fit (contract.md 8.2).
-Never done: I/O, or feeding tables: the copy is made from raw bodies in `connector.tables.decode`.
+Never done: I/O, or filling tables: `connector.tables` reads the raw bodies.
 
 Timestamps: up to nine fraction digits arrive (POST's answer, contract.md 4) and are kept to the microsecond. Year 1
 (``0001-01-01T00:00:00Z``, "never") stays the datetime that the server sent; in tables it is NULL.
@@ -42,11 +42,11 @@ __all__ = [
 
 
 class _Object(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all: immutable, built by keyword, unknown keys ignored."""
+    """Base of all models: immutable, built by keyword, unknown keys ignored."""
 
 
 class _Record(_Object, frozen=True, kw_only=True):
-    """What every stored object carries."""
+    """The fields that every stored object has."""
 
     id: str
     tenant_id: str = ""
@@ -102,7 +102,7 @@ class CustomerPage(_Object, frozen=True, kw_only=True):
 
 
 class ReportingUnit(_Object, frozen=True, kw_only=True):
-    """How a feature's quantity is shown to people (contract.md 6.3)."""
+    """The unit in which a feature's quantity is displayed (contract.md 6.3)."""
 
     unit_singular: str = ""
     unit_plural: str = ""
@@ -220,7 +220,7 @@ class Entitlement(_Object, frozen=True, kw_only=True):
 
 
 class FeatureEntitlement(_Object, frozen=True, kw_only=True):
-    """A feature, what of it is allowed, and by whom."""
+    """A feature, its entitlement, and where the entitlement comes from."""
 
     feature: Feature
     entitlement: Entitlement = Entitlement()
@@ -276,7 +276,7 @@ class SubscriptionPage(_Object, frozen=True, kw_only=True):
 
 
 class Entitlements(_Object, frozen=True, kw_only=True):
-    """What a customer may use. An unknown customer is answered with empty lists (contract.md 6.2)."""
+    """What a customer may use. For an unknown customer the lists are empty (contract.md 6.2)."""
 
     customer_id: str
     subscriptions: tuple[Subscription, ...] = ()
