@@ -217,9 +217,9 @@ def test_pauses_cost_nothing_until_patience_ends() -> None:
     now = 0.0
     state = RetryState(USAGE, Retry(2, tenacity.wait_none()), 900, lambda: now)
     for _ in range(100):
-        assert state.after(failure(429, wait="5"), key_worked=True).everybody
+        assert state.after(failure(429, wait="5"), key_worked=True).for_all
     now = 901.0
-    assert not state.after(failure(429, wait="5"), key_worked=True).everybody
+    assert not state.after(failure(429, wait="5"), key_worked=True).for_all
     with pytest.raises(Refused, match="Tried 102 times"):
         state.after(failure(429, wait="5"), key_worked=True)
 

@@ -1,4 +1,4 @@
-"""What decoding takes and gives, as plain data: an `Answer` goes in; `Decoded` tables and `Reject` rows come out."""
+"""Input and output of decoding, as plain data: an `Answer` goes in; `Decoded` tables and `Reject` rows come out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Answer", "Decoded", "Reject"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One body and whom it was asked about.
+    """One body, and the call that it answers.
 
     Attributes:
         resource: name in `connector.tables.resources`.
         body: raw JSON.
         observed_at: the server's clock of the answer.
-        customer_id: whom a per-customer call asked about; "" for a listing page.
+        customer_id: the customer of a per-customer call; "" for a listing page.
         subscription_id: the one subscription that was asked for; "" for the plain answer.
         counted: the subscription whose usage the plain answer counts; "" when unknown.
         period_start: `current_period_start` of the subscription that is counted.
@@ -38,7 +38,19 @@ class Answer:
 
 @dataclass(slots=True)
 class Reject:
-    """A row that could not be taken in: what, whose, why, and the raw body."""
+    """A row that does not fit its table.
+
+    Attributes:
+        table: the table.
+        owner: the customer of the call; "" for a listing page and for features.
+        key: the row's key as text; "" when it has none.
+        field: the field that does not fit; "" when the whole body does not.
+        value: its value as text.
+        reason: why it does not fit.
+        raw: the body of the answer, or only the row where a page holds many.
+        observed_at: the server's clock of the answer.
+        subscription_id: the one subscription that was asked for, or "".
+    """
 
     table: str
     owner: str
@@ -58,7 +70,7 @@ class Decoded:
     Attributes:
         tables: name -> Arrow table with every column of the schema but `run_id`.
         rejects: rows that did not fit.
-        failed: indices of answers of which nothing could be used, with the reason.
+        failed: index of each answer of which nothing could be used -> the reason.
         unknown: fields that the schema does not know -> how often they were seen.
         rows: per answer, rows in the resource's main table.
     """

@@ -289,7 +289,7 @@ UPCOMING_GRANTS = Table(
         read(TEXT, "application_status", "pending or failed here"),
         read(DECIMAL, "credits", "credits to be given; the server keeps eight decimal places"),
         *texts("application_reason subscription_status_at_application"),
-        read(INT, "retry_count", "retries so far"),
+        read(INT, "retry_count", "tries so far"),
         *texts("failure_reason"),
         read(MAP, "metadata", "free keys"),
         *texts("idempotency_key"),
