@@ -1,8 +1,8 @@
-"""How a file gets its name: whole and on the disk, or not at all.
+"""Atomic file replacement: a file appears under its name complete and on the disk, or not at all.
 
-Promised: a name that people or readers use is only ever given to something complete that survives a power cut (write
-under a temporary name in the same folder, sync, rename, sync the folder); a full disk is an error that says so. Never
-done: overwriting in place; deciding whether a file may be replaced.
+Promised: a file or folder that others read survives a power cut (write under a temporary name in the same folder, sync,
+rename, sync the folder); a full disk is an error that says so. Never done: overwriting in place; deciding whether a
+file may be replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from connector.errors import FixInput
 __all__ = ["FULL", "atomic_write", "no_room", "remove", "replace", "set_aside", "sync"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a full disk, a full quota and a file size limit say."""
+"""Error numbers of a full disk, a full quota and a file size limit."""
 
 
 def sync(path: Path) -> None:
@@ -35,7 +35,7 @@ def sync(path: Path) -> None:
 
 
 def replace(source: Path, final: Path) -> None:
-    """Give a finished file or folder its final name, so that it stays there when the power fails."""
+    """Give a finished file or folder its final name, durably: it survives a power cut."""
     if source.is_dir():
         for folder, _, names in os.walk(source):
             for name in names:
@@ -56,7 +56,7 @@ def remove(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Move a file away to a free name beside it: ``NAME~``, ``NAME~2`` …; returns that."""
+    """Move a file to a free name beside it, ``NAME~``, ``NAME~2`` …, and return that path."""
     names = chain([f"{path.name}~"], (f"{path.name}~{number}" for number in count(2)))
     free = next(other for name in names if not (other := path.with_name(name)).exists())
     path.replace(free)
@@ -64,7 +64,7 @@ def set_aside(path: Path) -> Path:
 
 
 def no_room(path: Path, error: OSError) -> FixInput:
-    """The error for a file that could not be written to its end."""
+    """Return the error for a file that could not be written completely."""
     return FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Make room.")
 
 
