@@ -1,4 +1,4 @@
-"""This version reads the store, publications, plan and journal of an earlier one, and writes the same formats."""
+"""Store, publications, plan and journal of an earlier version are read, and the formats have not changed."""
 
 from __future__ import annotations
 
