@@ -19,8 +19,10 @@ from connector.errors import FixInput
 from connector.push.account.customer import total
 from connector.push.apply import journal as journals
 from connector.push.apply import undo
-from connector.push.apply.apply import Apply, Orders, Pace, Tally
+from connector.push.apply.apply import Apply
 from connector.push.apply.journal import Journal, Line
+from connector.push.apply.orders import Orders, Pace
+from connector.push.apply.outcomes import Tally
 from connector.push.apply.results import results, write_rejected, write_results
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
@@ -389,9 +391,9 @@ async def _apply(
             api.send,
             journal,
             orders,
-            lambda count: told.advance("write", count),
+            on_settled=lambda count: told.advance("write", count),
             write=lambda call, until: api.send(call, until=until),
-            busy=bool(header.undoes),
+            every_subscription=bool(header.undoes),
         )
         tally = await work.run()
         calls = api.gate.report()["operations"]

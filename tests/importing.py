@@ -17,7 +17,7 @@ from typing import Any
 from support import Direct, customers_of
 
 from connector.api.calls import Call, Reply
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.push.file.record import quoted
 from connector.push.file.rows import read_rows
 from connector.push.plan.entry import Entry

@@ -19,8 +19,9 @@ from support import Bent
 from connector.errors import AccessRefused, FixInput, LockHeld, Unreachable
 from connector.publications import reading
 from connector.publications.publish import publish
-from connector.push.apply.apply import Pace, Tally
 from connector.push.apply.journal import path_of, read
+from connector.push.apply.orders import Pace
+from connector.push.apply.outcomes import Tally
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 from connector.settings import load

@@ -16,7 +16,7 @@ from support import Bent
 from test_apply import Desk, desk_in, renamed
 
 from connector.errors import FixInput, LockHeld
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.sandbox import Faults
 from connector.sandbox.replies import Reply
 from pipelines import import_customers as job

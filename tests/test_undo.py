@@ -20,8 +20,9 @@ from connector.api.answers import NotSent
 from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.push.account.customer import Customer, fingerprint
-from connector.push.apply.apply import Apply, Orders, Pace
+from connector.push.apply.apply import Apply
 from connector.push.apply.journal import Journal, Line, read
+from connector.push.apply.orders import Orders, Pace
 from connector.push.apply.undo import undone
 from connector.push.plan.counts import Counts
 from connector.push.plan.entry import Entry

@@ -19,11 +19,9 @@ from connector import files
 from connector.errors import FixInput
 from connector.push.plan.planfile import Plan
 
-__all__ = ["FINAL", "Journal", "Line", "read"]
+__all__ = ["Journal", "Line", "What", "path_of", "read"]
 
 What = Literal["begin", "intent", "answer", "withdrawn", "outcome"]
-Outcome = Literal["done", "differs", "skipped", "failed"]
-FINAL = ("done", "differs", "skipped", "failed")
 
 
 class Line(msgspec.Struct, omit_defaults=True):

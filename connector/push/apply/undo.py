@@ -17,7 +17,7 @@ from connector.api.calls import PAGE
 from connector.api.fields import FIELDS
 from connector.push.account.customer import Customer, Send, fingerprint, look_up
 from connector.push.account.subscribed import subscribed
-from connector.push.apply.drift import ABSENT, AFTER, BEFORE, stage
+from connector.push.apply.drift import ABSENT, AFTER, BEFORE, drift_of
 from connector.push.apply.journal import Line
 from connector.push.file import rules
 from connector.push.plan.entry import Entry
@@ -94,7 +94,7 @@ def _with_id(line: Line, held: Customer | None) -> Line:
 def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
     """What became of a write that the run did not settle: its outcome, None where it had no effect, or a conflict."""
     entry = Entry(line.do, line.line, line.external_id, line.id, line.set, line.precondition)  # type: ignore[arg-type]
-    where = stage(entry, held)
+    where = drift_of(entry, held)
     if held is not None and where == AFTER and line.outcome == "failed":
         return _kept(line, "kept: it is as planned, but the run failed at it, and somebody else may have written it")
     if held is not None and where == AFTER:
