@@ -1,7 +1,7 @@
-"""May this plan be carried out: what was said on the command line, what the plan asks for, and the question.
+"""The confirmation of a plan: what was said on the command line, what the plan asks for, and the question.
 
-Promised: where a guard trips, only the exact number of writes is taken for an answer; what is missing is named, flag by
-flag. Never done: writing.
+Promised: where a guard trips, only the exact number of writes counts as a yes; every missing flag is named.
+Never done: writing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from connector.errors import FixInput
 from connector.push.apply.journal import Line
 from connector.push.plan.guards import Limits, too_old
 from connector.push.plan.planfile import Plan
-from connector.settings import Settings
+from connector.settings import Import
 from pipelines.progress import Progress
 
 __all__ = ["Confirmed", "confirm", "go_on", "limits", "quietly"]
@@ -39,9 +39,8 @@ class Confirmed:
     ask: Ask | None = None
 
 
-def limits(settings: Settings) -> Limits:
-    """The guards' limits, as [import] has them."""
-    given = settings.imports
+def limits(given: Import) -> Limits:
+    """The guards' limits in [import]."""
     return Limits(
         max_share=given.max_share,
         max_creates=given.max_creates,

@@ -71,7 +71,7 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Read FILE (CSV; - for standard input) and the account, and write a plan. Changes nothing."""
     from pipelines import import_customers as job
-    from pipelines.places import free_for_page
+    from pipelines.artifacts import free_for_page
     from pipelines.report import terminal
 
     settings = settings_of(**flags)
@@ -172,7 +172,7 @@ def _ask(question: str) -> bool:
 def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Plan the way back from RUN (an id, or its .journal file). Changes nothing: apply that plan."""
     from pipelines import import_customers as job
-    from pipelines.places import free_for_page
+    from pipelines.artifacts import free_for_page
     from pipelines.report import terminal
 
     if html is not None:
