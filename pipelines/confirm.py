@@ -52,7 +52,16 @@ def limits(given: Import) -> Limits:
 
 
 def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
-    """Make sure that the plan may be carried out. Raises `FixInput`, naming the flags that say so."""
+    """Make sure that the plan may be applied.
+
+    Args:
+        found: the plan.
+        confirmed: what was said.
+        limits: of the guards; the age of the plan is checked here.
+
+    Raises:
+        FixInput: it was not confirmed; the remedy gives the missing flags.
+    """
     header, writes = found.header, found.header.counts["writes"]
     guards = list(header.guards)
     if old := too_old(header.made_at, datetime.now(UTC), limits):
@@ -74,9 +83,7 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
     missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
     if missing:
         texts = "".join(f"\n  {guard.text}" for guard in guards)
-        raise FixInput(
-            f"The plan makes {_split(found)}: that wants to be said.{texts}", remedy=f"Add {' '.join(missing)}."
-        )
+        raise FixInput(f"The plan makes {_split(found)}: confirm it.{texts}", remedy=f"Add {' '.join(missing)}.")
     if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {_split(found)} in {header.base_url}?"):
         raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
 
@@ -89,23 +96,23 @@ def _split(found: Plan) -> str:
 
 
 def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:
-    """Whether the rest follows the canary: a person says so, or nothing went wrong and --yes was said."""
+    """Whether the rest follows the canary: a person agrees, or --yes was given and nothing went wrong."""
     good = sum(line.outcome == "done" for line in lines)
     if confirmed.ask and not confirmed.yes:
-        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Go on with the rest?")
+        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Continue with the rest?")
     return good == len(lines)
 
 
-def quietly(ask: Ask | None, told: Progress) -> Ask | None:
-    """The same question, with the terminal to itself."""
+def quietly(ask: Ask | None, progress: Progress) -> Ask | None:
+    """The same question; the progress display pauses for it."""
     if ask is None:
         return None
 
     def asked(question: str) -> bool:
-        told.pause()
+        progress.pause()
         try:
             return ask(question)
         finally:
-            told.resume()
+            progress.resume()
 
     return asked

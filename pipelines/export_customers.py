@@ -1,6 +1,6 @@
-"""Customers out of the account as a file, and the empty file that explains itself.
+"""The export of customers to a file, and the template of such a file.
 
-Promised: no file that exists is overwritten by the template; an export appears whole or not at all. Never done: writing
+Promised: the template never overwrites a file; an export appears whole or not at all. Never done: writing
 to the account.
 """
 

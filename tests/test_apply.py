@@ -413,7 +413,7 @@ def test_a_canary_is_written_read_back_and_asked_about(desk: Desk) -> None:
     desk.plan(*renamed())
     asked: list[str] = []
     done = desk.apply(canary=3, confirmed=Confirmed(ask=asking([True, False], asked)))
-    assert asked[1] == "The canary: 3 of 3 are as planned. Go on with the rest?"
+    assert asked[1] == "The canary: 3 of 3 are as planned. Continue with the rest?"
     assert (done.tally.outcomes, done.tally.left, done.exit_code) == ({"done": 3}, 7, 1)
     assert desk.writes() == 3
     done = desk.apply(canary=2, confirmed=Confirmed(ask=asking([True, True], asked)))

@@ -73,7 +73,7 @@ def apply(
 
 @dataclass(frozen=True)
 class _Applying:
-    """One apply job: the account, the guards' limits, where results go, and whom to tell."""
+    """One apply job: the account, the guards' limits, where results go, and the progress."""
 
     account: Account
     limits: Limits

@@ -66,7 +66,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], and whom to tell."""
+    """One plan job: the account, [import], and the progress."""
 
     account: Account
     given: Import
