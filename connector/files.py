@@ -8,6 +8,7 @@ file may be replaced.
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import shutil
 import tempfile
@@ -69,8 +70,12 @@ def no_room(path: Path, error: OSError) -> FixInput:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, keep_other: bool = False) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name once it is complete, readable by its owner only.
+
+    Args:
+        path: its name.
+        keep_other: keep an older file of that name with other content, see `set_aside`.
 
     Raises:
         FixInput: the folder cannot be written, or the disk is full.
@@ -82,7 +87,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     temporary, file = Path(name), os.fdopen(handle, "wb")
     try:
         yield file
-        _complete(file, temporary, path)
+        _complete(file, temporary, path, keep_other)
     except OSError as error:
         if error.errno in FULL:
             raise no_room(path, error) from None
@@ -94,10 +99,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
-def _complete(file: IO[bytes], temporary: Path, path: Path) -> None:
+def _complete(file: IO[bytes], temporary: Path, path: Path, keep_other: bool) -> None:
     try:
         file.flush()
         file.close()
+        if keep_other and path.exists() and not filecmp.cmp(path, temporary, shallow=False):
+            set_aside(path)
         replace(temporary, path)
     except OSError as error:
         raise no_room(path, error) from None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tapes import CONFIG, account, address, scrubbed
 
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.sandbox import Key
 from connector.settings import load
 from pipelines import import_customers as job
