@@ -68,7 +68,7 @@ def pages(sandbox: Sandbox, path: str, **asked: Any) -> Iterator[str]:
 
 def numbered(sandbox: Sandbox, number: int) -> tuple[str, str]:
     """Id and external id of a computed customer."""
-    people = sandbox.account.people
+    people = sandbox.account.generated_customers
     return people.id_of(number), people.external_id(number)
 
 
@@ -124,7 +124,7 @@ def test_a_seed_gives_the_same_account_on_every_date(moment: str) -> None:
 def counts(sandbox: Sandbox) -> Json:
     """How much there is of what."""
     account = sandbox.account
-    customers = [account.people.id_of(number) for number in range(CUSTOMERS)]
+    customers = [account.generated_customers.id_of(number) for number in range(CUSTOMERS)]
     rows = [account.subscription(row) for row in range(account.subscriptions.count)]
     grants = [json.loads(text(sandbox, "GET", f"/customers/{id}/grants/upcoming"))["items"] for id in customers]
     return {

@@ -1,7 +1,7 @@
 """Changes made from outside the API: by a test, by churn, by an operator's SQL.
 
-Promises that a change is seen by the next answer (or after `late` seconds), with the timestamps that it was given.
-Never runs the server's validation: an operator's SQL does not either.
+Promises that the next answer shows a change (or the first one after `late` seconds), with the timestamps that were
+given. Never runs the server's validation: an operator's SQL does not either.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Mutators:
 
     def _customer_id(self, number: int) -> str:
         stored = self.account.customers.written.get(number)
-        return str(stored["id"]) if stored else self.account.people.id_of(number)
+        return str(stored["id"]) if stored else self.account.generated_customers.id_of(number)
 
     def active_customer_ids(self) -> list[str]:
         """Ids of those whose usage, entitlements and grants are not empty (contract.md 11)."""
@@ -120,7 +120,11 @@ class Mutators:
         for row, kind in enumerate(account.subscriptions.kinds):
             if kind in subscriptions.LIVE and not account.inherited(row):
                 stored = account.subscriptions.written.get(row)
-                owner = stored["customer_id"] if stored else account.people.id_of(account.contracts.owners[row])
+                owner = (
+                    stored["customer_id"]
+                    if stored
+                    else account.generated_customers.id_of(account.generated_subscriptions.owners[row])
+                )
                 if account.customers.find(owner) is not None:
                     yield owner
 

@@ -41,7 +41,7 @@ class RateLimit:
 
 def cut(faults: Faults, hit: Hit) -> Reply | None:
     """The connection is closed at once."""
-    return Reply(0, manner="cut") if hit(faults.cut) else None
+    return Reply(0, delivery="cut") if hit(faults.cut) else None
 
 
 def proxy502(faults: Faults, hit: Hit) -> Reply | None:

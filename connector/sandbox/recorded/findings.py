@@ -37,7 +37,7 @@ class Findings:
             for value in objects_in(body):
                 self._note(value)
             if body.get("features"):
-                self._note_children(body)
+                self._note_features(body)
 
     def _note(self, value: Json) -> None:
         if "external_id" in value and not value["external_id"].startswith(FLOW):
@@ -53,7 +53,7 @@ class Findings:
             if value not in known:
                 known.append(value)
 
-    def _note_children(self, body: Json) -> None:
+    def _note_features(self, body: Json) -> None:
         """Sources, what single-source answers say of their one entitlement, and figures."""
         for entry in body["features"]:
             newest = entry["sources"][0]["subscription_id"]

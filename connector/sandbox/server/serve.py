@@ -38,7 +38,7 @@ def handler(server: Server) -> Callable[[web.BaseRequest], Awaitable[web.StreamR
         reply = server.reply(request.method, unquote(path), params, body, headers)
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.manner:
+        if reply.delivery:
             return await _badly(request, reply, server.faults.drip_delay)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
@@ -47,13 +47,13 @@ def handler(server: Server) -> Callable[[web.BaseRequest], Awaitable[web.StreamR
 
 async def _badly(request: web.BaseRequest, reply: Reply, drip_delay: float) -> web.StreamResponse:
     """Deliver an answer that is cut, or drips."""
-    if reply.manner == "cut":
+    if reply.delivery == "cut":
         _hang_up(request)
         return web.Response()
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
     await response.prepare(request)
-    if reply.manner == "cut_body":
+    if reply.delivery == "cut_body":
         await response.write(reply.body[: len(reply.body) // 2])
         _hang_up(request)
         return response
