@@ -52,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Reply:
-    """One answer. `delivery` tells the transport how to deliver it (faults.py)."""
+    """One answer. `delivery` is empty, "cut", "cut_body" or "drip" (`faults/delivery.py`); `delay` is in seconds."""
 
     status: int
     body: bytes = b""

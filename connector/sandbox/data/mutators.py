@@ -87,7 +87,7 @@ class Mutators:
         return self.update_customer(customer_id, status="archived", **fields)
 
     def remove_customer(self, customer_id: str) -> None:
-        """Delete the row itself, as only an operator's SQL can (contract.md 3.7)."""
+        """Delete the row, as only an operator's SQL can (contract.md 3.7)."""
         with self.lock:
             number = self._number(customer_id)
             row = self.account.customers.row(number)
@@ -111,7 +111,7 @@ class Mutators:
         return str(stored["id"]) if stored else self.account.generated_customers.id_of(number)
 
     def active_customer_ids(self) -> list[str]:
-        """Ids of those whose usage, entitlements and grants are not empty (contract.md 11)."""
+        """Ids of customers whose usage, entitlements and grants are not empty (contract.md 11)."""
         with self.lock:
             return sorted(set(self._active()))
 
@@ -192,7 +192,7 @@ class Mutators:
             self.account.apply("put_usage", live[0], feature.id, Decimal(str(value)))
 
     def churn_once(self) -> None:
-        """One change as a busy business makes it: mostly updates, some new customers, some archived."""
+        """One random change: mostly updates, some new customers, some archived ones."""
         with self.lock:
             choice = self.chance.random()
             number = self.chance.randrange(max(1, self.account.customers.count))

@@ -1,8 +1,8 @@
 """Answers that come late, torn, in pieces, or not at all.
 
 Promises that the call itself was carried out. Never sends anything: `server` reads the reply's `delay` and `delivery`.
-To add one: a field in `switches.Faults`, a function here, its place in DELIVERY; a new `delivery` also needs its
-sending in `server/serve.py`.
+To add one: a field in `switches.Faults`, a function here, its place in DELIVERY; a new word for
+`Reply.delivery` also needs its sending in `server/serve.py`.
 """
 
 from __future__ import annotations

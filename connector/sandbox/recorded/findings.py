@@ -1,6 +1,7 @@
-"""What the recorded bodies show: the account's objects by id, and its catalogue.
+"""The objects that the recorded bodies show, by id, and the catalogue that they make.
 
-Promises that an object is kept as it was first seen, a feature as it was seen most fully. Never invents one.
+Promises that each object is kept as first seen, and a feature with its meter if any body shows one. Never adds an
+object that was not seen.
 """
 
 from __future__ import annotations

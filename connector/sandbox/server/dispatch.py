@@ -1,7 +1,7 @@
-"""One call after another: admitted, routed, answered, with the faults around it.
+"""Dispatch: each call is routed, admitted and handled, with the faults around it.
 
 Promises the same answers for the same seed, clock and calls. Never opens a socket, and never sleeps: a reply says how
-long its delivery is to be delayed.
+long its delivery has to wait.
 """
 
 from __future__ import annotations
