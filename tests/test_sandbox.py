@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from connector.errors import FixInput
 from connector.sandbox import Clock, Faults, Key, Sandbox
 from connector.sandbox.clock import parse_rfc3339, stamp, stamp_nanos
-from connector.sandbox.data.usage import plain, share
+from connector.sandbox.data.usage import format_decimal, usage_percent
 
 Json = dict[str, Any]
 BASE = datetime(2026, 8, 1, tzinfo=UTC)
@@ -682,10 +682,10 @@ def test_nanoseconds_are_trimmed() -> None:
 )
 def test_share_is_cut_at_sixteen_places(used: str, limit: int | None, percent: str) -> None:
     """`usage_percent` is a fraction of at most 16 places, "100" for a limit of zero, "0" without one."""
-    assert share(Decimal(used), limit) == percent
+    assert usage_percent(Decimal(used), limit) == percent
 
 
 @pytest.mark.parametrize(("value", "text"), [("1E+3", "1000"), ("1.500", "1.5"), ("0E-9", "0"), ("1E-8", "0.00000001")])
 def test_decimals_have_no_exponent(value: str, text: str) -> None:
     """Decimals print plainly, zeros trimmed."""
-    assert plain(Decimal(value)) == text
+    assert format_decimal(Decimal(value)) == text

@@ -68,7 +68,7 @@ def pages(sandbox: Sandbox, path: str, **asked: Any) -> Iterator[str]:
 
 def numbered(sandbox: Sandbox, number: int) -> tuple[str, str]:
     """Id and external id of a computed customer."""
-    people = sandbox.account.people
+    people = sandbox.account.generated_customers
     return people.id_of(number), people.external_id(number)
 
 
@@ -80,7 +80,7 @@ def by_row(body: str) -> str:
 
 
 def bodies(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
-    """What every endpoint says, in an order that does not depend on the clock."""
+    """The body of every endpoint, in an order that does not depend on the clock."""
     for status in ("published", "archived"):
         for sort in ORDERS:
             for page in pages(sandbox, "/customers/search", status=status, sort=sort, expand="integrations"):
@@ -115,16 +115,16 @@ def account_on(moment: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("moment", OTHERS)
 def test_a_seed_gives_the_same_account_on_every_date(moment: str) -> None:
-    """Every endpoint says the same about every customer at any date and time of day, moments apart."""
-    told, expected = ([(name, timeless(body)) for name, body in account_on(date)] for date in (moment, FIRST))
-    assert len(told) == len(expected)
-    assert [(a, b) for a, b in zip(told, expected, strict=True) if a != b][:3] == []
+    """Apart from moments, every endpoint gives the same body for every customer on any date, at any time of day."""
+    found, expected = ([(name, timeless(body)) for name, body in account_on(date)] for date in (moment, FIRST))
+    assert len(found) == len(expected)
+    assert [(a, b) for a, b in zip(found, expected, strict=True) if a != b][:3] == []
 
 
 def counts(sandbox: Sandbox) -> Json:
-    """How much there is of what."""
+    """Statuses, plans, ended periods, customers with usage, and numbers of grants."""
     account = sandbox.account
-    customers = [account.people.id_of(number) for number in range(CUSTOMERS)]
+    customers = [account.generated_customers.id_of(number) for number in range(CUSTOMERS)]
     rows = [account.subscription(row) for row in range(account.subscriptions.count)]
     grants = [json.loads(text(sandbox, "GET", f"/customers/{id}/grants/upcoming"))["items"] for id in customers]
     return {
@@ -140,10 +140,10 @@ def counts(sandbox: Sandbox) -> Json:
 @pytest.mark.parametrize("moment", OTHERS)
 def test_counts_do_not_depend_on_the_date(moment: str) -> None:
     """Statuses, plans, ended periods, customers with usage and numbers of grants are those of any other date."""
-    told = counts(dated(moment))
-    assert told == counts(dated(FIRST))
-    assert any(told["ended"])
-    assert sum(told["grants"]) > CUSTOMERS / 4
+    found = counts(dated(moment))
+    assert found == counts(dated(FIRST))
+    assert any(found["ended"])
+    assert sum(found["grants"]) > CUSTOMERS / 4
 
 
 @pytest.mark.parametrize("moment", OTHERS)
@@ -185,8 +185,8 @@ def test_upcoming_grants_get_new_ids_in_the_next_period() -> None:
     assert not ids(FIRST) & ids("2026-12-29T13:00:00Z")
 
 
-def test_the_figures_last_until_the_clock_is_moved_on() -> None:
-    """One account asked at any time of its day, and over midnight, tells the same usage."""
+def test_figures_do_not_depend_on_the_time_of_day() -> None:
+    """One account gives the same usage at any time of its day, and past midnight."""
     sandbox = dated("2026-11-24T00:00:00Z")
     customers = sandbox.active_customer_ids()
 
@@ -202,15 +202,15 @@ def test_the_figures_last_until_the_clock_is_moved_on() -> None:
 
 @pytest.mark.parametrize("moment", OTHERS)
 def test_faults_break_the_same_customers_on_every_date(moment: str) -> None:
-    """Who holds a value of the wrong type, and which, does not depend on the date."""
+    """Which customers have a value of the wrong type, and which value, does not depend on the date."""
 
     def broken(sandbox: Sandbox) -> list[str]:
         customers = [numbered(sandbox, number)[0] for number in range(200)]
         return [timeless(text(sandbox, "GET", f"/customers/{id}/usage")) for id in customers]
 
-    told = broken(dated(moment, faults=Faults(wrong_types=0.3)))
-    assert told == broken(dated(FIRST, faults=Faults(wrong_types=0.3)))
-    assert sum('"lots"' in body for body in told) > 5
+    found = broken(dated(moment, faults=Faults(wrong_types=0.3)))
+    assert found == broken(dated(FIRST, faults=Faults(wrong_types=0.3)))
+    assert sum('"lots"' in body for body in found) > 5
 
 
 def test_the_clocks_of_this_test_are_of_many_kinds() -> None:

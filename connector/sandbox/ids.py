@@ -1,7 +1,7 @@
 """Identifiers that carry their row number, and seeded bits.
 
 Promises that ids of one table sort like their row numbers as long as the time part never falls, and that a row
-number can be read back from an id without a dictionary. Never promises randomness that would be worth a secret.
+number can be read back from an id without a dictionary. Never use it for secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MASK = (1 << 64) - 1
 
 
 def mix(value: int) -> int:
-    """64 well-stirred bits of an integer (splitmix64)."""
+    """64 pseudo-random bits of an integer (splitmix64)."""
     value = (value + 0x9E3779B97F4A7C15) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -1,4 +1,4 @@
-"""What an answer is made of: status, headers, bytes, and every error body the server knows.
+"""Replies: status, headers, bytes, and every error body the server knows.
 
 Promises Go's JSON escaping (contract.md 1.4) and the exact error bodies of contract.md 1.2 and 2. Never looks at
 data.
@@ -52,13 +52,13 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Reply:
-    """One answer. `manner` tells the transport how to deliver it (faults.py)."""
+    """One answer. `delivery` is empty, "cut", "cut_body" or "drip" (`faults/delivery.py`); `delay` is in seconds."""
 
     status: int
     body: bytes = b""
     content_type: str | None = JSON_TYPE
     headers: dict[str, str] = field(default_factory=dict)
-    manner: str = ""
+    delivery: str = ""
     delay: float = 0.0
 
 

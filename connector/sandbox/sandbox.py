@@ -1,4 +1,4 @@
-"""`Sandbox`: an invented account, a server that answers from it, and changes from outside, in one object.
+"""`Sandbox`: a generated account, a server that answers from it, and changes from outside, in one object.
 
 Promises to behave as contract.md says for every customer route and the subscription search, and to answer the same
 for the same seed, clock and calls. Nothing else in this package imports this module. Never reaches the network.
@@ -26,13 +26,13 @@ __all__ = ["Sandbox", "run", "serve"]
 
 
 class Sandbox(Server, Mutators):
-    """A FlexPrice account with invented customers. One seed gives one account, whatever the date.
+    """A FlexPrice account with generated customers. One seed gives one account, whatever the date.
 
     Args:
-        customers: how many exist at the start; they are computed when they are looked at.
-        seed: what the invented data and all random choices come from.
+        customers: how many exist at the start; their rows are computed on demand.
+        seed: determines the generated data and all random choices.
         faults: what goes wrong.
-        base_time: the moment up to which the invented business ran; the first moment of the clock's day by default.
+        base_time: the end of the generated history; the first moment of the clock's day by default.
         clock: what the server thinks the time is (a `Clock`, or anything that returns an aware datetime).
         ties: how many customers in a row share one `created_at` and `updated_at`.
         keys: more API keys, by their text.

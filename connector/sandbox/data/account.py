@@ -1,7 +1,7 @@
-"""The state of the account: two tables, what was written over them, and the changes that have not arrived yet.
+"""The state of the account: its tables, what was written to them, and the changes that are not visible yet.
 
-Promises that every change goes through one method, so that a replica that lags, and a commit that becomes visible
-late, are the same change applied later. Never checks whether a change is allowed; `writes.py` does.
+Promises that every change goes through `apply`, so that a lagging replica and a late commit are the same change
+applied later. Never checks whether a change is allowed; `routes/writes.py` does.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Account:
 
     Args:
         seed: two accounts of one seed, size and base time are equal.
-        count: how many customers are computed.
-        base: the moment (microseconds) just after everything computed happened.
+        count: how many customers are generated.
+        base: the moment (microseconds) up to which generated events happened.
         ties: how many customers in a row share one `created_at`.
         now: the server's clock, in microseconds.
     """
@@ -37,11 +37,11 @@ class Account:
     def __init__(self, seed: int, count: int, base: int, ties: int, now: Callable[[], int]) -> None:
         self.now = now
         self.catalog = catalogs.seeded(seed, base - SPAN - 30 * DAY)
-        self.people = Customers(seed, count, base, ties)
-        self.contracts = Subscriptions(self.people, self.catalog)
+        self.generated_customers = Customers(seed, count, base, ties)
+        self.generated_subscriptions = Subscriptions(self.generated_customers, self.catalog)
         self.seed, self.base = seed, base
         self.environment, self.tenant, self.user = catalogs.ENVIRONMENT, catalogs.TENANT, catalogs.USER
-        self.customers, self.subscriptions = Table(self.people), Table(self.contracts)
+        self.customers, self.subscriptions = Table(self.generated_customers), Table(self.generated_subscriptions)
         self.externals: dict[str, set[int]] = {}
         self.owned: dict[str, list[int]] = {}
         self.entities: dict[int, tuple[str, ...]] = {}
@@ -152,11 +152,11 @@ class Account:
     def external_id(self, number: int) -> str:
         """The current external id of a row."""
         stored = self.customers.written.get(number)
-        return str(stored["external_id"]) if stored else self.people.external_id(number)
+        return str(stored["external_id"]) if stored else self.generated_customers.external_id(number)
 
     def by_external_id(self, external_id: str) -> set[int]:
         """All rows with an external id, in every status."""
-        numbers = self.externals.get(external_id, set()).union(self.people.by_external_id(external_id))
+        numbers = self.externals.get(external_id, set()).union(self.generated_customers.by_external_id(external_id))
         kinds = self.customers.kinds
         return {n for n in numbers if kinds[n] != GONE and self.external_id(n) == external_id}
 
@@ -170,8 +170,8 @@ class Account:
         row = self.customers.row(number)
         if expand:
             linked = self.integrations.get(number)
-            if linked is None and number < self.people.count:
-                linked = self.people.integrations(number, self.customers.column("created_at")[number])
+            if linked is None and number < self.generated_customers.count:
+                linked = self.generated_customers.integrations(number, self.customers.column("created_at")[number])
             if linked:
                 row["integrations"] = linked
         return row
@@ -183,12 +183,16 @@ class Account:
     def entities_of(self, number: int) -> tuple[str, ...]:
         """The plan and add-ons of a subscription."""
         found = self.entities.get(number)
-        return self.contracts.entities(number) if found is None else found
+        return self.generated_subscriptions.entities(number) if found is None else found
 
     def subscriptions_of(self, customer_id: str) -> list[int]:
         """A customer's subscriptions in every status, newest first."""
         number = self.customers.find(customer_id)
-        rows = list(self.contracts.of(number)) if number is not None and number < self.people.count else []
+        rows = (
+            list(self.generated_subscriptions.of(number))
+            if number is not None and number < self.generated_customers.count
+            else []
+        )
         rows += self.owned.get(customer_id, ())
         created = self.subscriptions.column("created_at")
         return sorted(rows, key=lambda row: (created[row], row), reverse=True)
@@ -203,4 +207,4 @@ class Account:
         stored = self.subscriptions.written.get(number)
         if stored is not None:
             return bool(stored["subscription_type"] == "inherited")
-        return self.contracts.profile(number)[0].type == "inherited"
+        return self.generated_subscriptions.profile(number)[0].type == "inherited"

@@ -1,6 +1,6 @@
 """Rows with every column at the server's default.
 
-Promises the keys of contract.md 4 and 6.2 in the server's order. Never knows seeds, tables or who asks.
+Promises the keys of contract.md 4 and 6.2 in the server's order. Never reads seeds or tables.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def blank_subscription(
     *, id: str, customer_id: str, plan_id: str, status: str, type: str, anchor: int, base: int,
     period: str = "MONTHLY", zone: str = "UTC", stale: bool = False,
 ) -> Json:  # fmt: skip
-    """A subscription with every key in its place; keys that are omitted when empty hold ABSENT."""
+    """A subscription with all keys in order; keys that are omitted when empty hold ABSENT."""
     start, end = period_around(anchor, base, 12 if period == "ANNUAL" else 1, zone)
     if stale:
         start, end = period_around(anchor, start - 1, 12 if period == "ANNUAL" else 1, zone)

@@ -1,6 +1,6 @@
 """What the account sells: features, plans, add-ons, entitlements, credits.
 
-Promises that a catalogue never changes once built, so that its JSON is encoded once. Never knows customers.
+Promises that a catalogue never changes once built, so that its JSON is encoded once. Never knows a customer.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Feature:
 
     @property
     def aggregation(self) -> str:
-        """How its meter adds events up."""
+        """How its meter aggregates events."""
         meter = self.body.get("meter")
         return str(meter["aggregation"]["type"]) if meter else ""
 
     @property
     def noise(self) -> int:
-        """A number of its own, from its lookup key: the same on any date, unlike its id and `created`."""
+        """A number derived from its lookup key: the same on any date, unlike its id and `created`."""
         return crc32(self.body["lookup_key"].encode())
 
 
@@ -234,16 +234,16 @@ def _plan(seed: int, number: int, created: int, features: dict[str, str]) -> Pla
     plan_id = f"{kind}_{ulid(created // 1000, number, mix(seed * 37 + number))}"
     entitlements = tuple(
         Entitlement(
-            id=f"ent_{ulid(created // 1000 + place, number * 64 + place, mix(seed + place))}",
+            id=f"ent_{ulid(created // 1000 + index, number * 64 + index, mix(seed + index))}",
             feature_id=features[key], entity_id=plan_id, entity_type=kind, entity_name=name, **rest,
         )
-        for place, (key, rest) in enumerate(grants)
+        for index, (key, rest) in enumerate(grants)
     )  # fmt: skip
     body = {
         "id": plan_id, "name": name, "lookup_key": name.split(" ")[0].lower(), "description": "",
         "environment_id": ENVIRONMENT, "metadata": None, "display_order": 0, "tenant_id": TENANT, **audit(created),
     }  # fmt: skip
     credit = tuple(
-        Credit(c, "onetime_credit_grant" if place else "recurring_credit_grant") for place, c in enumerate(credits)
+        Credit(c, "onetime_credit_grant" if index else "recurring_credit_grant") for index, c in enumerate(credits)
     )
     return Plan(plan_id, name, entitlements, credit, msgspec.Raw(encode(body)), 16 + 4 * number)

@@ -1,8 +1,9 @@
-"""Customers that nobody wrote, computed from (seed, number).
+"""Generated customers, computed from seed and row number.
 
-Promises the same customer for the same seed, number of customers and base time, `created_at` rising with the
-number, and every awkward shape of contract.md 4: null and empty metadata, absent and empty contact, ties, trimmed
-fractions, archived rows that share an external id with their successor. No name belongs to a person.
+Promises the same customer for the same seed and number of customers, `created_at` rising with the row number, and
+every awkward shape of contract.md 4: null and empty metadata, absent and empty contact, equal timestamps, trimmed
+fractions, archived rows that share an external id with their successor. Only timestamps and the time part of ids
+follow the base time. No name belongs to a person.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COLUMNS = frozenset(_NAMES.split())
 
 SPAN = 400 * DAY
 QUIET = 3600 * SECOND
-"""The generated business did nothing in the last hour before the base time."""
+"""No customer is created in the last hour before the base time."""
 TIE = 4
 GRAIN = (SECOND, 1000, *([1] * 14))
 """Some timestamps are whole seconds or milliseconds."""
@@ -41,7 +42,7 @@ NAMES = (
     "Plain Inc", "Ещё Пример ООО", "Blue Kettle Works", "Cedar & Clay", "Ćwiczenie sp. z o.o.", "Tin Lantern Ltd",
     "O'Reach Cloud", "שלום בע״מ", "Paper Boat 🚢 Co", "Hollow Oak Software",
 )  # fmt: skip
-PLACES = (
+ADDRESSES = (
     ("1 Main St", "Paris", "Île-de-France", "75001", "FR", "Europe/Paris"),
     ("Musterweg 5", "Köln", "NRW", "50667", "DE", "Europe/Berlin"),
     ("22 Harbour Rd", "St. John's", "NL", "A1C 1A1", "CA", "America/St_Johns"),
@@ -65,7 +66,7 @@ class Customers:
         self.tied = range(count // 3, min(count, count // 3 + ties))
 
     def profile(self, number: int) -> Profile:
-        """What the customer is."""
+        """The kind of customer it is."""
         return PROFILES[self.codes[number]]
 
     def kinds(self) -> bytearray:
@@ -80,7 +81,7 @@ class Customers:
         return first if self.bits[first] >> 8 & 15 == 0 and first not in self.tied else number
 
     def created(self, number: int) -> int:
-        """Microseconds; strictly rising from leader to leader."""
+        """`created_at` in microseconds; strictly rising from leader to leader."""
         return self._own_moment(self.leader(number))
 
     def _own_moment(self, number: int) -> int:
@@ -89,12 +90,12 @@ class Customers:
         return moment - moment % GRAIN[bits >> 12 & 15]
 
     def updated(self, number: int, created: int) -> int:
-        """Microseconds, never before `created`."""
+        """`updated_at` in microseconds, never before `created`."""
         if number in self.tied:
             return created
-        block, place = divmod(number, BLOCK)
+        block, offset = divmod(number, BLOCK)
         bulk = self.base - (1 + block % 300) * DAY + 123_456
-        if block and place < BULK and bulk > created:
+        if block and offset < BULK and bulk > created:
             return bulk
         bits = self.bits[number]
         if bits >> 16 & 3 == 0 or self.codes[number] in ARCHIVED_CODES:
@@ -107,7 +108,7 @@ class Customers:
         return created if column == "created_at" else array("q", map(self.updated, range(self.count), created))
 
     def _created_column(self) -> array[int]:
-        """created() of every row, without asking a million times who leads."""
+        """`created()` of every row; looks up a leader only where rows share a timestamp."""
         column = array("q", map(self._own_moment, range(self.count)))
         for first in range(0, self.count, TIE):
             if self.bits[first] >> 8 & 15 == 0:
@@ -118,11 +119,11 @@ class Customers:
         return column
 
     def id_of(self, number: int) -> str:
-        """The customer's id; its time part is its place in the account's history."""
+        """The customer's id; its time part is its `created_at`."""
         return f"cust_{ulid(self.created(number) // 1000, number, self.bits[number] >> 20)}"
 
     def external_id(self, number: int) -> str:
-        """The caller's id; some archived rows have that of the row after them, which took their place."""
+        """The caller's id; some archived rows share that of the row after them, their replacement."""
         if self._replaced(number):
             number += 1
         return f"region eu/acct {number:07d}" if self.bits[number] >> 41 & 63 == 0 else f"acct-{number:07d}"
@@ -141,12 +142,12 @@ class Customers:
     def timezone(self, number: int) -> str:
         """The customer's zone, which its subscriptions inherit."""
         bits = self.bits[number]
-        return PLACES[(bits >> 28) % len(PLACES)][5] if bits >> 27 & 1 else TIMEZONES[bits >> 31 & 7]
+        return ADDRESSES[(bits >> 28) % len(ADDRESSES)][5] if bits >> 27 & 1 else TIMEZONES[bits >> 31 & 7]
 
     def row(self, number: int, created: int, updated: int) -> Json:
         """One customer as sent (contract.md 4); keys in the server's order."""
         bits = self.bits[number]
-        place = PLACES[(bits >> 28) % len(PLACES)] if bits >> 27 & 1 else ("", "", "", "", "", "")
+        address = ADDRESSES[(bits >> 28) % len(ADDRESSES)] if bits >> 27 & 1 else ("", "", "", "", "", "")
         row: Json = {
             "id": f"cust_{ulid(self.created(number) // 1000, number, bits >> 20)}",
             "external_id": self.external_id(number),
@@ -155,8 +156,8 @@ class Customers:
         }
         if bits >> 43 & 2:
             row["contact"] = f"+1555{number:07d}" if bits >> 43 & 1 else ""
-        row["address_line1"], row["address_line2"] = place[0], "Floor 2" if bits >> 45 & 1 and place[0] else ""
-        row["address_city"], row["address_state"], row["address_postal_code"], row["address_country"] = place[1:5]
+        row["address_line1"], row["address_line2"] = address[0], "Floor 2" if bits >> 45 & 1 and address[0] else ""
+        row["address_city"], row["address_state"], row["address_postal_code"], row["address_country"] = address[1:5]
         row["timezone"] = self.timezone(number)
         row["metadata"] = _metadata(bits >> 48)
         row["environment_id"], row["tenant_id"] = ENVIRONMENT, TENANT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.catalog import Entitlement, Group
-from connector.sandbox.data.sources import chosen, entities_of, source_list, sources_of
+from connector.sandbox.data.sources import entities_of, selected, source_list, sources_of
 from connector.sandbox.replies import Json
 
 __all__ = ["entitlements_of"]
@@ -23,7 +23,7 @@ def entitlements_of(account: Account, customer_id: str, subscription_ids: list[s
             "entitlement": _entitlement(account, group),
             "sources": source_list(group, subscriptions[0]["id"]),
         }
-        for group in chosen(account.catalog.groups(entities_of(account, rows)), feature_ids)
+        for group in selected(account.catalog.groups(entities_of(account, rows)), feature_ids)
     ]
     return {"customer_id": customer_id, "subscriptions": subscriptions, "features": features}
 

@@ -32,21 +32,21 @@ def _grants(account: Account, row: int, now: int) -> list[Json]:
     entities = account.entities_of(row)
     plan = account.catalog.plans.get(entities[0]) if entities else None
     subscription = account.subscription(row)
-    return [_grant(account, row, subscription, place, now) for place in range(len(plan.credits))] if plan else []
+    return [_grant(account, row, subscription, index, now) for index in range(len(plan.credits))] if plan else []
 
 
-def _grant(account: Account, row: int, subscription: Json, place: int, now: int) -> Json:
-    credit = account.catalog.plans[subscription["plan_id"]].credits[place]
-    bits = mix(account.seed * 7 + row * 4 + place)
+def _grant(account: Account, row: int, subscription: Json, index: int, now: int) -> Json:
+    credit = account.catalog.plans[subscription["plan_id"]].credits[index]
+    bits = mix(account.seed * 7 + row * 4 + index)
     anchor, zone = parse_rfc3339(subscription["billing_anchor"]) or 0, subscription["timezone"]
     due = next_anniversary(anchor, now, 1, zone)
     recurring = credit.reason == "recurring_credit_grant"
     failed = bits & 15 == 0
     millis = account.subscriptions.column("created_at")[row] // 1000
     body: Json = {
-        "id": f"cga_{ulid(millis, row * 4 + place, mix(bits ^ due))}",  # another one for every period
+        "id": f"cga_{ulid(millis, row * 4 + index, mix(bits ^ due))}",  # a new id for every period
         "environment_id": ENVIRONMENT,
-        "credit_grant_id": f"cg_{ulid(millis, row * 4 + place, bits >> 8)}",
+        "credit_grant_id": f"cg_{ulid(millis, row * 4 + index, bits >> 8)}",
         "subscription_id": subscription["id"],
         "scheduled_for": stamp(due),
         "period_start": stamp(due),

@@ -1,7 +1,7 @@
 """Changes made from outside the API: by a test, by churn, by an operator's SQL.
 
-Promises that a change is seen by the next answer (or after `late` seconds), with the timestamps that it was given.
-Never runs the server's validation: an operator's SQL does not either.
+Promises that the next answer shows a change (or the first one after `late` seconds), with the timestamps that were
+given. Never runs the server's validation: an operator's SQL does not either.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Mutators:
         return self.update_customer(customer_id, status="archived", **fields)
 
     def remove_customer(self, customer_id: str) -> None:
-        """Delete the row itself, as only an operator's SQL can (contract.md 3.7)."""
+        """Delete the row, as only an operator's SQL can (contract.md 3.7)."""
         with self.lock:
             number = self._number(customer_id)
             row = self.account.customers.row(number)
@@ -108,10 +108,10 @@ class Mutators:
 
     def _customer_id(self, number: int) -> str:
         stored = self.account.customers.written.get(number)
-        return str(stored["id"]) if stored else self.account.people.id_of(number)
+        return str(stored["id"]) if stored else self.account.generated_customers.id_of(number)
 
     def active_customer_ids(self) -> list[str]:
-        """Ids of those whose usage, entitlements and grants are not empty (contract.md 11)."""
+        """Ids of customers whose usage, entitlements and grants are not empty (contract.md 11)."""
         with self.lock:
             return sorted(set(self._active()))
 
@@ -120,7 +120,11 @@ class Mutators:
         for row, kind in enumerate(account.subscriptions.kinds):
             if kind in subscriptions.LIVE and not account.inherited(row):
                 stored = account.subscriptions.written.get(row)
-                owner = stored["customer_id"] if stored else account.people.id_of(account.contracts.owners[row])
+                owner = (
+                    stored["customer_id"]
+                    if stored
+                    else account.generated_customers.id_of(account.generated_subscriptions.owners[row])
+                )
                 if account.customers.find(owner) is not None:
                     yield owner
 
@@ -188,7 +192,7 @@ class Mutators:
             self.account.apply("put_usage", live[0], feature.id, Decimal(str(value)))
 
     def churn_once(self) -> None:
-        """One change as a busy business makes it: mostly updates, some new customers, some archived."""
+        """One random change: mostly updates, some new customers, some archived ones."""
         with self.lock:
             choice = self.chance.random()
             number = self.chance.randrange(max(1, self.account.customers.count))

@@ -1,7 +1,7 @@
-"""What the invented business sells: one row a feature, one a plan.
+"""The features and plans of a generated account, one row each.
 
 Promises all four feature types, every aggregation and reset period, and a plan and an add-on that feed one
-feature in parallel. Never read anywhere but in catalog.py.
+feature in parallel. Only `catalog` reads this module.
 """
 
 from __future__ import annotations

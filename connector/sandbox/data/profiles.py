@@ -1,7 +1,7 @@
-"""What kinds of customers there are, and how many of each.
+"""The kinds of generated customers, and how many there are of each.
 
-Promises that a customer's kind is one table look-up, and that whole columns of them are made by bytes.translate. Never
-knows a customer.
+Promises that a customer's kind is one table look-up, and that a whole column of kinds is one `bytes.translate`. Never
+reads or makes a customer.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ SHARES = (
     (3, Profile(subscriptions=("active",), type="grouped_invoicing")),
     (0, Profile(subscriptions=("active",), type="inherited")),
 )
-"""How many of 256 customers are what; a child is whoever comes after a parent."""
+"""How many of 256 customers have each profile; the customer after a parent is its child."""
 
 PROFILES = tuple(profile for _, profile in SHARES)
-PARENT, NOBODY, CHILD = 2, 3, len(PROFILES) - 1
+PARENT, UNSUBSCRIBED, CHILD = 2, 3, len(PROFILES) - 1
 ARCHIVED_CODES = frozenset(code for code, profile in enumerate(PROFILES) if profile.archived)
 _CODE_BY_BYTE = bytes(code for code, (share, _) in enumerate(SHARES) for _ in range(share))
 
@@ -56,11 +56,11 @@ COUNT_BY_CODE = _table([len(profile.subscriptions) for profile in PROFILES])
 def codes_of(first_bytes: bytes) -> bytearray:
     """The profile of each customer from its first byte. Parents have even numbers, their children the next odd one."""
     codes = bytearray(first_bytes.translate(_CODE_BY_BYTE))
-    place = codes.find(PARENT)
-    while place >= 0:
-        if place & 1:
-            codes[place] = NOBODY
-        elif place + 1 < len(codes):
-            codes[place + 1] = CHILD
-        place = codes.find(PARENT, place + 1)
+    number = codes.find(PARENT)
+    while number >= 0:
+        if number & 1:
+            codes[number] = UNSUBSCRIBED
+        elif number + 1 < len(codes):
+            codes[number + 1] = CHILD
+        number = codes.find(PARENT, number + 1)
     return codes

@@ -13,7 +13,7 @@ import msgspec
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.catalog import Group
 
-__all__ = ["chosen", "entities_of", "source_list", "sources_of"]
+__all__ = ["entities_of", "selected", "source_list", "sources_of"]
 
 
 def sources_of(account: Account, customer_id: str, wanted: Iterable[str]) -> list[int]:
@@ -28,7 +28,7 @@ def entities_of(account: Account, rows: list[int]) -> tuple[str, ...]:
     return tuple(entity for row in rows for entity in account.entities_of(row))
 
 
-def chosen(groups: list[Group], feature_ids: Iterable[str]) -> list[Group]:
+def selected(groups: list[Group], feature_ids: Iterable[str]) -> list[Group]:
     """The groups of the features asked for, all of them when none was named."""
     ids = set(feature_ids)
     return [group for group in groups if group.feature.id in ids] if ids else groups

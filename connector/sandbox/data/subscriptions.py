@@ -1,8 +1,8 @@
-"""Subscriptions that nobody wrote, computed from their customer.
+"""Generated subscriptions, computed from their customer.
 
 Promises every status and type of contract.md 6.2, and that a customer's subscriptions have neighbouring row
-numbers. What an archived customer has left is cancelled, because the server refuses to archive one with an active
-subscription (5.4).
+numbers. An archived customer has cancelled subscriptions only, because the server refuses to archive one with an
+active subscription (5.4). Statuses, plans and ended periods do not depend on the date.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ KIND = {status: kind for kind, status in enumerate(STATUSES)}
 LIVE = frozenset({KIND["active"], KIND["trialing"]})
 """The statuses that give usage, entitlements and grants (contract.md 6.1)."""
 LONGEST_MONTH, LONGEST_YEAR = 32 * DAY, 367 * DAY
-"""After this long a period has certainly ended, whatever the calendar and the zone."""
+"""A period ends within this time, whatever the calendar and the zone."""
 OFFSETS = (350_000, 350_000, 3 * DAY, 41 * DAY)
-"""How long after the customer its subscription came; few values, so that ties carry over."""
+"""How long after its customer a subscription was created; few values, so that equal timestamps carry over."""
 KINDS_BY_CODE = [bytes(KIND[status] for status in profile.subscriptions) for profile in PROFILES]
 PLAN_OF = (0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3)
 
@@ -79,7 +79,7 @@ class Subscriptions:
         return mix(self.customers.bits[owner] + 7919 * (row - self.first[owner] + 1))
 
     def kinds(self) -> bytearray:
-        """The status of every row, as its place in STATUSES."""
+        """The status of every row, as its index in STATUSES."""
         return bytearray().join(map(KINDS_BY_CODE.__getitem__, self.customers.codes))
 
     def created(self, row: int) -> int:

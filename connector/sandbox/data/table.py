@@ -1,7 +1,7 @@
-"""Rows by number: computed ones, written ones, and the sorted orders that pages are cut from.
+"""Rows by number: generated ones, written ones, and the sorted orders that pages are cut from.
 
 Promises that a page of a keyset query costs its own rows and a few bisections, whatever the size of the table.
-Never holds a dictionary for a row that nobody wrote.
+Never holds a dictionary for a generated row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STAMPS = ("created_at", "updated_at")
 
 
 class Source(Protocol):
-    """What computes the rows that nobody wrote."""
+    """What computes the generated rows."""
 
     @property
     def count(self) -> int:
@@ -50,22 +50,22 @@ class Order:
         self.stamps = array("q", map(column.__getitem__, rows))
         self.rows = array("I", rows)
 
-    def place(self, moment: int, row: int) -> int:
-        """Where (moment, row) is, or belongs."""
+    def position(self, moment: int, row: int) -> int:
+        """The index of (moment, row), or where to insert it."""
         low = bisect_left(self.stamps, moment)
         return bisect_left(self.rows, row, low, bisect_right(self.stamps, moment, low))
 
     def add(self, moment: int, row: int) -> None:
-        """Put a row in its place."""
-        place = self.place(moment, row)
-        self.stamps.insert(place, moment)
-        self.rows.insert(place, row)
+        """Insert a row."""
+        position = self.position(moment, row)
+        self.stamps.insert(position, moment)
+        self.rows.insert(position, row)
 
     def drop(self, moment: int, row: int) -> None:
-        """Take a row out."""
-        place = self.place(moment, row)
-        del self.stamps[place]
-        del self.rows[place]
+        """Remove a row."""
+        position = self.position(moment, row)
+        del self.stamps[position]
+        del self.rows[position]
 
     def span(self, low: int, high: int) -> tuple[int, int]:
         """The slice of rows with low <= timestamp <= high."""
@@ -74,7 +74,7 @@ class Order:
 
 
 class Table:
-    """A listing's rows. Row numbers are never reused, and ids sort like them."""
+    """The rows of one listing. Row numbers are never reused, and ids sort like them."""
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -1,4 +1,4 @@
-"""What a customer has used, beside what it may use (contract.md 6.1).
+"""What a customer has used, beside its limits (contract.md 6.1).
 
 Promises the server's own distortion: limits are summed over all subscriptions, usage counts for the newest only.
 Never changes state.
@@ -12,30 +12,30 @@ from connector.sandbox.clock import parse_rfc3339
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.catalog import Entitlement, Group
 from connector.sandbox.data.periods import next_reset
-from connector.sandbox.data.sources import chosen, entities_of, source_list, sources_of
+from connector.sandbox.data.sources import entities_of, selected, source_list, sources_of
 from connector.sandbox.ids import mix
 from connector.sandbox.replies import Json
 
-__all__ = ["plain", "share", "usage_of"]
+__all__ = ["format_decimal", "usage_of", "usage_percent"]
 
-SIXTEEN_PLACES = Decimal("1E-16")
+SIXTEEN_DECIMALS = Decimal("1E-16")
 _context = Context(prec=60, rounding=ROUND_HALF_UP)
 COUNTED_RESETS = ("DAILY", "MONTHLY", "NEVER")
 
 
-def plain(value: Decimal) -> str:
+def format_decimal(value: Decimal) -> str:
     """A decimal as Go prints it: no exponent, trailing zeros trimmed."""
     text = format(value, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
-def share(used: Decimal, limit: int | None) -> str:
-    """`usage_percent`, a fraction cut at 16 places; "100" when the limit is not above zero (contract.md 6.1)."""
+def usage_percent(used: Decimal, limit: int | None) -> str:
+    """`usage_percent`, a fraction cut at 16 decimals; "100" when the limit is not above zero (contract.md 6.1)."""
     if limit is None:
         return "0"
     if limit <= 0:
         return "100"
-    return plain(_context.quantize(_context.divide(used, Decimal(limit)), SIXTEEN_PLACES))
+    return format_decimal(_context.quantize(_context.divide(used, Decimal(limit)), SIXTEEN_DECIMALS))
 
 
 def usage_of(account: Account, customer_id: str, subscription_ids: list[str], feature_ids: list[str]) -> Json:
@@ -45,7 +45,7 @@ def usage_of(account: Account, customer_id: str, subscription_ids: list[str], fe
     if rows:
         newest = account.subscription(rows[0])
         meter = Meter(account, rows[0], newest)
-        groups = chosen(account.catalog.usage_groups(entities_of(account, rows)), feature_ids)
+        groups = selected(account.catalog.usage_groups(entities_of(account, rows)), feature_ids)
         features = [_usage(group, meter, newest["id"]) for group in groups]
     return {"customer_id": customer_id, "features": features, "period": None}
 
@@ -57,8 +57,8 @@ def _usage(group: Group, meter: Meter, subscription_id: str) -> Json:
         "feature": group.feature.raw,
         "total_limit": limit,
         "is_unlimited": limit is None,
-        "current_usage": plain(used),
-        "usage_percent": share(used, limit),
+        "current_usage": format_decimal(used),
+        "usage_percent": usage_percent(used, limit),
         "is_enabled": True,
         "is_soft_limit": group.soft,
         "next_usage_reset_at": resets_at,
@@ -76,7 +76,7 @@ class Meter:
         self.anchor = parse_rfc3339(subscription["billing_anchor"]) or 0
         self.ended = (parse_rfc3339(subscription["current_period_end"]) or 0) <= account.base
         self.entities = set(account.entities_of(row))
-        self.bits = account.contracts.bits(row) if row < account.contracts.count else 0
+        self.bits = account.generated_subscriptions.bits(row) if row < account.generated_subscriptions.count else 0
 
     def read(self, group: Group) -> tuple[Decimal, str | None]:
         """The usage of the current window, and when it is reset."""
@@ -103,6 +103,6 @@ def seeded_usage(bits: int, group: Group, own: list[Entitlement]) -> Decimal:
     parts = (bits >> 8) % 1_142_857 + 1  # of a million: up to 14 % over
     if group.aggregation in ("COUNT", "COUNT_UNIQUE", "MAX"):
         return Decimal(max(1, top * parts // 1_000_000))
-    places = (bits >> 40) % 17
-    noise = Decimal((bits >> 24) % 10**places if places else 0).scaleb(-places)
+    decimals = (bits >> 40) % 17
+    noise = Decimal((bits >> 24) % 10**decimals if decimals else 0).scaleb(-decimals)
     return _context.add(Decimal(top * parts // 1_000_000), noise)

@@ -1,4 +1,4 @@
-"""Faults: what goes wrong, and by which switch.
+"""Fault injection: what goes wrong, by switch.
 
 In: the switches that a user sets (`Faults`), and each routed call with a function that gives the server's own answer.
 Out: that answer, changed, replaced, late or cut; list requests that are read differently; an account that lags or
@@ -11,5 +11,5 @@ A fault is a field of `switches.Faults` and one function in the module of its mo
 - `answers`: a successful answer that says something else (zeros, missing features, wrong types);
 - `delivery`: an answer that comes late, in pieces, torn, or not at all;
 - `modes`: a state of the account for as long as the switch is on (replica lag, caches, late commits);
-- `churn`: changes that go on in the background.
+- `churn`: changes in the background.
 """

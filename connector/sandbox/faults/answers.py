@@ -20,7 +20,7 @@ __all__ = ["ANSWERS", "nested_errors"]
 
 Hit = Callable[[float], bool]
 
-CHILDREN = ("usage", "entitlements")
+PER_CUSTOMER = ("usage", "entitlements")
 """The routes whose answers hold one customer's features."""
 FREE = frozenset({"metadata", "config_value", "config_values"})
 """Objects whose keys belong to the customer: an extra member there would be data."""
@@ -47,7 +47,7 @@ def skip_entitlements(faults: Faults, hit: Hit, route: str, reply: Reply) -> Non
 
 def wrong_types(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
     """One value of the wrong type in what certain customers have."""
-    if route not in CHILDREN or reply.status != 200 or not (faults.poison or faults.wrong_types):
+    if route not in PER_CUSTOMER or reply.status != 200 or not (faults.poison or faults.wrong_types):
         return
     body: Json = msgspec.json.decode(reply.body)
     if poisoned(faults, body["customer_id"]):

@@ -1,6 +1,6 @@
-"""A busy business: changes that go on while the sandbox serves.
+"""Background changes while the sandbox serves.
 
-Promises `churn` changes a second until it is cancelled, and that a new rate is noticed within half a second. Never
+Promises `churn` changes a second until it is cancelled, and that a new rate takes effect within half a second. Never
 decides what a change is; `data/mutators.py` does.
 """
 

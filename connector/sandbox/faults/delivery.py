@@ -1,8 +1,8 @@
 """Answers that come late, torn, in pieces, or not at all.
 
-Promises that the call itself was carried out. Never sends anything: `server` reads the reply's `delay` and `manner`.
-To add one: a field in `switches.Faults`, a function here, its place in DELIVERY; a new `manner` also needs its
-sending in `server/serve.py`.
+Promises that the call itself was carried out. Never sends anything: `server` reads the reply's `delay` and `delivery`.
+To add one: a field in `switches.Faults`, a function here, its place in DELIVERY; a new word for
+`Reply.delivery` also needs its sending in `server/serve.py`.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ def torn(faults: Faults, chance: Random, hit: Hit, reply: Reply) -> None:
 def lost(faults: Faults, chance: Random, hit: Hit, reply: Reply) -> None:
     """No answer to a call that was carried out."""
     if hit(faults.lost):
-        reply.manner = "cut"
+        reply.delivery = "cut"
 
 
 def cut_body(faults: Faults, chance: Random, hit: Hit, reply: Reply) -> None:
     """The connection is closed in mid-body."""
-    if not reply.manner and reply.body and hit(faults.cut_body):
-        reply.manner = "cut_body"
+    if not reply.delivery and reply.body and hit(faults.cut_body):
+        reply.delivery = "cut_body"
 
 
 def drip(faults: Faults, chance: Random, hit: Hit, reply: Reply) -> None:
     """The body in small pieces."""
-    if not reply.manner and reply.body and hit(faults.drip):
-        reply.manner = "drip"
+    if not reply.delivery and reply.body and hit(faults.drip):
+        reply.delivery = "drip"
 
 
 DELIVERY: tuple[Callable[[Faults, Random, Hit, Reply], None], ...] = (latency, torn, lost, cut_body, drip)
-"""Applied in this order; an answer has one manner."""
+"""Applied in this order; an answer has one delivery."""

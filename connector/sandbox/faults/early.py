@@ -1,6 +1,6 @@
 """Answers in place of the server's: the call is never carried out.
 
-Promises the bodies that proxies and the server send in these cases (contract.md 1.2, 2.2). To add one: a field in
+Promises the bodies that a proxy or the server sends in these cases (contract.md 1.2, 2.2). To add one: a field in
 `switches.Faults`, a function here, its place in EARLY.
 """
 
@@ -41,7 +41,7 @@ class RateLimit:
 
 def cut(faults: Faults, hit: Hit) -> Reply | None:
     """The connection is closed at once."""
-    return Reply(0, manner="cut") if hit(faults.cut) else None
+    return Reply(0, delivery="cut") if hit(faults.cut) else None
 
 
 def proxy502(faults: Faults, hit: Hit) -> Reply | None:
@@ -50,7 +50,7 @@ def proxy502(faults: Faults, hit: Hit) -> Reply | None:
 
 
 def unauthorized(faults: Faults, hit: Hit) -> Reply | None:
-    """A 401 that passes (contract.md 1.2)."""
+    """A transient 401 (contract.md 1.2)."""
     return bare(401, error="Unauthorized") if hit(faults.unauthorized) else None
 
 
@@ -60,7 +60,7 @@ def empty500(faults: Faults, hit: Hit) -> Reply | None:
 
 
 def error(faults: Faults, hit: Hit) -> Reply | None:
-    """A JSON error with the status asked for."""
+    """A JSON error with status `error_status`."""
     if not hit(faults.error_rate):
         return None
     code = "service_unavailable" if faults.error_status == 503 else "internal_error"

@@ -32,7 +32,7 @@ class Injector:
         self.faults = faults
         self.chance = Random(faults.seed)
         self.rate_limit = RateLimit()
-        self.asked = 0
+        self.seen = 0
         self.quiet = faults == Faults(**{name: getattr(faults, name) for name in LASTING})
 
     def hit(self, share: float) -> bool:
@@ -43,8 +43,8 @@ class Injector:
         """Whether the next call of a route may be troubled; counts it."""
         if self.quiet or (self.faults.endpoint and route not in self.faults.endpoint):
             return False
-        self.asked += 1
-        return not self.faults.first or self.asked <= self.faults.first
+        self.seen += 1
+        return not self.faults.first or self.seen <= self.faults.first
 
     def around(self, route: str, answer: Callable[[], Reply]) -> Reply:
         """The answer to one call.
@@ -73,15 +73,15 @@ class Injector:
             reply = early(self.faults, self.hit)
         return reply
 
-    def edit_request(self, asked: Filter, noun: str) -> None:
+    def edit_request(self, request: Filter, noun: str) -> None:
         """Change how a list request is read.
 
         Args:
-            asked: the request, already checked.
+            request: the request, already checked.
             noun: what is listed, as the server's errors name it.
 
         Raises:
             Refusal: when the server refuses the request for a fault's sake.
         """
         for edit in REQUESTS:
-            edit(self.faults, self.chance, asked, noun)
+            edit(self.faults, self.chance, request, noun)

@@ -14,7 +14,7 @@ __all__ = ["set_modes", "start_modes"]
 
 
 def start_modes(account: Account, faults: Faults) -> None:
-    """What can only be switched on at the start: a replica copies an account that nobody has written to."""
+    """What can only be switched on at the start: a replica is a copy of an account without changes."""
     if faults.lag:
         account.add_replica(int(faults.lag * SECOND))
 

@@ -16,27 +16,27 @@ from connector.sandbox.routes.filters import Filter
 __all__ = ["REQUESTS"]
 
 
-def filters_refused(faults: Faults, chance: Random, asked: Filter, noun: str) -> None:
+def filters_refused(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
     """Servers that know no filters answer 400 or 500 (contract.md 3.6)."""
-    if asked.conditions and "filters_refused" in faults.old:
+    if request.conditions and "filters_refused" in faults.old:
         code = "validation_error" if chance.random() < 5 / 6 else "database_error"
         refuse(code, f"Failed to list {noun}")
 
 
-def filters_ignored(faults: Faults, chance: Random, asked: Filter, noun: str) -> None:
+def filters_ignored(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
     """Servers that drop the filters and list everything."""
     if "filters_ignored" in faults.old:
-        asked.conditions = []
+        request.conditions = []
 
 
-def archived_included(faults: Faults, chance: Random, asked: Filter, noun: str) -> None:
+def archived_included(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
     """Servers whose customer lists hold archived rows unless a status is named (contract.md 3.6)."""
-    asked.archived_included = "archived_included" in faults.old
+    request.archived_included = "archived_included" in faults.old
 
 
-def loose_ties(faults: Faults, chance: Random, asked: Filter, noun: str) -> None:
+def loose_ties(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
     """Rows that the sort leaves equal come in any order (contract.md 3.3)."""
-    asked.loose = faults.loose_ties
+    request.loose = faults.loose_ties
 
 
 REQUESTS: tuple[Callable[[Faults, Random, Filter, str], None], ...] = (

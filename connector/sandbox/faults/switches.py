@@ -1,4 +1,4 @@
-"""The switches: what a user can make go wrong, and how it is written in text.
+"""The switches of all faults, and their notation in text.
 
 Promises that a misspelt fault, route or value is refused by name. Never acts on a call; the other modules of this
 folder do.
@@ -17,42 +17,42 @@ __all__ = ["LASTING", "OLD", "Faults"]
 OLD = ("filters_refused", "filters_ignored", "nested_errors", "archived_included")
 """Behaviours of servers before 2026-07 (contract.md 2.1, 3.6) and of ones that know no filters."""
 LASTING = ("seed", "churn", "late", "lag", "old", "cache", "loose_ties")
-"""Switches that no share draws and no `endpoint` limits: with only these on, calls are left alone."""
+"""Switches that no share draws and no `endpoint` limits: with only these on, no call is touched."""
 
 
 @dataclass(kw_only=True)
 class Faults:
-    """Switches; a share is between 0 and 1 and drawn for each call.
+    """What goes wrong, by switch. A share is between 0 and 1, and is drawn for each call.
 
     Args:
-        latency: milliseconds that every answer takes.
-        jitter: up to so many milliseconds more.
-        rate: calls per second; beyond it 429.
+        latency: milliseconds before every answer.
+        jitter: at most this many milliseconds more, drawn for each call.
+        rate: calls per second; the server answers 429 beyond it.
         retry_after: seconds named with a 429 (None: the header is left out).
         error_rate: share of JSON errors with `error_status`.
         empty500: share of 500s with an empty body.
         proxy502: share of HTML pages from a proxy.
-        unauthorized: share of passing 401s (contract.md 1.2).
+        unauthorized: share of transient 401s (contract.md 1.2).
         cut: share of connections closed before any answer.
         cut_body: share of connections closed in mid-body.
         lost: share of answers that never come: the call is carried out, then the connection is closed.
-        torn: share of 200s with half a JSON body, well framed.
+        torn: share of 200s with a truncated JSON body and a matching Content-Length.
         drip: share of bodies sent in small pieces, `drip_delay` seconds apart.
-        zero_usage: share of usage answers whose zeros mean failure, `zero_usage_delay` seconds late (contract.md 11).
+        zero_usage: share of usage answers whose zeros mean a failure; `zero_usage_delay` seconds late (contract.md 11).
         skip_entitlements: share of entitlements answers with no features (contract.md 6.2).
         extra_fields: unknown members in every object.
-        wrong_types: share of customers (always the same ones) whose children hold a value of the wrong type.
-        poison: customers, by id, that are among those.
+        wrong_types: share of customers (always the same ones) with a value of a wrong type in usage and entitlements.
+        poison: ids of customers that are always among those.
         churn: changes per second by a background task (create, update, archive).
         late: seconds until a row made by churn or by a mutator becomes visible, with its old timestamps.
         lag: seconds that lists and look-ups are behind (a read replica).
         cache: seconds that GET by id may be stale after a change from outside, and that PUT starts from (contract.md
             3.8).
-        loose_ties: what the server leaves to chance is left to chance: the order of rows that the sort leaves equal
-            (contract.md 3.3), and which of equally common reset periods is shown (6.2).
-        old: behaviours of OLD.
+        loose_ties: random order of rows that the sort leaves equal (contract.md 3.3), and a random choice among equally
+            common reset periods (6.2).
+        old: behaviours of old servers, words of OLD.
         endpoint: limits all shares and delays to these routes (names of `routes.NAMES`); empty means all.
-        first: limits them to the first so many calls that they could apply to; 0 means no limit.
+        first: limits them to the first calls that they could apply to, this many; 0 means no limit.
     """
 
     latency: float = 0.0

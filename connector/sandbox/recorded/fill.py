@@ -38,7 +38,7 @@ def fill(account: Account, exchanges: list[Exchange], now: int) -> None:
     _fill_customers(account, found, now)
     _fill_subscriptions(account, found, now)
     for number in account.entities:
-        _fill_children(account, found, number)
+        _fill_usage_and_grants(account, found, number)
 
 
 def _fill_customers(account: Account, found: Findings, now: int) -> None:
@@ -56,7 +56,7 @@ def _fill_customers(account: Account, found: Findings, now: int) -> None:
 
 
 def _bare_row(account: Account, customer_id: str) -> Json:
-    """A customer that only its id shows."""
+    """A customer of which the recording shows only the id."""
     return account.blank_customer(customer_id, {"external_id": f"of-{customer_id}", "name": "Unseen"})
 
 
@@ -106,26 +106,26 @@ def _implied(account: Account, customer_id: str, entries: list[Json], known: dic
     if newest in known:
         return
     anchor, zone = _anchor(entries)
-    for place, plan in enumerate(dict.fromkeys(source["entity_id"] for source in sources)):
+    for index, plan in enumerate(dict.fromkeys(source["entity_id"] for source in sources)):
         row = blank_subscription(
-            id=newest if place == 0 else f"{newest}_older{place}", customer_id=customer_id, plan_id=plan,
+            id=newest if index == 0 else f"{newest}_older{index}", customer_id=customer_id, plan_id=plan,
             status="active", type="standalone", anchor=anchor, base=account.base, zone=zone,
         )  # fmt: skip
-        moment = (FILL_FROM + timedelta(seconds=-place)).isoformat().replace("+00:00", "Z")
+        moment = (FILL_FROM + timedelta(seconds=-index)).isoformat().replace("+00:00", "Z")
         row |= {"created_at": moment, "updated_at": moment}
         yield present(row)
 
 
 def _anchor(entries: list[Json]) -> tuple[int, str]:
     """Day and zone are read from the answer itself, so `next_usage_reset_at` of such a customer proves nothing."""
-    told = [entry["next_usage_reset_at"] for entry in entries if entry.get("next_usage_reset_at")]
-    monthly = next(text for text in told if not text.startswith("0001"))
+    resets = [entry["next_usage_reset_at"] for entry in entries if entry.get("next_usage_reset_at")]
+    monthly = next(text for text in resets if not text.startswith("0001"))
     moment = datetime.fromisoformat(monthly.replace("Z", "+00:00"))
     zone = ZONES[monthly[19:]]
     return micros(moment.replace(month=10).astimezone(UTC)), zone
 
 
-def _fill_children(account: Account, found: Findings, number: int) -> None:
+def _fill_usage_and_grants(account: Account, found: Findings, number: int) -> None:
     subscription_id = account.subscriptions.written[number]["id"]
     account.grants[number] = found.grants.get(subscription_id, [])
     for owner, feature_id, figure in found.usage:

@@ -1,6 +1,7 @@
-"""What the recorded bodies show: the account's objects by id, and its catalogue.
+"""The objects that the recorded bodies show, by id, and the catalogue that they make.
 
-Promises that an object is kept as it was first seen, a feature as it was seen most fully. Never invents one.
+Promises that each object is kept as first seen, and a feature with its meter if any body shows one. Never adds an
+object that was not seen.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Findings:
             for value in objects_in(body):
                 self._note(value)
             if body.get("features"):
-                self._note_children(body)
+                self._note_features(body)
 
     def _note(self, value: Json) -> None:
         if "external_id" in value and not value["external_id"].startswith(FLOW):
@@ -53,7 +54,7 @@ class Findings:
             if value not in known:
                 known.append(value)
 
-    def _note_children(self, body: Json) -> None:
+    def _note_features(self, body: Json) -> None:
         """Sources, what single-source answers say of their one entitlement, and figures."""
         for entry in body["features"]:
             newest = entry["sources"][0]["subscription_id"]

@@ -49,7 +49,7 @@ def read_object(body: bytes | None, message: str) -> Reader:
 
 
 class Reader:
-    """One JSON object, asked for typed members; anything of another type is refused."""
+    """One JSON object, read by typed members; a member of another type is refused."""
 
     def __init__(self, value: Json, bad: Bad) -> None:
         self.bad = bad
@@ -58,14 +58,14 @@ class Reader:
     def __contains__(self, key: str) -> bool:
         return key in self.value
 
-    def text(self, key: str) -> str | None:
+    def string(self, key: str) -> str | None:
         """A string, or None when not given."""
         found = self.value.get(key)
         if found is not None and not isinstance(found, str):
             self.bad()
         return found
 
-    def whole(self, key: str) -> int | None:
+    def integer(self, key: str) -> int | None:
         """An integer; Go refuses 3.0 and true."""
         found = self.value.get(key)
         if found is None:
@@ -81,22 +81,22 @@ class Reader:
             self.bad()
         return found
 
-    def truth(self, key: str) -> bool | None:
+    def boolean(self, key: str) -> bool | None:
         """A boolean."""
         found = self.value.get(key)
         if found is not None and not isinstance(found, bool):
             self.bad()
         return found
 
-    def moment(self, key: str) -> int | None:
+    def timestamp(self, key: str) -> int | None:
         """A timestamp with a zone, in microseconds."""
-        found = self.text(key)
+        found = self.string(key)
         if found is None:
             return None
         moment = parse_rfc3339(found)
         return self.bad() if moment is None else moment
 
-    def texts(self, key: str) -> list[str] | None:
+    def strings(self, key: str) -> list[str] | None:
         """A list of strings; null members read as empty strings, as in Go."""
         found = self.value.get(key)
         if found is None:
@@ -114,14 +114,14 @@ class Reader:
             self.bad()
         return [Reader(item or {}, self.bad) for item in found]
 
-    def inner(self, key: str) -> Reader | None:
+    def object(self, key: str) -> Reader | None:
         """An object."""
         found = self.value.get(key)
         if found is None:
             return None
         return Reader(found, self.bad) if isinstance(found, dict) else self.bad()
 
-    def text_map(self, key: str) -> dict[str, str] | None:
+    def string_map(self, key: str) -> dict[str, str] | None:
         """An object of strings, keys as written and sorted as Go prints them; a null value is stored as ""."""
         found = self.value.get(key)
         if found is None:

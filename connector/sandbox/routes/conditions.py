@@ -1,6 +1,6 @@
 """`filters` conditions, compiled into what rows must satisfy.
 
-Promises contract.md 3.4 with its silent drops, its panics and its database errors. Never reads a page; query.py does.
+Promises contract.md 3.4 with its silent drops, its panics and its database errors. Never reads a page; `query` does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from connector.sandbox.data.table import STAMPS, Table
 from connector.sandbox.replies import Json, Refusal, error_reply, panic, refuse
 from connector.sandbox.routes.filters import Condition, Filter
 
-__all__ = ["FIRST", "LAST", "Listing", "Plan", "apply", "cell_of", "unknown_field"]
+__all__ = ["FIRST", "LAST", "Listing", "Selection", "add_condition", "cell_of", "unknown_field"]
 
 FIRST, LAST = -(2**62), 2**62
 IMPLEMENTED = frozenset({"eq", "contains", "not_contains", "in", "not_in", "after", "before", "gt", "lt"})
@@ -40,12 +40,12 @@ class Listing(Protocol):
     def indexed(self, name: str, values: Iterable[str]) -> set[int] | None:
         """The rows whose column has one of the values, for columns that are looked up; None for others."""
 
-    def coin(self) -> bool:
+    def refuses_as_invalid(self) -> bool:
         """The server's random choice (contract.md 2.3)."""
 
 
 @dataclass(slots=True)
-class Plan:
+class Selection:
     """A Filter, compiled for a table."""
 
     kinds: set[int]
@@ -66,12 +66,12 @@ class Plan:
 
 def unknown_field(listing: Listing) -> NoReturn:
     """400 or 500 at random (contract.md 2.3)."""
-    code = "validation_error" if listing.coin() else "database_error"
+    code = "validation_error" if listing.refuses_as_invalid() else "database_error"
     raise Refusal(error_reply(code, f"Failed to list {listing.noun}"))
 
 
-def apply(listing: Listing, plan: Plan, condition: Condition) -> None:
-    """Add one condition to the plan."""
+def add_condition(listing: Listing, selection: Selection, condition: Condition) -> None:
+    """Add one condition to the selection."""
     if condition.field not in listing.columns:
         unknown_field(listing)
     if condition.operator not in IMPLEMENTED:
@@ -81,9 +81,9 @@ def apply(listing: Listing, plan: Plan, condition: Condition) -> None:
     if condition.field in listing.documents and _reads_value(condition):
         refuse("database_error", f"Failed to list {listing.noun}")
     if condition.field in STAMPS:
-        _on_stamp(listing, plan, condition)
+        _on_stamp(listing, selection, condition)
     else:
-        _on_text(listing, plan, condition)
+        _on_text(listing, selection, condition)
 
 
 def _reads_value(c: Condition) -> bool:
@@ -94,58 +94,58 @@ def _reads_value(c: Condition) -> bool:
         return c.date is not None
     if c.operator in ("gt", "lt"):
         return c.number is not None
-    return c.operator == "eq" or c.text is not None
+    return c.operator == "eq" or c.string is not None
 
 
-def _on_stamp(listing: Listing, plan: Plan, c: Condition) -> None:
+def _on_stamp(listing: Listing, selection: Selection, c: Condition) -> None:
     if not _reads_value(c):
         return
     if c.operator == "after":
-        plan.narrow(c.field, (c.date or 0) + 1, LAST)
+        selection.narrow(c.field, (c.date or 0) + 1, LAST)
     elif c.operator == "before":
-        plan.narrow(c.field, FIRST, (c.date or 0) - 1)
+        selection.narrow(c.field, FIRST, (c.date or 0) - 1)
     elif c.operator == "eq":
-        _eq_stamp(listing, plan, c)
+        _eq_stamp(listing, selection, c)
     elif c.operator in ("in", "not_in"):
-        _in_stamps(listing, plan, c)
+        _in_stamps(listing, selection, c)
     else:
         refuse("database_error", f"Failed to list {listing.noun}")
 
 
-def _eq_stamp(listing: Listing, plan: Plan, c: Condition) -> None:
-    if c.text is None and c.number is None and c.truth is None and c.date is None and c.array is None:
-        plan.keep(set())
+def _eq_stamp(listing: Listing, selection: Selection, c: Condition) -> None:
+    if c.string is None and c.number is None and c.boolean is None and c.date is None and c.array is None:
+        selection.keep(set())
         return
-    moment = parse_sql_time(c.text) if c.text is not None else None
-    if c.text is None and c.number is None and c.truth is None:
+    moment = parse_sql_time(c.string) if c.string is not None else None
+    if c.string is None and c.number is None and c.boolean is None:
         moment = c.date
     if moment is None:
         refuse("database_error", f"Failed to list {listing.noun}")
-    plan.narrow(c.field, moment, moment)
+    selection.narrow(c.field, moment, moment)
 
 
-def _in_stamps(listing: Listing, plan: Plan, c: Condition) -> None:
+def _in_stamps(listing: Listing, selection: Selection, c: Condition) -> None:
     moments = [parse_sql_time(text) for text in c.array or ()]
     if None in moments:
         refuse("database_error", f"Failed to list {listing.noun}")
     column, wanted, negative = listing.table.column(c.field), set(moments), c.operator == "not_in"
-    plan.tests.append(lambda row: (column[row] in wanted) is not negative)
+    selection.tests.append(lambda row: (column[row] in wanted) is not negative)
 
 
-def _on_text(listing: Listing, plan: Plan, c: Condition) -> None:
+def _on_text(listing: Listing, selection: Selection, c: Condition) -> None:
     if not _reads_value(c):
         return
-    if c.operator in ("in", "not_in") or (c.operator == "eq" and c.text is not None):
-        values = [c.text or ""] if c.operator == "eq" else c.array or []
+    if c.operator in ("in", "not_in") or (c.operator == "eq" and c.string is not None):
+        values = [c.string or ""] if c.operator == "eq" else c.array or []
         rows = listing.indexed(c.field, values)
         if rows is not None and c.operator == "not_in":
-            plan.without |= rows
+            selection.without |= rows
             return
         if rows is not None:
-            plan.keep(rows)
+            selection.keep(rows)
             return
     table, name, matches = listing.table, c.field, _text_test(listing, c)
-    plan.tests.append(lambda row: matches(cell_of(table.row(row), name)))
+    selection.tests.append(lambda row: matches(cell_of(table.row(row), name)))
 
 
 def cell_of(row: Json, name: str) -> str | None:
@@ -162,7 +162,7 @@ def _text_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
         wanted, negative = set(c.array or ()), c.operator == "not_in"
         return lambda cell: cell is not None and (cell in wanted) is not negative
     if c.operator in ("contains", "not_contains"):
-        part, negative = (c.text or "").lower(), c.operator == "not_contains"
+        part, negative = (c.string or "").lower(), c.operator == "not_contains"
         return lambda cell: cell is not None and (part in cell.lower()) is not negative
     if c.operator == "eq":
         return _equal_test(listing, c)
@@ -173,12 +173,12 @@ def _text_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
 
 
 def _equal_test(listing: Listing, c: Condition) -> Callable[[str | None], bool]:
-    if c.text is not None:
-        value: str | None = c.text
+    if c.string is not None:
+        value: str | None = c.string
     elif c.number is not None:
         value = f"{c.number:g}"
-    elif c.truth is not None:
-        value = "true" if c.truth else "false"
+    elif c.boolean is not None:
+        value = "true" if c.boolean else "false"
     elif c.date is None and c.array is not None:
         refuse("database_error", f"Failed to list {listing.noun}")
     else:

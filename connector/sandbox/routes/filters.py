@@ -1,4 +1,4 @@
-"""What a list request asks for: GET's query string and POST's body, bound into one Filter.
+"""What a list request selects: GET's query string and POST's body, bound into one Filter.
 
 Promises the refusals and defaults of contract.md 3.1-3.5 for every list. Never touches rows; `query.py` does.
 """
@@ -28,9 +28,9 @@ class Condition:
 
     field: str
     operator: str
-    text: str | None = None
+    string: str | None = None
     number: float | None = None
-    truth: bool | None = None
+    boolean: bool | None = None
     date: int | None = None
     array: list[str] | None = None
     given: bool = False
@@ -81,7 +81,7 @@ def bind_body(body: bytes | None) -> Filter:
     reader = read_object(body, INVALID)
     sort = [_sort_entry(entry) for entry in reader.objects("sort") or ()]
     conditions = [_condition(entry) for entry in reader.objects("filters") or ()]
-    return _filter(reader, sort, conditions, reader.text_map("metadata"))
+    return _filter(reader, sort, conditions, reader.string_map("metadata"))
 
 
 def bind_query(params: Params, noun: str) -> Filter:
@@ -90,9 +90,9 @@ def bind_query(params: Params, noun: str) -> Filter:
     if sort is not None:
         _refuse_sort(sort, noun)
     reader = query_object(params, LISTS, WHOLES, bad)
-    conditions = [_condition(_object(text)) for text in reader.texts("filters") or ()]
-    text = reader.text("metadata")
-    metadata = Reader({"m": _object(text).value}, bad).text_map("m") if text else None
+    conditions = [_condition(_object(text)) for text in reader.strings("filters") or ()]
+    text = reader.string("metadata")
+    metadata = Reader({"m": _object(text).value}, bad).string_map("m") if text else None
     return _filter(reader, [], conditions, metadata)
 
 
@@ -114,18 +114,18 @@ def _object(text: str) -> Reader:
 
 
 def _sort_entry(entry: Reader) -> tuple[str, str]:
-    return entry.text("field") or "", entry.text("direction") or ""
+    return entry.string("field") or "", entry.string("direction") or ""
 
 
 def _condition(entry: Reader) -> Condition:
-    found = Condition(entry.text("field") or "", entry.text("operator") or "")
-    entry.text("data_type")
-    value = entry.inner("value")
+    found = Condition(entry.string("field") or "", entry.string("operator") or "")
+    entry.string("data_type")
+    value = entry.object("value")
     if value is not None:
         found.given = True
-        found.text, found.number = value.text("string"), value.number("number")
-        found.truth, found.date = value.truth("boolean"), value.moment("date")
-        found.array = value.texts("array")
+        found.string, found.number = value.string("string"), value.number("number")
+        found.boolean, found.date = value.boolean("boolean"), value.timestamp("date")
+        found.array = value.strings("array")
     return found
 
 
@@ -133,23 +133,23 @@ def _filter(
     reader: Reader, sort: list[tuple[str, str]], conditions: list[Condition], metadata: dict[str, str] | None
 ) -> Filter:
     made = Filter(
-        limit=_limit(reader.whole("limit")),
-        offset=_offset(reader.whole("offset")),
-        status=reader.text("status") or "",
-        order=_order(reader.text("order")),
+        limit=_limit(reader.integer("limit")),
+        offset=_offset(reader.integer("offset")),
+        status=reader.string("status") or "",
+        order=_order(reader.string("order")),
         sort=sort,
-        expand=_expand(reader.text("expand")),
+        expand=_expand(reader.string("expand")),
         conditions=conditions,
         metadata=metadata,
-        subscription_status=reader.texts("subscription_status") or [],
+        subscription_status=reader.strings("subscription_status") or [],
     )
     made.start_time, made.end_time = _times(reader)
     for key in ("external_id", "email", "customer_id", "plan_id"):
-        text = reader.text(key)
+        text = reader.string(key)
         if text:
             made.equals[key] = text
     for key in ("external_ids", "customer_ids", "subscription_ids", "plan_ids"):
-        texts = reader.texts(key)
+        texts = reader.strings(key)
         if texts:
             made.within[key] = texts
     if "email" in made.equals and not email_ok(made.equals["email"]):
@@ -187,7 +187,7 @@ def _expand(given: str | None) -> bool:
 
 def _times(reader: Reader) -> tuple[int | None, int | None]:
     """Validated here, and ignored by the customer lists (contract.md 3.1)."""
-    start, end = reader.moment("start_time"), reader.moment("end_time")
+    start, end = reader.timestamp("start_time"), reader.timestamp("end_time")
     if start is not None and end is not None and end < start:
         refuse("validation_error", "Please provide a valid time range", end_time="must be after start_time")
     return start, end

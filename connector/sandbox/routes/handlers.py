@@ -18,7 +18,7 @@ from connector.sandbox.routes.bodies import Params
 from connector.sandbox.routes.filters import Filter, bind_body, bind_query, check_expand
 from connector.sandbox.routes.listings import CustomerListing, SubscriptionListing, listed
 from connector.sandbox.routes.routes import Route
-from connector.sandbox.routes.writes import DIFFERENT, archive, create, missing, missing_key, update
+from connector.sandbox.routes.writes import DIFFERENT, archive, create, no_such_id, no_such_key, update
 
 __all__ = ["Call", "Handlers"]
 
@@ -27,7 +27,7 @@ EditRequest = Callable[[Filter, str], None]
 
 @dataclass(slots=True)
 class Call:
-    """A routed, admitted request; `user` is the one who is noted in rows that it writes."""
+    """A routed, admitted request; `user` goes into `created_by` and `updated_by`."""
 
     route: Route
     path: dict[str, str]
@@ -68,29 +68,29 @@ class Handlers:
 
     # -- customers and subscriptions -----------------------------------------------------------------------------------
 
-    def _asked(self, call: Call, noun: str) -> Filter:
-        asked = bind_body(call.body) if call.route.method == "POST" else bind_query(call.query, noun)
-        self.edit_request(asked, noun)
-        return asked
+    def _list_request(self, call: Call, noun: str) -> Filter:
+        request = bind_body(call.body) if call.route.method == "POST" else bind_query(call.query, noun)
+        self.edit_request(request, noun)
+        return request
 
     def _list(self, call: Call) -> Reply:
-        asked = self._asked(call, "customers")
-        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), asked))
+        request = self._list_request(call, "customers")
+        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), request))
 
     _search = _list
 
     def _subscriptions(self, call: Call) -> Reply:
         account = self.account.read_side()
-        asked = self._asked(call, "subscriptions")
+        request = self._list_request(call, "subscriptions")
         if "external_id" in call.path:
-            asked.equals["customer_id"] = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        return json_reply(listed(SubscriptionListing(account, self.chance), asked))
+            request.equals["customer_id"] = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
+        return json_reply(listed(SubscriptionListing(account, self.chance), request))
 
     def _get(self, call: Call) -> Reply:
         expand, customer_id = check_expand(call.query), call.path["id"]
         number = self.account.customers.find(customer_id)
         if number is None:
-            missing(customer_id)
+            no_such_id(customer_id)
         row = self.account.customer(number, expand)
         if self.account.cache_lifetime and not expand:
             row = self._kept(customer_id, row)
@@ -171,9 +171,9 @@ class Handlers:
     @staticmethod
     def _by_id(account: Account, customer_id: str) -> int:
         number = account.customers.find(customer_id)
-        return missing(customer_id) if number is None else number
+        return no_such_id(customer_id) if number is None else number
 
     @staticmethod
     def _by_key(account: Account, external_id: str) -> int:
         number = account.published(external_id)
-        return missing_key(external_id) if number is None else number
+        return no_such_key(external_id) if number is None else number

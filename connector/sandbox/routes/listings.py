@@ -33,7 +33,7 @@ class CustomerListing:
     def __init__(self, account: Account, chance: Random) -> None:
         self.account, self.table, self.chance = account, account.customers, chance
 
-    def coin(self) -> bool:
+    def refuses_as_invalid(self) -> bool:
         """400 five times in six (contract.md 2.3)."""
         return self.chance.random() < 5 / 6
 
@@ -71,9 +71,9 @@ class CustomerListing:
         kinds, wanted = self.table.kinds, self.kinds_for(filter)
         return (number for number in range(self.table.count) if kinds[number] in wanted)
 
-    def item(self, number: int, asked: Filter) -> Json:
+    def item(self, number: int, request: Filter) -> Json:
         """One row as sent."""
-        return self.account.customer(number, asked.expand)
+        return self.account.customer(number, request.expand)
 
 
 class SubscriptionListing:
@@ -86,7 +86,7 @@ class SubscriptionListing:
     def __init__(self, account: Account, chance: Random) -> None:
         self.account, self.table, self.chance = account, account.subscriptions, chance
 
-    def coin(self) -> bool:
+    def refuses_as_invalid(self) -> bool:
         """As for customers (inferred)."""
         return self.chance.random() < 5 / 6
 
@@ -131,7 +131,7 @@ class SubscriptionListing:
         start, end = parse_rfc3339(row["current_period_start"]) or 0, parse_rfc3339(row["current_period_end"]) or 0
         return (filter.start_time or start) <= start and end <= (filter.end_time or end)
 
-    def item(self, number: int, asked: Filter) -> Json:
+    def item(self, number: int, request: Filter) -> Json:
         """One row as sent, with its plan."""
         row = self.account.subscription(number)
         plan = self.account.catalog.plans.get(row["plan_id"])
@@ -144,9 +144,9 @@ def _refuse_status(status: str) -> None:
     raise Refusal(error_reply("validation_error", "Invalid subscription status", details))
 
 
-def listed(listing: CustomerListing | SubscriptionListing, asked: Filter) -> Json:
+def listed(listing: CustomerListing | SubscriptionListing, request: Filter) -> Json:
     """A page; `pagination.offset` is the next offset (contract.md 3.2)."""
-    page: Page = page_of(listing, asked)
-    items = [listing.item(number, asked) for number in page.rows]
-    pagination = {"total": page.total, "limit": asked.limit, "offset": asked.offset + asked.limit}
+    page: Page = page_of(listing, request)
+    items = [listing.item(number, request) for number in page.rows]
+    pagination = {"total": page.total, "limit": request.limit, "offset": request.offset + request.limit}
     return {"items": items, "pagination": pagination}

@@ -13,7 +13,7 @@ from itertools import islice
 
 from connector.sandbox.data.table import STAMPS, Order, Table
 from connector.sandbox.replies import refuse
-from connector.sandbox.routes.conditions import FIRST, LAST, Listing, Plan, apply, cell_of, unknown_field
+from connector.sandbox.routes.conditions import FIRST, LAST, Listing, Selection, add_condition, cell_of, unknown_field
 from connector.sandbox.routes.filters import Filter
 
 __all__ = ["Page", "page_of"]
@@ -30,88 +30,90 @@ class Page:
     total: int
 
 
-def page_of(listing: Listing, asked: Filter) -> Page:
+def page_of(listing: Listing, request: Filter) -> Page:
     """The page and the total that a request gets."""
-    plan = Plan(listing.kinds_for(asked))
-    if asked.parameters > MAX_PARAMETERS:
+    selection = Selection(listing.kinds_for(request))
+    if request.parameters > MAX_PARAMETERS:
         refuse("database_error", f"Failed to list {listing.noun}")
-    for condition in asked.conditions:
-        apply(listing, plan, condition)
-    for rows in listing.lookups(asked):
-        plan.keep(rows)
-    for name, _ in asked.sort:
+    for condition in request.conditions:
+        add_condition(listing, selection, condition)
+    for rows in listing.lookups(request):
+        selection.keep(rows)
+    for name, _ in request.sort:
         if name not in listing.columns:
             unknown_field(listing)
-    return _run(listing, plan, asked)
+    return _run(listing, selection, request)
 
 
-def _run(listing: Listing, plan: Plan, asked: Filter) -> Page:
+def _run(listing: Listing, selection: Selection, request: Filter) -> Page:
     table = listing.table
-    shuffle = listing.chance.shuffle if asked.loose else None
-    if plan.only is not None:
-        rows = [row for row in plan.only if _matches(table, plan, row)]
-        return _cut(_sorted(table, rows, asked, shuffle), asked)
-    by = _walk_column(asked)
-    if by is None or _needs_scan(plan, by[0]) or (shuffle and not asked.sort[1:]):
-        rows = [row for row in _narrowest(table, plan) if _matches(table, plan, row)]
-        return _cut(_sorted(table, rows, asked, shuffle), asked)
-    return _walk(table, plan, asked, *by)
+    shuffle = listing.chance.shuffle if request.loose else None
+    if selection.only is not None:
+        rows = [row for row in selection.only if _matches(table, selection, row)]
+        return _cut(_sorted(table, rows, request, shuffle), request)
+    by = _walk_column(request)
+    if by is None or _needs_scan(selection, by[0]) or (shuffle and not request.sort[1:]):
+        rows = [row for row in _narrowest(table, selection) if _matches(table, selection, row)]
+        return _cut(_sorted(table, rows, request, shuffle), request)
+    return _walk(table, selection, request, *by)
 
 
-def _matches(table: Table, plan: Plan, row: int) -> bool:
-    if table.kinds[row] not in plan.kinds or row in plan.without:
+def _matches(table: Table, selection: Selection, row: int) -> bool:
+    if table.kinds[row] not in selection.kinds or row in selection.without:
         return False
-    for name, (low, high) in plan.ranges.items():
+    for name, (low, high) in selection.ranges.items():
         if not low <= table.column(name)[row] <= high:
             return False
-    return all(test(row) for test in plan.tests)
+    return all(test(row) for test in selection.tests)
 
 
-def _walk_column(asked: Filter) -> tuple[str, bool] | None:
-    """The timestamp whose stored order is the order asked for, and whether it is upward."""
-    order = [(name, direction != "desc") for name, direction in asked.sort]
+def _walk_column(request: Filter) -> tuple[str, bool] | None:
+    """The timestamp whose stored order is the requested order, and whether it is upward."""
+    order = [(name, direction != "desc") for name, direction in request.sort]
     if not order:
-        return "created_at", asked.order == "asc"
+        return "created_at", request.order == "asc"
     name, upward = order[0]
     if name == "created_at" and order[1:] in ([], [("id", upward)]):
         return name, upward
     return (name, upward) if name == "updated_at" and order[1:] == [("id", upward)] else None
 
 
-def _needs_scan(plan: Plan, walked: str) -> bool:
-    return bool(plan.tests) or any(name != walked for name in plan.ranges)
+def _needs_scan(selection: Selection, walked: str) -> bool:
+    return bool(selection.tests) or any(name != walked for name in selection.ranges)
 
 
-def _spans(table: Table, plan: Plan, name: str) -> list[tuple[Order, int, int]]:
-    low, high = plan.ranges.get(name, (FIRST, LAST))
+def _spans(table: Table, selection: Selection, name: str) -> list[tuple[Order, int, int]]:
+    low, high = selection.ranges.get(name, (FIRST, LAST))
     orders = table.orders(name)
-    return [(orders[kind], *orders[kind].span(low, high)) for kind in sorted(plan.kinds) if kind in orders]
+    return [(orders[kind], *orders[kind].span(low, high)) for kind in sorted(selection.kinds) if kind in orders]
 
 
-def _narrowest(table: Table, plan: Plan) -> Iterable[int]:
+def _narrowest(table: Table, selection: Selection) -> Iterable[int]:
     """The fewest rows that hold every match."""
-    names = list(plan.ranges) or ["created_at"]
-    spans = min((_spans(table, plan, name) for name in names), key=lambda s: sum(end - start for _, start, end in s))
+    names = list(selection.ranges) or ["created_at"]
+    spans = min(
+        (_spans(table, selection, name) for name in names), key=lambda s: sum(end - start for _, start, end in s)
+    )
     for order, start, end in spans:
         yield from order.rows[start:end]
 
 
-def _walk(table: Table, plan: Plan, asked: Filter, name: str, upward: bool) -> Page:
-    spans = _spans(table, plan, name)
-    left_out = {row for row in plan.without if _outside(table, plan, row)}
+def _walk(table: Table, selection: Selection, request: Filter, name: str, upward: bool) -> Page:
+    spans = _spans(table, selection, name)
+    left_out = {row for row in selection.without if _outside(table, selection, row)}
     total = sum(end - start for _, start, end in spans) - len(left_out)
-    reach = asked.offset + asked.limit + len(left_out)
+    reach = request.offset + request.limit + len(left_out)
     found = _merged(spans, reach, upward)
     if left_out:
         found = (row for row in found if row not in left_out)
-    return Page(list(islice(found, asked.offset, asked.offset + asked.limit)), total)
+    return Page(list(islice(found, request.offset, request.offset + request.limit)), total)
 
 
-def _outside(table: Table, plan: Plan, row: int) -> bool:
+def _outside(table: Table, selection: Selection, row: int) -> bool:
     """Whether an excluded row would have been counted."""
-    if table.kinds[row] not in plan.kinds:
+    if table.kinds[row] not in selection.kinds:
         return False
-    return all(low <= table.column(name)[row] <= high for name, (low, high) in plan.ranges.items())
+    return all(low <= table.column(name)[row] <= high for name, (low, high) in selection.ranges.items())
 
 
 def _merged(spans: list[tuple[Order, int, int]], reach: int, upward: bool) -> Iterable[int]:
@@ -129,12 +131,12 @@ def _merged(spans: list[tuple[Order, int, int]], reach: int, upward: bool) -> It
     return (row for _, row in pairs)
 
 
-def _sorted(table: Table, rows: list[int], asked: Filter, shuffle: Callable[[list[int]], None] | None) -> list[int]:
+def _sorted(table: Table, rows: list[int], request: Filter, shuffle: Callable[[list[int]], None] | None) -> list[int]:
     """SQL's order: the entries given, then `created_at` in `order`; the rest falls by row number, or by chance."""
-    rows.sort(reverse=asked.order == "desc")
+    rows.sort(reverse=request.order == "desc")
     if shuffle:
         shuffle(rows)
-    for name, direction in reversed([*asked.sort, ("created_at", asked.order)]):
+    for name, direction in reversed([*request.sort, ("created_at", request.order)]):
         rows.sort(key=_sort_key(table, name), reverse=direction == "desc")
     return rows
 
@@ -152,5 +154,5 @@ def _sort_key(table: Table, name: str) -> Callable[[int], int | tuple[bool, str]
     return key
 
 
-def _cut(rows: list[int], asked: Filter) -> Page:
-    return Page(rows[asked.offset : asked.offset + asked.limit], len(rows))
+def _cut(rows: list[int], request: Filter) -> Page:
+    return Page(rows[request.offset : request.offset + request.limit], len(rows))

@@ -1,4 +1,4 @@
-"""From method and path to the function that answers.
+"""The table of routes: from method and path to a route's name.
 
 Promises the routing of contract.md 0 and 1.1: static segments win, plain-text 404 for the rest, no 405. Never looks
 at keys.

@@ -117,7 +117,7 @@ def _check_mappings(reader: Reader) -> None:
     limits = (("entity_id", 255), ("entity_type", None), ("provider_type", 50), ("provider_entity_id", 255))
     for number, mapping in enumerate(reader.objects("integration_entity_mapping") or ()):
         for key, longest in limits:
-            text = mapping.text(key)
+            text = mapping.string(key)
             tag = "required" if not text else "max" if longest and len(text) > longest else ""
             if tag:
                 name = go_name(key).replace("Id", "ID")

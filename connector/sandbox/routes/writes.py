@@ -1,7 +1,7 @@
 """Create, update, archive: POST, PUT and DELETE of customers (contract.md 5).
 
 Promises the answers the server gives, its bugs included: PUT's stale timestamps, the panic on null metadata, the
-echo of nanoseconds. Never checks who is asking; `server` does.
+echo of nanoseconds. Never checks permissions; `server` does.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from connector.sandbox.replies import Json, Reply, json_reply, panic, refuse
 from connector.sandbox.routes.bodies import Reader, read_object
 from connector.sandbox.routes.rules import check_create, check_update
 
-__all__ = ["archive", "create", "missing", "missing_key", "update"]
+__all__ = ["archive", "create", "no_such_id", "no_such_key", "update"]
 
 INVALID = "Invalid request format"
 COLUMN_LENGTH = 255
 """What the columns hold; beyond it PostgreSQL refuses (contract.md 2.4)."""
 
 
-def missing(customer_id: str) -> NoReturn:
+def no_such_id(customer_id: str) -> NoReturn:
     """404 by id."""
     refuse("not_found", f"Customer with ID {customer_id} was not found", customer_id=customer_id)
 
 
-def missing_key(lookup_key: str) -> NoReturn:
+def no_such_key(lookup_key: str) -> NoReturn:
     """404 by external id."""
     refuse("not_found", f"Customer with lookup key {lookup_key} was not found", lookup_key=lookup_key)
 
 
 def _fields(reader: Reader) -> Json:
-    fields: Json = {key: reader.text(key) for key in TEXTS}
-    fields["metadata"] = reader.text_map("metadata")
+    fields: Json = {key: reader.string(key) for key in TEXTS}
+    fields["metadata"] = reader.string_map("metadata")
     return fields
 
 
@@ -61,16 +61,16 @@ def create(account: Account, body: bytes | None, user: str) -> Reply:
 
 
 def _check_other_members(reader: Reader) -> None:
-    reader.truth("skip_onboarding_workflow")
-    reader.text("onboarding_workflow_name")
+    reader.boolean("skip_onboarding_workflow")
+    reader.string("onboarding_workflow_name")
     for item in reader.objects("tax_rate_overrides") or ():
-        item.text("tax_rate_code"), item.text("currency"), item.whole("priority"), item.truth("auto_apply")
+        item.string("tax_rate_code"), item.string("currency"), item.integer("priority"), item.boolean("auto_apply")
 
 
 def _refuse_unknown_tax(reader: Reader) -> None:
     """The account has no tax rates, so every code is unknown and the create is rolled back (contract.md 2.4)."""
     for item in reader.objects("tax_rate_overrides") or ():
-        code = item.text("tax_rate_code") or ""
+        code = item.string("tax_rate_code") or ""
         refuse("not_found", f"Tax rate with code {code} was not found", tax_rate_code=code)
 
 
@@ -98,7 +98,7 @@ def update(
         refuse("validation_error", NO_IDENTIFIER)
     fields = _fields(read_object(body, INVALID))
     check_update(fields)
-    number = _addressed(account, customer_id, external_id)
+    number = _row_number(account, customer_id, external_id)
     before = cached or account.customers.row(number)
     after = _merged(account, number, before, fields)
     moment = account.now()
@@ -117,23 +117,23 @@ DIFFERENT = (
 )
 
 
-def _addressed(account: Account, customer_id: str | None, external_id: str | None) -> int:
+def _row_number(account: Account, customer_id: str | None, external_id: str | None) -> int:
     by_key = account.published(external_id) if external_id else None
     if external_id and by_key is None:
-        missing_key(external_id)
+        no_such_key(external_id)
     if not customer_id:
-        return by_key if by_key is not None else missing("")
+        return by_key if by_key is not None else no_such_id("")
     number = account.customers.find(customer_id)
     if by_key is not None and by_key != number:
         refuse("validation_error", DIFFERENT)
-    return missing(customer_id) if number is None else number
+    return no_such_id(customer_id) if number is None else number
 
 
 def _merged(account: Account, number: int, before: Json, fields: Json) -> Json:
     given = {key: value for key, value in fields.items() if value is not None}
     renamed = given.get("external_id", before["external_id"]) != before["external_id"]
     if renamed:
-        given["metadata"] = _remember(account, number, before, given)
+        given["metadata"] = _with_old_external_id(account, number, before, given)
     if given.get("name") == "" or given.get("external_id") == "":
         refuse("database_error", "Failed to update customer")
     texts = {key: given.get(key) for key in (*TEXTS, "metadata")}
@@ -143,7 +143,7 @@ def _merged(account: Account, number: int, before: Json, fields: Json) -> Json:
     return account.blank_customer(fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
 
 
-def _remember(account: Account, number: int, before: Json, given: Json) -> dict[str, str]:
+def _with_old_external_id(account: Account, number: int, before: Json, given: Json) -> dict[str, str]:
     """A change of external id writes the *new* id into `old_external_ids`; null metadata panics (contract.md 5.3)."""
     if before["metadata"] is None:
         panic()
@@ -166,7 +166,7 @@ def archive(account: Account, customer_id: str, user: str) -> Reply:
     """DELETE /customers/{id}: soft, and blocked by a subscription in status `active` only (contract.md 5.4)."""
     number = account.customers.find(customer_id)
     if number is None:
-        missing(customer_id)
+        no_such_id(customer_id)
     if account.customers.kinds[number] != PUBLISHED:
         refuse("not_found", "Customer does not exist")
     active = [row for row in account.subscriptions_of(customer_id) if account.subscriptions.kinds[row] == 0]

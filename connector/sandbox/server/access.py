@@ -1,4 +1,4 @@
-"""Who may do what: keys, environments, permissions (contract.md 1.2, 1.3).
+"""Access: keys, environments, permissions (contract.md 1.2, 1.3).
 
 Promises the three error shapes that are not flat. Never checks a real secret: a sandbox key is a plain word.
 """

@@ -1,7 +1,7 @@
-"""One call after another: admitted, routed, answered, with the faults around it.
+"""Dispatch: each call is routed, admitted and handled, with the faults around it.
 
 Promises the same answers for the same seed, clock and calls. Never opens a socket, and never sleeps: a reply says how
-long its delivery is to be delayed.
+long its delivery has to wait.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Server:
     """Answers calls from one account.
 
     Args:
-        account: what is read and changed; nobody has written to it yet.
+        account: what is read and changed; without any change yet.
         clock: what the server thinks the time is.
         faults: what goes wrong.
         keys: who may call, by the text of their API key.
@@ -57,7 +57,7 @@ class Server:
         self.lock = RLock()
         start_modes(account, faults)
         self.faults = faults
-        self.handlers = Handlers(account, chance, lambda asked, noun: self._injector.edit_request(asked, noun))
+        self.handlers = Handlers(account, chance, lambda request, noun: self._injector.edit_request(request, noun))
         self._between: Callable[[], object] | None = None
 
     def now(self) -> int:
@@ -98,7 +98,7 @@ class Server:
         if key is not None:
             sent["x-api-key"] = key
         reply = self.reply(method, path, params, _as_bytes(body), sent)
-        if reply.manner in ("cut", "cut_body"):
+        if reply.delivery in ("cut", "cut_body"):
             raise ConnectionResetError(f"the sandbox cut {method} {path}")
         return reply.status, reply.headers, reply.body
 

@@ -1,4 +1,4 @@
-"""The server on a socket: aiohttp hands each request to `Server.reply` and delivers the reply as it says.
+"""The server on a socket: aiohttp hands each request to `Server.reply` and delivers the reply.
 
 Promises a stop that leaves no task behind. Never decides what an answer says.
 """
@@ -23,11 +23,11 @@ __all__ = ["running", "serve", "serving"]
 SENT = ("x-api-key", "authorization", "x-environment-id", "x-request-id")
 Change = Callable[[], object]
 DRIPS = 20
-"""Pieces that a dripping body is cut into."""
+"""How many pieces a dripping body has."""
 
 
 def handler(server: Server) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """What aiohttp calls for each request."""
+    """The request handler for aiohttp."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -38,22 +38,22 @@ def handler(server: Server) -> Callable[[web.BaseRequest], Awaitable[web.StreamR
         reply = server.reply(request.method, unquote(path), params, body, headers)
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.manner:
-            return await _badly(request, reply, server.faults.drip_delay)
+        if reply.delivery:
+            return await _deliver_faulty(request, reply, server.faults.drip_delay)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
     return handle
 
 
-async def _badly(request: web.BaseRequest, reply: Reply, drip_delay: float) -> web.StreamResponse:
+async def _deliver_faulty(request: web.BaseRequest, reply: Reply, drip_delay: float) -> web.StreamResponse:
     """Deliver an answer that is cut, or drips."""
-    if reply.manner == "cut":
+    if reply.delivery == "cut":
         _hang_up(request)
         return web.Response()
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
     await response.prepare(request)
-    if reply.manner == "cut_body":
+    if reply.delivery == "cut_body":
         await response.write(reply.body[: len(reply.body) // 2])
         _hang_up(request)
         return response
@@ -87,7 +87,7 @@ async def serving(server: Server, change: Change, port: int, host: str) -> Async
 
 @contextmanager
 def running(server: Server, change: Change, port: int, host: str) -> Iterator[str]:
-    """Serve from a daemon thread; yields the base URL, and re-raises what kept the server from starting."""
+    """Serve from a daemon thread; yields the base URL. Re-raises the error if the server does not start."""
     ready = threading.Event()
     outcome: list[str | BaseException] = []
     stop: list[Callable[[], object]] = []
