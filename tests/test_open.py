@@ -77,7 +77,7 @@ def test_nothing_can_be_written_or_reached(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     "write", ["CREATE TABLE evil (i INTEGER)", "COPY customers TO 'evil.csv'", "DROP TABLE customers", "LOAD json"]
 )
-def test_a_write_is_told_to_be_read_only(tmp_path: Path, kind: str, write: str) -> None:
+def test_a_write_is_refused_as_read_only(tmp_path: Path, kind: str, write: str) -> None:
     """The error says that the publication is read-only, and what to do instead."""
     with store_in(tmp_path) as store:
         publish(store, target(kind, tmp_path))

@@ -187,7 +187,7 @@ def test_excluded_columns_are_left_out(tmp_path: Path, kind: str) -> None:
         ("customers.run_id", "cannot be left out"),
     ],
 )
-def test_a_wrong_exclusion_is_told(tmp_path: Path, column: str, says: str) -> None:
+def test_a_wrong_exclusion_is_explained(tmp_path: Path, column: str, says: str) -> None:
     """An unknown column names the nearest one, a key names the reason, and nothing is published."""
     with store_in(tmp_path) as store, pytest.raises(FixInput) as caught:
         publish(store, target("duckdb", tmp_path), [column])

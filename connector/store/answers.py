@@ -89,7 +89,7 @@ def upsert(db: Database, given: pa.Table) -> None:
 
 
 def _trusted_until(decoded: Decoded) -> dict[str, int]:
-    """Return customer -> the earliest moment, in microseconds, at which its figures start anew."""
+    """Return customer -> the earliest moment, in microseconds, at which its figures are reset."""
     until: dict[str, int] = {}
     for name, column in (("usage", "next_usage_reset_at"), ("upcoming_grants", "scheduled_for")):
         table = decoded.tables.get(name)

@@ -39,7 +39,7 @@ def advance(db: Database, run_id: str, name: str, position: Position, page_rows:
     )
 
 
-# The start of the incremental window is kept as the position of a walk called "since".
+# The start of the incremental window is stored as the position of a walk called "since".
 
 
 def window_start(db: Database, run_id: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Zeros of metered usage that have no earlier figure of the same window to be compared with.
+"""Zeros of metered usage with no earlier figure of the same window to compare them with.
 
 Such a zero may be true, or a failed query of the server's analytics store (contract.md 11). Promised: each one that is
 not held back as a suspect is listed in flexsync.unproven. Never done: deciding what is suspect; opening or committing a
