@@ -303,7 +303,7 @@ def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "the same command continues from there" in err
+    assert "the same command goes on from there" in err
     sandbox.faults = Faults()
     done = command("import", "apply", "customers.plan", "--yes", "--json", env=env, cwd=tmp_path)
     assert done.code == 0, done.err
