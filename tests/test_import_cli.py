@@ -291,11 +291,11 @@ def interrupted(sandbox: Sandbox, route: str, calls: int, *flags: str, **where: 
     """Apply customers.plan, and interrupt it after some calls of a route; returns what it said on stderr."""
     sandbox.faults = Faults(latency=20)
     process = start("import", "apply", "customers.plan", *flags, **where)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # of a busy machine
     while sandbox.calls[route] < calls and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     sandbox.faults = Faults()
     assert process.returncode == 130, err
     return str(err)
@@ -332,7 +332,7 @@ class Terminal:
         os.close(other)
         self.seen = ""
 
-    def until(self, text: str, seconds: float = 30) -> None:
+    def until(self, text: str, seconds: float = 120) -> None:
         """Read until `text` has come since the last answer."""
         deadline = time.monotonic() + seconds
         while text not in self.seen:
@@ -401,7 +401,6 @@ def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_p
     run_id = command(*plan, env=env, cwd=tmp_path).json["run"]
     err = interrupted(sandbox, "PUT /customers", 120, "--yes", "--yes-really", "200", env=env, cwd=tmp_path)
     assert f"flexsync import undo {run_id} takes back what was written" in err
-    sandbox.faults = Faults()
     again = command(*plan, env=env, cwd=tmp_path)
     assert f"its plan is now customers.{run_id}.plan" in again.err
     undo = command("import", "undo", run_id, "--json", env=env, cwd=tmp_path)
