@@ -142,7 +142,7 @@ def open_transport(base_url: str, connections: int) -> Transport:
     def session() -> aiohttp.ClientSession:  # made inside the loop that uses it
         pool = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE, ssl=context)
         opened = aiohttp.ClientSession(connector=pool, cookie_jar=aiohttp.DummyCookieJar())
-        # aiohttp repeats PUT and DELETE by itself when a kept connection drops: a second write that the caller did not ask for.
+        # aiohttp repeats PUT and DELETE by itself when a kept connection drops: a second write without being asked.
         opened._retry_connection = False
         return opened
 

@@ -6,8 +6,10 @@ that a flag needs no section. Never done here: reading a source.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
@@ -27,6 +29,7 @@ __all__ = [
     "Setting",
     "Settings",
     "Sync",
+    "settable_in",
     "settings_in",
 ]
 
@@ -289,9 +292,16 @@ class Setting:
     variable: str
 
 
-def settings_in(struct: type[msgspec.Struct]) -> dict[str, Setting]:
+@cache
+def settings_in(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
     """Return the settings that a section declares, by name, in order."""
     return {field.name: _setting(field) for field in msgspec.structs.fields(struct) if _metas(field.type)}
+
+
+@cache
+def settable_in(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
+    """Return the settings that a file, a flag or the environment may set by name: all but the key."""
+    return {name: setting for name, setting in settings_in(struct).items() if name != "key"}
 
 
 def _setting(field: msgspec.structs.FieldInfo) -> Setting:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import msgspec
 
 from connector.errors import FixInput
-from connector.settings.declarations import SECTIONS, Api, Flow, Import, Privacy, Setting, Settings, Sync, settings_in
+from connector.settings.declarations import SECTIONS, Api, Flow, Import, Privacy, Setting, Settings, Sync, settable_in
 from connector.settings.hosts import check_host
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
 from connector.settings.values import Secret, duration
@@ -73,7 +73,7 @@ def load(
 
 
 def _take(given: Given, values: Values, faults: list[str]) -> None:
-    known = {name: setting for name, setting in settings_in(SECTIONS[given.section]).items() if name != "key"}
+    known = settable_in(SECTIONS[given.section])
     if given.name in {"key", "api_key"}:
         faults.append(
             f"{given.place}: a key does not belong in a file. Remove the line (and make a new key if others could read"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import FixInput
-from connector.settings.declarations import SECTIONS, settings_in
+from connector.settings.declarations import SECTIONS, settable_in
 
 __all__ = ["File", "Given", "from_environment", "from_flags", "nearest"]
 
@@ -98,15 +98,15 @@ class File:
 def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
     """Yield the settings that environment variables set. The key is not one of them: `key_env` names its variable."""
     for section, struct in SECTIONS.items():
-        for name, setting in settings_in(struct).items():
-            if name != "key" and setting.variable and environ.get(setting.variable):
+        for name, setting in settable_in(struct).items():
+            if setting.variable and environ.get(setting.variable):
                 place = f"environment variable {setting.variable}"
                 yield Given(place, section, name, environ[setting.variable])
 
 
 def from_flags(flags: Mapping[str, Any], faults: list[str]) -> Iterator[Given]:
     """Yield the settings that flags set; None means that a flag was not given. Unknown names go to `faults`."""
-    homes = {name: section for section, struct in SECTIONS.items() for name in settings_in(struct) if name != "key"}
+    homes = {name: section for section, struct in SECTIONS.items() for name in settable_in(struct)}
     for name, value in flags.items():
         if value is None or name == "api_key":
             continue
