@@ -15,15 +15,13 @@ import click
 
 from connector.errors import FlexsyncError
 from pipelines.cli.ask import sql
+from pipelines.cli.checks import doctor, verify
 from pipelines.cli.customers import customers
-from pipelines.cli.demo import demo
-from pipelines.cli.doctor import doctor
 from pipelines.cli.exit_codes import DONE, INTERNAL_ERROR, INTERRUPTED, WRONG_INPUT
 from pipelines.cli.imports import imports
-from pipelines.cli.sandbox import sandbox
+from pipelines.cli.sandbox import demo, sandbox
 from pipelines.cli.state import state, status
 from pipelines.cli.sync import sync
-from pipelines.cli.verify import verify
 
 __all__ = ["cli", "main"]
 
