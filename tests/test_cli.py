@@ -390,7 +390,7 @@ def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tm
 
 
 def test_sql_while_a_sync_holds_the_store(tmp_path: Path) -> None:
-    """A note names the publication that is queried instead; without any, the command exits with 4 and names the lock."""
+    """A note names the publication that is queried instead; without one, the exit code is 4."""
     sandbox = account()
     targets = ("--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
     with sandbox.running() as base_url:
