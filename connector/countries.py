@@ -1,7 +1,7 @@
 """The countries that the server knows, by their ISO 3166-1 alpha-2 codes.
 
-Promised: exactly the codes that the server takes (contract.md 5.1); the import and the sandbox check against the same
-set. Never done: guessing what somebody meant.
+Promised: exactly the codes that the server accepts (contract.md 5.1); the import and the sandbox check against the
+same set. Never done: correcting a code.
 """
 
 from __future__ import annotations

@@ -1,25 +1,25 @@
-"""Every error Flexsync raises, sorted by what its reader does next.
+"""Every error that Flexsync raises, sorted by what its reader does next.
 
 ::
 
     FlexsyncError
     ├── StopRun            the run cannot go on; state is kept                     exit 3
-    │   ├── Unreachable        no answer from the host, or only passing faults
+    │   ├── Unreachable        no answer from the host, or only transient faults
     │   ├── KeyRefused         401: the key is unknown to this server
     │   ├── AccessRefused      403: environment, permission or tenant
     │   └── BudgetSpent        deadline, max_calls or max_pause reached           exit 1
-    ├── TryAgain           the same call may succeed later; only the retry loop reads it
-    ├── SkipRow            this call or row is refused for good; the others go on  exit 1
+    ├── TryAgain           the same call may succeed later; only the retry loop sees it
+    ├── SkipRow            this call or row is refused; the others continue        exit 1
     │   ├── NotFound           404
     │   ├── Conflict           409
-    │   └── Refused            any other answer that repeats (400, permanent 500 …)
+    │   └── Refused            any other permanent answer (400, permanent 500 …)
     ├── FixInput           flags, settings, SQL or files must be changed first     exit 2
     ├── LockHeld           another run holds the store                             exit 4
     ├── Interrupted        SIGINT or SIGTERM; state is kept                        exit 130
-    └── OurFault           something that must not happen did                      exit 5
+    └── OurFault           a state that the code rules out                         exit 5
 
-A message says the thing, the value and the way out. No error ever carries the API key: bodies and URLs
-are put together without headers, and `connector.settings.Secret` prints as ``***``.
+A message says the thing, the value and the way out. No error ever carries the API key: messages are made without
+headers, answers are redacted, and `connector.settings.Secret` prints as ``***``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FlexsyncError(Exception):
 
     Args:
         message: the thing and the value.
-        remedy: what the reader can do about it, one sentence.
+        remedy: what the reader can do about it, in one sentence.
     """
 
     exit_code = 5
@@ -66,7 +66,17 @@ class FlexsyncError(Exception):
 
 
 class _Answered(FlexsyncError):
-    """An error that a server's answer caused; keeps what the answer said (contract.md 2)."""
+    """An error that a server's answer caused. It keeps what the answer said (contract.md 2).
+
+    Args:
+        message: the thing and the value.
+        remedy: what the reader can do about it, in one sentence.
+        status: HTTP status, or 0 when no answer came.
+        code: the server's error code.
+        details: the server's details.
+        request_id: the server's `X-Request-Id`.
+        retry_after: seconds that the server asked to wait, or None.
+    """
 
     def __init__(
         self,
@@ -88,17 +98,17 @@ class _Answered(FlexsyncError):
 
 
 class StopRun(_Answered):
-    """The run cannot go on. What was committed stays; the same command goes on from there."""
+    """The run cannot go on. Committed rows stay; the same command continues from there."""
 
     exit_code = 3
 
 
 class Unreachable(StopRun):
-    """The host did not answer, or answered with passing faults until the tries were spent."""
+    """The host did not answer, or answered with transient faults until the attempts were used up."""
 
 
 class KeyRefused(StopRun):
-    """401 that did not pass: the key is not valid on this server (contract.md 1.2)."""
+    """A 401 that stays: the key is not valid on this server (contract.md 1.2)."""
 
 
 class AccessRefused(StopRun):
@@ -112,13 +122,13 @@ class BudgetSpent(StopRun):
 
 
 class TryAgain(_Answered):
-    """A passing fault: time-out, cut connection, torn body, 408, 429, 500, 502, 503, 504."""
+    """A transient fault: time-out, cut connection, torn body, 408, 429, 500, 502, 503, 504."""
 
     exit_code = 3
 
 
 class SkipRow(_Answered):
-    """The server refuses this very call for good; other calls are not touched by it."""
+    """The server refuses this call permanently; other calls are not affected."""
 
     exit_code = 1
 
@@ -132,11 +142,11 @@ class Conflict(SkipRow):
 
 
 class Refused(SkipRow):
-    """Any other answer that will not change by asking again."""
+    """Any other answer that a retry does not change."""
 
 
 class FixInput(FlexsyncError):
-    """The person must change a flag, a setting, a query or a file."""
+    """The user must change a flag, a setting, a query or a file."""
 
     exit_code = 2
 
@@ -148,7 +158,7 @@ class LockHeld(FlexsyncError):
 
 
 class Interrupted(FlexsyncError):
-    """A signal ended the run; everything committed is kept."""
+    """A signal ended the run; committed rows are kept."""
 
     exit_code = 130
 

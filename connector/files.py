@@ -1,13 +1,14 @@
-"""How a file gets its name: whole and on the disk, or not at all.
+"""Atomic file replacement: a file appears under its name complete and on the disk, or not at all.
 
-Promised: a name that people or readers use is only ever given to something complete that survives a power cut (write
-under a temporary name in the same folder, sync, rename, sync the folder); a full disk is an error that says so. Never
-done: overwriting in place; deciding whether a file may be replaced.
+Promised: a file or folder that others read survives a power cut (write under a temporary name in the same folder, sync,
+rename, sync the folder); a full disk is an error that says so. Never done: overwriting in place; deciding whether a
+file may be replaced.
 """
 
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from connector.errors import FixInput
 __all__ = ["FULL", "atomic_write", "no_room", "remove", "replace", "set_aside", "sync"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a full disk, a full quota and a file size limit say."""
+"""Error numbers of a full disk, a full quota and a file size limit."""
 
 
 def sync(path: Path) -> None:
@@ -35,7 +36,7 @@ def sync(path: Path) -> None:
 
 
 def replace(source: Path, final: Path) -> None:
-    """Give a finished file or folder its final name, so that it stays there when the power fails."""
+    """Give a finished file or folder its final name, durably: it survives a power cut."""
     if source.is_dir():
         for folder, _, names in os.walk(source):
             for name in names:
@@ -56,7 +57,7 @@ def remove(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Move a file away to a free name beside it: ``NAME~``, ``NAME~2`` …; returns that."""
+    """Move a file to a free name beside it, ``NAME~``, ``NAME~2`` …, and return that path."""
     names = chain([f"{path.name}~"], (f"{path.name}~{number}" for number in count(2)))
     free = next(other for name in names if not (other := path.with_name(name)).exists())
     path.replace(free)
@@ -64,13 +65,17 @@ def set_aside(path: Path) -> Path:
 
 
 def no_room(path: Path, error: OSError) -> FixInput:
-    """The error for a file that could not be written to its end."""
+    """Return the error for a file that could not be written completely."""
     return FixInput(f"{path} cannot be written: {error.strerror}.", remedy="Make room.")
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, keep_other: bool = False) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name once it is complete, readable by its owner only.
+
+    Args:
+        path: its name.
+        keep_other: keep an older file of that name with other content, see `set_aside`.
 
     Raises:
         FixInput: the folder cannot be written, or the disk is full.
@@ -82,7 +87,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     temporary, file = Path(name), os.fdopen(handle, "wb")
     try:
         yield file
-        _complete(file, temporary, path)
+        _complete(file, temporary, path, keep_other)
     except OSError as error:
         if error.errno in FULL:
             raise no_room(path, error) from None
@@ -94,10 +99,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
-def _complete(file: IO[bytes], temporary: Path, path: Path) -> None:
+def _complete(file: IO[bytes], temporary: Path, path: Path, keep_other: bool) -> None:
     try:
         file.flush()
         file.close()
+        if keep_other and path.exists() and not filecmp.cmp(path, temporary, shallow=False):
+            set_aside(path)
         replace(temporary, path)
     except OSError as error:
         raise no_room(path, error) from None

@@ -1,7 +1,7 @@
-"""May this plan be carried out: what was said on the command line, what the plan asks for, and the question.
+"""The confirmation of a plan: what was said on the command line, what the plan asks for, and the question.
 
-Promised: where a guard trips, only the exact number of writes is taken for an answer; what is missing is named, flag by
-flag. Never done: writing.
+Promised: where a guard trips, only the exact number of writes counts as a yes; every missing flag is named.
+Never done: writing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from connector.errors import FixInput
 from connector.push.apply.journal import Line
 from connector.push.plan.guards import Limits, too_old
 from connector.push.plan.planfile import Plan
-from connector.settings import Settings
+from connector.settings import Import
 from pipelines.progress import Progress
 
 __all__ = ["Confirmed", "confirm", "go_on", "limits", "quietly"]
@@ -39,9 +39,8 @@ class Confirmed:
     ask: Ask | None = None
 
 
-def limits(settings: Settings) -> Limits:
-    """The guards' limits, as [import] has them."""
-    given = settings.imports
+def limits(given: Import) -> Limits:
+    """The guards' limits in [import]."""
     return Limits(
         max_share=given.max_share,
         max_creates=given.max_creates,
@@ -53,7 +52,16 @@ def limits(settings: Settings) -> Limits:
 
 
 def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
-    """Make sure that the plan may be carried out. Raises `FixInput`, naming the flags that say so."""
+    """Make sure that the plan may be applied.
+
+    Args:
+        found: the plan.
+        confirmed: what was said.
+        limits: of the guards; the age of the plan is checked here.
+
+    Raises:
+        FixInput: it was not confirmed; the remedy gives the missing flags.
+    """
     header, writes = found.header, found.header.counts["writes"]
     guards = list(header.guards)
     if old := too_old(header.made_at, datetime.now(UTC), limits):
@@ -75,9 +83,7 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
     missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
     if missing:
         texts = "".join(f"\n  {guard.text}" for guard in guards)
-        raise FixInput(
-            f"The plan makes {_split(found)}: that wants to be said.{texts}", remedy=f"Add {' '.join(missing)}."
-        )
+        raise FixInput(f"The plan makes {_split(found)}: confirm it.{texts}", remedy=f"Add {' '.join(missing)}.")
     if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {_split(found)} in {header.base_url}?"):
         raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
 
@@ -90,23 +96,23 @@ def _split(found: Plan) -> str:
 
 
 def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:
-    """Whether the rest follows the canary: a person says so, or nothing went wrong and --yes was said."""
+    """Whether the rest follows the canary: a person agrees, or --yes was given and nothing went wrong."""
     good = sum(line.outcome == "done" for line in lines)
     if confirmed.ask and not confirmed.yes:
-        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Go on with the rest?")
+        return confirmed.ask(f"The canary: {good} of {len(lines)} are as planned. Continue with the rest?")
     return good == len(lines)
 
 
-def quietly(ask: Ask | None, told: Progress) -> Ask | None:
-    """The same question, with the terminal to itself."""
+def quietly(ask: Ask | None, progress: Progress) -> Ask | None:
+    """The same question; the progress display pauses for it."""
     if ask is None:
         return None
 
     def asked(question: str) -> bool:
-        told.pause()
+        progress.pause()
         try:
             return ask(question)
         finally:
-            told.resume()
+            progress.resume()
 
     return asked

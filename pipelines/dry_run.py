@@ -17,8 +17,8 @@ from connector.settings import Sync as SyncSettings
 from connector.tables.resources import CHILDREN, chosen
 
 
-async def count(api: AsyncFlexprice, settings: SyncSettings, *, full: bool) -> dict[str, Any]:
-    """Count what a sync would read.
+async def estimate(api: AsyncFlexprice, settings: SyncSettings, *, full: bool) -> dict[str, Any]:
+    """Estimate what a sync would read.
 
     Args:
         api: an open client.

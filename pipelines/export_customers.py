@@ -1,6 +1,6 @@
-"""Customers out of the account as a file, and the empty file that explains itself.
+"""The export of customers to a file, and the template of such a file.
 
-Promised: no file that exists is overwritten by the template; an export appears whole or not at all. Never done: writing
+Promised: the template never overwrites a file; an export appears whole or not at all. Never done: writing
 to the account.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from connector.api.client import AsyncFlexprice
@@ -32,26 +33,32 @@ def export_customers(
 
     Args:
         settings: account.
-        out: where to; None hands each record to `write`.
-        write: takes text.
+        out: the file; None passes each record to `write`.
+        write: receives text.
         metadata: columns, json or auto.
-        bom: begin with a byte order mark, by which Excel knows UTF-8.
+        bom: begin with a byte order mark, from which Excel recognises UTF-8.
 
     Returns:
         How many customers.
+
+    Raises:
+        FixInput: there is no key, or `out` cannot be written.
     """
     settings.require_key()
+    client = partial(AsyncFlexprice, settings)
     if out is None:
         write("\ufeff" * bom)
-        return run(_export(settings, write, metadata))
+        return run(_export(client, write, metadata))
     with atomic_write(out) as file:
         file.write(codecs.BOM_UTF8 * bom)
-        return run(_export(settings, lambda text: file.write(text.encode("utf-8")), metadata))
+        return run(_export(client, lambda text: file.write(text.encode("utf-8")), metadata))
 
 
-async def _export(settings: Settings, write: Callable[[str], object], metadata: export.Metadata) -> int:
+async def _export(
+    client: Callable[[], AsyncFlexprice], write: Callable[[str], object], metadata: export.Metadata
+) -> int:
     count = -1  # the header
-    async with AsyncFlexprice(settings) as api:
+    async with client() as api:
         async for record in export.exported(api.send, metadata):
             write(record)
             count += 1

@@ -18,12 +18,12 @@ from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from connector.tables.resources import chosen
-from pipelines import dry_run as preview
 from pipelines import state
-from pipelines import status as health
+from pipelines.dry_run import estimate
 from pipelines.opening import existing_store, readable
 from pipelines.progress import Progress
 from pipelines.runner import run_with_client
+from pipelines.status import describe
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync, publish_all
 from pipelines.sync.publishing import check_targets
@@ -80,7 +80,7 @@ def dry_run(settings: Settings, options: Options) -> dict[str, Any]:
         The start of the window, rows by listing, and calls by kind.
     """
     chosen(settings.sync.only)
-    return run_with_client(settings, lambda api: preview.count(api, settings.sync, full=options.full))
+    return run_with_client(settings, lambda api: estimate(api, settings.sync, full=options.full))
 
 
 def reading(settings: Settings, path: str | None = None) -> AbstractContextManager[tuple[Reading, str]]:
@@ -91,7 +91,7 @@ def reading(settings: Settings, path: str | None = None) -> AbstractContextManag
 def status(settings: Settings, max_age: timedelta | None) -> dict[str, Any]:
     """Describe the copy; it is stale when the last finished run began earlier than `max_age` ago."""
     with readable(settings.sync) as (opened, remark):
-        return health.describe(opened, remark or str(settings.sync.store), max_age, locked=bool(remark))
+        return describe(opened, remark or str(settings.sync.store), max_age, locked=bool(remark))
 
 
 def show_state(settings: Settings) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from support import Direct, customers_of
 
 from connector.api.calls import Call, Reply
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.push.file.record import quoted
 from connector.push.file.rows import read_rows
 from connector.push.plan.entry import Entry
@@ -33,6 +33,16 @@ from pipelines.import_customers import Applied, Planned
 
 QUICK = (0.0, 0.05, 0.05)  # looks at a row that is not as expected
 Json = dict[str, Any]
+FULL = {
+    "name": "Acme", "email": "a@acme.example", "contact": "+1555", "address_line1": "1 Main St", "address_line2": "F 2",
+    "address_city": "Paris", "address_state": "IDF", "address_postal_code": "75001", "address_country": "FR",
+    "timezone": "Europe/Paris",
+}  # fmt: skip
+OTHER = {
+    "name": "Nadir", "email": "b@nadir.example", "contact": "+1666", "address_line1": "2 Side St",
+    "address_line2": "F 3", "address_city": "Köln", "address_state": "NRW", "address_postal_code": "50667",
+    "address_country": "DE", "timezone": "Europe/Berlin",
+}  # fmt: skip
 
 
 def account(*people: Mapping[str, Any], kind: type[Sandbox] = Sandbox, **given: Any) -> Sandbox:

@@ -8,6 +8,7 @@ import json
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from support import Bent
 from connector.errors import AccessRefused, FixInput, LockHeld, Unreachable
 from connector.publications import reading
 from connector.publications.publish import publish
-from connector.push.apply.apply import Pace, Tally
 from connector.push.apply.journal import path_of, read
+from connector.push.apply.orders import Pace
+from connector.push.apply.outcomes import Tally
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 from connector.settings import load
@@ -377,6 +379,7 @@ def test_failures_stop_a_run_between_batches(desk: Desk) -> None:
     """After as many failures as may be, nothing more is begun; the rest is left for the same command."""
     desk.plan("external_id,name", *(f"n-{number},New" for number in range(250)))
     desk.sandbox.faults = Faults(error_rate=1.0, error_status=400, endpoint=frozenset({"create"}))
+    desk.pace = replace(PACE, window=600.0)  # on a busy machine some would come too late, and be left
     done = desk.apply(max_failures=5)
     assert done.tally.outcomes == {"failed": 100}
     assert (done.tally.left, done.exit_code) == (150, 1)
@@ -410,7 +413,7 @@ def test_a_canary_is_written_read_back_and_asked_about(desk: Desk) -> None:
     desk.plan(*renamed())
     asked: list[str] = []
     done = desk.apply(canary=3, confirmed=Confirmed(ask=asking([True, False], asked)))
-    assert asked[1] == "The canary: 3 of 3 are as planned. Go on with the rest?"
+    assert asked[1] == "The canary: 3 of 3 are as planned. Continue with the rest?"
     assert (done.tally.outcomes, done.tally.left, done.exit_code) == ({"done": 3}, 7, 1)
     assert desk.writes() == 3
     done = desk.apply(canary=2, confirmed=Confirmed(ask=asking([True, True], asked)))

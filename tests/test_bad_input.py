@@ -170,7 +170,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
     with strange(200, {}, b"{}") as (elsewhere, seen_there):
         with strange(status, {"Location": f"{elsewhere}/customers/search"}, b"") as (base_url, seen):
             done = command("sync", env=environment(base_url), cwd=tmp_path)
-        says(done, 3, "redirect", elsewhere, "the key stayed here", "base_url")
+        says(done, 3, "redirect", elsewhere, "the key was not sent there", "base_url")
         assert len(seen) == 1
         assert seen_there == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.api import calls
@@ -53,6 +53,7 @@ def test_table_in_the_docstring_is_complete() -> None:
         assert callable(getattr(calls, builder))
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_any_id_survives_its_path(identifier: str) -> None:
     """An id either travels in a path and can be read back from it unchanged, or is refused; it is never re-written."""

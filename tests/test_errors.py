@@ -10,7 +10,7 @@ from email.utils import format_datetime
 
 import pytest
 import tenacity
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import errors
@@ -103,12 +103,14 @@ def test_every_body_is_understood(body: bytes | object, parts: list[str]) -> Non
         assert part in str(error)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(200, 599))
 def test_no_body_breaks_the_reader(body: bytes, status: int) -> None:
     """Any bytes with any status become an error of ours, never a traceback."""
     assert isinstance(said(status, body), FlexsyncError)
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(
     st.sampled_from(["error", "message", "code", "details", "internal_error"]), x)), st.integers(200, 599))  # fmt: skip
 def test_no_json_breaks_the_reader(body: object, status: int) -> None:
@@ -215,9 +217,9 @@ def test_pauses_cost_nothing_until_patience_ends() -> None:
     now = 0.0
     state = RetryState(USAGE, Retry(2, tenacity.wait_none()), 900, lambda: now)
     for _ in range(100):
-        assert state.after(failure(429, wait="5"), key_worked=True).everybody
+        assert state.after(failure(429, wait="5"), key_worked=True).for_all
     now = 901.0
-    assert not state.after(failure(429, wait="5"), key_worked=True).everybody
+    assert not state.after(failure(429, wait="5"), key_worked=True).for_all
     with pytest.raises(Refused, match="Tried 102 times"):
         state.after(failure(429, wait="5"), key_worked=True)
 
@@ -249,6 +251,7 @@ def test_write_that_was_not_carried_out_is_repeated(each: Failure) -> None:
 ALL_FAILURES = [failure(500), failure(502), failure(503), failure(429, wait="1"), failure(401), failure(408)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(ALL_FAILURES), max_size=30), st.integers(1, 8), st.booleans())
 def test_no_story_is_endless(story: list[Failure], attempts: int, worked: bool) -> None:
     """Whatever the faults, a call makes at most its attempts, not counting pauses that the server asked for."""

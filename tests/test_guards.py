@@ -74,7 +74,7 @@ def test_counted_guards(name: str, limit: int, at: Counts, above: Counts) -> Non
 def test_the_limits_that_hold_when_nobody_says_otherwise() -> None:
     """30 %, 1,000 creates, no archive and no key change pass without asking; a day is the age that does."""
     settings = load(environ={})
-    assert limits(settings) == Limits() == Limits(0.3, 10, 1000, 0, 0, 0, timedelta(hours=24))
+    assert limits(settings.imports) == Limits() == Limits(0.3, 10, 1000, 0, 0, 0, timedelta(hours=24))
     assert names(Counts(create=1000, update=10, unchanged=5), 10, Limits()) == []
     assert names(Counts(create=1001, update=11, archive=1, key_changes=1, doubts=1), 12, Limits()) == [
         "max_share", "max_creates", "max_archives", "max_key_changes", "max_doubts"

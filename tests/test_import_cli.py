@@ -268,7 +268,7 @@ def test_an_edited_plan_is_refused(run: Any, live: tuple[Sandbox, str], tmp_path
     path.write_text(path.read_text().replace("Renamed", "Remade"))
     done = run("apply", "customers.plan", "--yes")
     assert done.code == 2
-    assert "it was changed or cut" in done.err
+    assert "it was changed or truncated" in done.err
     assert written(live[0]) == 0
 
 
@@ -287,6 +287,20 @@ def test_an_unreachable_server_is_3_and_the_same_command_goes_on(tmp_path: Path)
     assert written(sandbox) == 2
 
 
+def interrupted(sandbox: Sandbox, route: str, calls: int, *flags: str, **where: Any) -> str:
+    """Apply customers.plan, and interrupt it after some calls of a route; returns what it said on stderr."""
+    sandbox.faults = Faults(latency=20)
+    process = start("import", "apply", "customers.plan", *flags, **where)
+    deadline = time.monotonic() + 30
+    while sandbox.calls[route] < calls and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    sandbox.faults = Faults()
+    assert process.returncode == 130, err
+    return str(err)
+
+
 def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """SIGINT ends an apply with 130 and its results so far; the same command does the rest, nobody twice."""
     sandbox, base_url = live
@@ -295,16 +309,8 @@ def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path)
     env = environment(base_url)
     plan = command("import", "plan", "customers.csv", "--onboarding", "skip", env=env, cwd=tmp_path)
     assert plan.code == 0, plan.err
-    sandbox.faults = Faults(latency=20)
-    process = start("import", "apply", "customers.plan", "--yes", env=env, cwd=tmp_path)
-    deadline = time.monotonic() + 30
-    while sandbox.calls["POST /customers"] < 40 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    err = interrupted(sandbox, "POST /customers", 40, "--yes", env=env, cwd=tmp_path)
     assert "the same command continues from there" in err
-    sandbox.faults = Faults()
     done = command("import", "apply", "customers.plan", "--yes", "--json", env=env, cwd=tmp_path)
     assert done.code == 0, done.err
     assert done.json["outcomes"] == {"done": 300}
@@ -372,7 +378,7 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     terminal = Terminal(*apply, env=env, cwd=tmp_path)
     terminal.until("[y/N]")
     terminal.type("y\n")
-    terminal.until("The canary: 3 of 3 are as planned. Go on with the rest?")
+    terminal.until("The canary: 3 of 3 are as planned. Continue with the rest?")
     assert written(sandbox) == 3
     terminal.process.send_signal(signal.SIGINT)
     assert (terminal.end(), written(sandbox)) == (130, 3)
@@ -393,15 +399,7 @@ def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_p
     env = environment(base_url)
     plan = ("import", "plan", "customers.csv", "--onboarding", "skip", "--json")
     run_id = command(*plan, env=env, cwd=tmp_path).json["run"]
-    sandbox.faults = Faults(latency=20)
-    apply = ("import", "apply", "customers.plan", "--yes", "--yes-really", "200")
-    process = start(*apply, env=env, cwd=tmp_path)
-    deadline = time.monotonic() + 30
-    while sandbox.calls["PUT /customers"] < 120 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    err = interrupted(sandbox, "PUT /customers", 120, "--yes", "--yes-really", "200", env=env, cwd=tmp_path)
     assert f"flexsync import undo {run_id} takes back what was written" in err
     sandbox.faults = Faults()
     again = command(*plan, env=env, cwd=tmp_path)

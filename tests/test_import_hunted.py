@@ -16,7 +16,7 @@ from support import Bent
 from test_apply import Desk, desk_in, renamed
 
 from connector.errors import FixInput, LockHeld
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.sandbox import Faults
 from connector.sandbox.replies import Reply
 from pipelines import import_customers as job
@@ -310,7 +310,7 @@ def test_a_plan_that_is_edited_in_place_under_an_apply_is_not_followed(desk: Des
                 file.write(text.replace(b'"New"', b'"Bad"'))
 
     desk.sandbox.between_calls(after_the_first_create)
-    with pytest.raises(FixInput, match=r"changed while in use|changed or cut"):
+    with pytest.raises(FixInput, match=r"changed while in use|changed or truncated"):
         job.apply(desk.settings(), path, job.Confirmed(True), pace=Pace(batch=20))
     _, _, body = desk.sandbox.answer("POST", "/customers/search", body={"limit": 1000})
     assert {row["name"] for row in json.loads(body)["items"]} <= {"New", *(f"Customer {n}" for n in range(6))}

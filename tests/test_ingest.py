@@ -175,3 +175,12 @@ def test_a_batch_that_breaks_leaves_nothing(store: Store) -> None:
         broken()
     for table in ("usage", "usage_sources", "subscription_usage", "features", "flexsync.answers"):
         assert store.rows(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_a_lower_figure_that_is_believed_needs_no_second_call(store: Store) -> None:
+    """A fall that is not suspicious is stored at once, in the copy for the customer's only subscription too."""
+    ingest(store, answer(item(1), body("5")))
+    store.db.execute("INSERT INTO flexsync.queue (item, state) VALUES (2, 'pending')")
+    ingest(store, answer(item(2, b""), body("4")), run="r2")
+    assert store.rows("SELECT state FROM flexsync.queue") == [("done",)]
+    assert [row[1] for row in figures(store) + figures(store, "subscription_usage")] == [Decimal(4), Decimal(4)]

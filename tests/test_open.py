@@ -190,7 +190,7 @@ def test_what_is_not_ours_is_refused_in_words(tmp_path: Path) -> None:
         ("none", "does not exist"),
         ("text.duckdb", "cannot be read"),
         ("empty", "manifest.json does not exist"),
-        ("theirs", "no manifest of Flexsync's"),
+        ("theirs", "not a manifest of Flexsync's"),
     ):
         with pytest.raises(FixInput, match=says):
             reading.open(tmp_path / name)

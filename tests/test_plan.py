@@ -16,6 +16,8 @@ from command import hard_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import (
+    FULL,
+    OTHER,
     Recorder,
     account,
     assert_never_empty,
@@ -41,16 +43,6 @@ from connector.push.plan.options import Options
 from connector.push.plan.plan import planned
 from connector.sandbox import Sandbox
 
-FULL = {
-    "name": "Acme", "email": "a@acme.example", "contact": "+1555", "address_line1": "1 Main St", "address_line2": "F 2",
-    "address_city": "Paris", "address_state": "IDF", "address_postal_code": "75001", "address_country": "FR",
-    "timezone": "Europe/Paris",
-}  # fmt: skip
-OTHER = {
-    "name": "Nadir", "email": "b@nadir.example", "contact": "+1666", "address_line1": "2 Side St",
-    "address_line2": "F 3", "address_city": "Köln", "address_state": "NRW", "address_postal_code": "50667",
-    "address_country": "DE", "timezone": "Europe/Berlin",
-}  # fmt: skip
 GSTIN, PAN = "29ABCDE1234F1Z5", "ABCDE1234F"
 CLEARABLE = {"contact", "address_line1", "address_line2", "address_city", "address_state", "address_postal_code"}
 

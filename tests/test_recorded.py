@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from connector.sandbox import Clock, Sandbox
-from connector.sandbox.recorded import read
+from connector.sandbox.recorded.exchanges import read
 
 RECORDED = Path(__file__).parent / "recorded" / "real-server.jsonl"
 ABSENT = ("/v1/entitlements/search", "/v1/features/search", "/v1/creditgrants", "/v1/plans/search")

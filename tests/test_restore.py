@@ -114,7 +114,7 @@ def test_a_damaged_file_of_a_lake_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(FixInput, match=r"flexsync\.answers/part-0\.parquet is damaged"):
         restore(target("parquet", tmp_path), tmp_path / "back.duckdb")
     damaged.unlink()
-    with pytest.raises(FixInput, match=r"part-0\.parquet is gone"):
+    with pytest.raises(FixInput, match=r"part-0\.parquet is missing"):
         restore(target("parquet", tmp_path), tmp_path / "back.duckdb")
     assert not list(tmp_path.glob("*back.duckdb"))
 

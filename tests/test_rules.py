@@ -14,11 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector.api.fields import FIELDS
+from connector.api.fields import FIELDS, TEXTS
+from connector.api.models import Customer as ApiCustomer
 from connector.countries import COUNTRIES
+from connector.push.account.customer import COMPARED
 from connector.push.file import rules
 from connector.push.file.rules import TAX_KEYS, check, check_metadata, cleared, zones
 from connector.sandbox import Sandbox
+from connector.tables.schemas import CUSTOMERS
 
 MANY = settings(max_examples=600, deadline=None, derandomize=True)
 BOUNDED = {"address_line1": 255, "address_line2": 255, "address_city": 100, "address_state": 100}  # bytes, too
@@ -443,3 +446,13 @@ def test_nul_is_for_the_reader_to_find(server: Server, name: str) -> None:
     assert passes(name, "a\0b")
     assert not server.creates({name: "a\0b"})
     assert not server.updates({name: "a\0b"})
+
+
+# --- one list of fields -------------------------------------------------------------------------------------------
+
+
+def test_every_field_is_a_column_of_customers_and_of_the_api_object() -> None:
+    """A field that a customer can be given is in the copy, in the typed client and in what an apply compares."""
+    assert set(TEXTS) <= {column.name for column in CUSTOMERS.columns}
+    assert set(TEXTS) <= set(ApiCustomer.__struct_fields__)
+    assert set(TEXTS) <= set(COMPARED)

@@ -17,6 +17,7 @@ import msgspec
 import pages
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from connector.errors import FixInput
@@ -318,6 +319,7 @@ def test_bad_durations(text: object) -> None:
     assert '"90s", "15m"' in refused(timeout=text)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from("smhd"))
 def test_every_whole_duration_is_read(number: int, unit: str) -> None:
     """Any whole number with any unit is read exactly."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.tables.decode import Answer, Decoded, Reader
@@ -126,6 +126,7 @@ def changed(answer: Answer, old: str, new: str, count: int = 1) -> Answer:
     return dataclasses.replace(answer, body=body.replace(old, new, count).encode())
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=Decimal(-(10**20)) + 1, max_value=Decimal(10**20) - 1, places=18, allow_nan=False))
 def test_a_decimal_that_fits_is_exact(value: Decimal) -> None:
     """38 digits, 18 of them behind the point, arrive as they were sent."""
@@ -248,6 +249,7 @@ def test_a_body_about_somebody_else_is_not_taken() -> None:
     assert rows(decoded, "usage") == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_never_raise(body: bytes) -> None:
     """Whatever a proxy sends instead of a body ends as a failed answer, not as an exception."""

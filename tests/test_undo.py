@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from importing import Recorder, account, assert_never_empty, entries, id_of, shop, state, table, writes_of
+from importing import FULL, OTHER, Recorder, account, assert_never_empty, entries, id_of, shop, state, table, writes_of
 from support import Direct
 
 from connector.api.answers import NotSent
 from connector.api.calls import Call, Reply
 from connector.errors import FixInput
 from connector.push.account.customer import Customer, fingerprint
-from connector.push.apply.apply import Apply, Orders, Pace
+from connector.push.apply.apply import Apply
 from connector.push.apply.journal import Journal, Line, read
+from connector.push.apply.orders import Orders, Pace
 from connector.push.apply.undo import undone
 from connector.push.plan.counts import Counts
 from connector.push.plan.entry import Entry
@@ -29,16 +30,6 @@ from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_r
 from connector.sandbox import Sandbox
 from pipelines import import_customers as job
 
-FULL = {
-    "name": "Acme", "email": "a@acme.example", "contact": "+1555", "address_line1": "1 Main St", "address_line2": "F 2",
-    "address_city": "Paris", "address_state": "IDF", "address_postal_code": "75001", "address_country": "FR",
-    "timezone": "Europe/Paris",
-}  # fmt: skip
-OTHER = {
-    "name": "Nadir", "email": "b@nadir.example", "contact": "+1666", "address_line1": "2 Side St",
-    "address_line2": "F 3", "address_city": "Köln", "address_state": "NRW", "address_postal_code": "50667",
-    "address_country": "DE", "timezone": "Europe/Berlin",
-}  # fmt: skip
 number = count()
 
 
@@ -282,7 +273,7 @@ def test_rows_that_the_run_did_not_write_are_not_touched(tmp_path: Path) -> None
 
 
 def test_half_a_rename_that_then_fails_is_listed(tmp_path: Path) -> None:
-    """Metadata became {} and the new external_id was refused after a late turn: the undo says so, it forgets nothing."""
+    """Metadata became {} and the new external_id was refused after a late turn: the undo says so."""
     sandbox = account({"external_id": "a", "name": "A", "metadata": None})
     id = id_of(sandbox, "a")
     (found,) = entries(sandbox, table({"id": id, "external_id": "b"}), match="id")
@@ -346,7 +337,7 @@ def test_a_write_without_effect_needs_no_undo() -> None:
     """A row that was sent and still is as before plans nothing, null metadata included."""
     sandbox = account({"external_id": "a", "name": "Old"})
     (id,) = sandbox.customer_ids()
-    before = Customer(id, "a", "Old", timezone="UTC", environment_id=sandbox.environment_id)
+    before = Customer(id=id, external_id="a", name="Old", timezone="UTC", environment_id=sandbox.environment_id)
     lines = [
         Line("intent", 0, do="update", id=id, set={"name": ("Old", "New"), "metadata": (None, {"k": "v"})}),
         Line("outcome", 0, do="update", id=id, outcome="differs", left=fingerprint(before)),

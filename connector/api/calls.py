@@ -1,8 +1,8 @@
-"""Calls to FlexPrice as data: one builder per operation, nothing is sent from here.
+"""Calls to FlexPrice as data: one builder for each operation. Nothing is sent from here.
 
 Promised: a list parameter is repeated, never joined by commas (contract.md 3.1, 6.1); an identifier that
-cannot stand in a path (``/``, ``.``, ``..``, empty) is refused or routed around, never re-written
-(contract.md 1.1); only filter operators that the server really reads are offered (contract.md 3.4).
+cannot stand in a path (``/``, ``.``, ``..``, empty) is refused or searched for instead, never rewritten
+(contract.md 1.1); only filter operators that the server reads are offered (contract.md 3.4).
 Never done: I/O, retries, decoding.
 
 ============================================  ==============================  ================
@@ -41,16 +41,16 @@ SUBSCRIPTION_STATUSES = ("active", "trialing", "cancelled", "paused", "incomplet
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP exchange to be made.
+    """One HTTP exchange to make.
 
     Attributes:
-        operation: the reference's name for it, for errors and counts.
+        operation: its name in the reference, for errors and counts.
         method: HTTP method.
         path: path under the base URL, already percent-encoded, starting with ``/``.
         query: pairs in order; a name may repeat.
         body: JSON bytes or None.
-        endpoint: limit class; each has its own concurrency (design section 6).
-        about: whom the call is about (a customer id …), for messages.
+        endpoint: endpoint class; each has its own concurrency limit (design section 6).
+        about: the subject of the call (a customer id …), for messages.
     """
 
     operation: str
@@ -63,7 +63,7 @@ class Call:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once: every read is."""
+        """Whether sending it twice does no more than sending it once: true of every read."""
         return self.endpoint != "writes"
 
 
@@ -75,9 +75,10 @@ class Reply:
         status: HTTP status.
         body: raw bytes, exactly as received.
         date: the server's clock (`Date` header, whole seconds, UTC), or None when it sent none.
-        elapsed: seconds from the first byte sent to the last received, of the attempt that succeeded.
-        attempts: how many attempts it took.
+        elapsed: seconds from the first byte sent to the last received, in the attempt that succeeded.
+        attempts: HTTP exchanges that it took.
         request_id: the server's `X-Request-Id`.
+        headers: of the answer.
     """
 
     status: int
@@ -89,7 +90,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
-        """The body decoded with the standard number types. Raises `msgspec.DecodeError` when torn."""
+        """The body decoded with the standard number types. Raises `msgspec.DecodeError` when it is not JSON."""
         return msgspec.json.decode(self.body)
 
 
@@ -117,12 +118,12 @@ def at(name: str, moment: datetime) -> Json:
 
 
 def among(name: str, values: Iterable[str]) -> Json:
-    """Rows whose `name` is one of `values`; an empty list would be dropped silently, so it is refused."""
+    """Rows whose `name` is one of `values`. An empty list is refused: the server would drop the condition silently."""
     return _listed(name, "in", values)
 
 
 def not_among(name: str, values: Iterable[str]) -> Json:
-    """Rows whose `name` is none of `values`; an empty list is refused (contract.md 3.4)."""
+    """Rows whose `name` is none of `values`. An empty list is refused (contract.md 3.4)."""
     return _listed(name, "not_in", values)
 
 
@@ -131,7 +132,7 @@ def _listed(name: str, operator: str, values: Iterable[str]) -> Json:
     if not array:
         raise FixInput(
             f'filter "{name} {operator}" got an empty list.',
-            remedy="The server drops such a condition and answers everything: leave it out.",
+            remedy="The server ignores such a condition and returns everything: leave it out.",
         )
     return {"field": name, "operator": operator, "data_type": "array", "value": {"array": array}}
 
@@ -181,14 +182,14 @@ def search_customers(body: Json | None = None, **given: Any) -> Call:
 
 
 def get_customer(id: str, *, expand: str | None = None) -> Call:
-    """`get_customers_id_`: GET /customers/{id}; archived ones are answered too (contract.md 2.4)."""
+    """`get_customers_id_`: GET /customers/{id}; archived ones are returned too (contract.md 2.4)."""
     return Call("get_customers_id_", "GET", f"/customers/{_segment(id, 'id')}", _query(expand=expand), about=id)
 
 
 def get_customer_by_external_id(external_id: str, *, expand: str | None = None) -> Call:
     """`get_customers_external_external_id_`: GET /customers/external/{external_id}, published only.
 
-    The server cannot route an id that holds ``/`` (contract.md 1.1); `fits_path` tells beforehand.
+    The server cannot route an id that holds ``/`` (contract.md 1.1); check it with `fits_path`.
     """
     path = f"/customers/external/{_segment(external_id, 'external_id')}"
     operation = "get_customers_external_external_id_"
@@ -214,7 +215,7 @@ def update_customer(
 
 
 def delete_customer(id: str) -> Call:
-    """`delete_customers_id_`: DELETE /customers/{id}; archives, there is no way back (contract.md 3.6, 5.4)."""
+    """`delete_customers_id_`: DELETE /customers/{id}; archives the customer, irrevocably (contract.md 3.6, 5.4)."""
     return Call("delete_customers_id_", "DELETE", f"/customers/{_segment(id, 'id')}", endpoint="writes", about=id)
 
 
@@ -241,7 +242,7 @@ def get_usage(
 
 
 def get_entitlements(id: str, *, feature_ids: Sequence[str] = (), subscription_ids: Sequence[str] = ()) -> Call:
-    """`get_customers_id_entitlements`: GET /customers/{id}/entitlements; unknown ids are empty (contract.md 6.2)."""
+    """`get_customers_id_entitlements`: GET /customers/{id}/entitlements; empty for an unknown id (contract.md 6.2)."""
     query = _query(feature_ids=feature_ids, subscription_ids=subscription_ids)
     path = f"/customers/{_segment(id, 'id')}/entitlements"
     return Call("get_customers_id_entitlements", "GET", path, query, endpoint="entitlements", about=id)
@@ -254,7 +255,7 @@ def get_upcoming_grants(id: str) -> Call:
 
 
 def search_subscriptions(body: Json | None = None, **given: Any) -> Call:
-    """POST /subscriptions/search: the sweep. Without `subscription_status` only active ones (contract.md 7.1)."""
+    """POST /subscriptions/search. Without `subscription_status`, active ones only (contract.md 7.1)."""
     path = "/subscriptions/search"
     return Call("post_subscriptions_search", "POST", path, body=_body(body, given), endpoint="subscriptions")
 

@@ -159,7 +159,7 @@ class AsyncFlexprice(AsyncOperations):
                     status=refused.status,
                 ) from None
             raise
-        if wait.everybody:
+        if wait.for_all:
             self.gate.pause(wait.seconds)
         else:
             await self.gate.back_off(wait.seconds)
@@ -169,20 +169,20 @@ class AsyncFlexprice(AsyncOperations):
     async def _attempt(self, call: Call, seconds: float, slot: Slot, number: int) -> Reply | Failure:
         """One exchange. Returns a Failure where a retry may help, raises what is final."""
         began = time.perf_counter()
-        status, body, broken = 0, b"", None
+        status, body, problem = 0, b"", None
         try:
             async with asyncio.timeout(min(seconds, self.gate.left())):
                 response = await self._transport.handle_async_request(self._request(call))
                 status = response.status_code
                 body = await read_body(response)
         except BROKEN as error:
-            broken = error
+            problem = error
         elapsed = time.perf_counter() - began
         if self._on_call:
             self._on_call(call, status, elapsed)
-        if broken is not None:
+        if problem is not None:
             slot.failed()
-            return self._no_answer(call, broken, elapsed)
+            return self._no_answer(call, problem, elapsed)
         if 200 <= status < 300 and (answers.is_object(body) or status == 204):
             slot.succeeded(elapsed)
             self._key_worked, self._failed_in_a_row = True, 0

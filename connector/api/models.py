@@ -1,8 +1,8 @@
-"""The objects of the API as typed structs, for people who call it by hand.
+"""The objects of the API as typed structs, for programs that call it directly.
 
 Promised: names are the API's own; amounts are `Decimal`, never floats; timestamps are aware datetimes; unknown keys
 are ignored and missing optional ones get a default, so older and newer servers both fit (contract.md 8.2).
-Never done: I/O, or feeding tables: the copy is made from raw bodies in `connector.tables.decode`.
+Never done: I/O, or filling tables: `connector.tables` reads the raw bodies.
 
 Timestamps: up to nine fraction digits arrive (POST's answer, contract.md 4) and are kept to the microsecond. Year 1
 (``0001-01-01T00:00:00Z``, "never") stays the datetime that the server sent; in tables it is NULL.
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class _Record(Identity, frozen=True, kw_only=True):
-    """What every stored object carries."""
+    """The fields that every stored object has."""
 
     tenant_id: str = ""
     created_at: datetime | None = None
@@ -89,7 +89,7 @@ class CustomerPage(Object, frozen=True, kw_only=True):
 
 
 class ReportingUnit(Object, frozen=True, kw_only=True):
-    """How a feature's quantity is shown to people (contract.md 6.3)."""
+    """The unit in which a feature's quantity is displayed (contract.md 6.3)."""
 
     unit_singular: str = ""
     unit_plural: str = ""
@@ -207,7 +207,7 @@ class Entitlement(Object, frozen=True, kw_only=True):
 
 
 class FeatureEntitlement(Object, frozen=True, kw_only=True):
-    """A feature, what of it is allowed, and by whom."""
+    """A feature, its entitlement, and where the entitlement comes from."""
 
     feature: Feature
     entitlement: Entitlement = Entitlement()
@@ -263,7 +263,7 @@ class SubscriptionPage(Object, frozen=True, kw_only=True):
 
 
 class Entitlements(Object, frozen=True, kw_only=True):
-    """What a customer may use. An unknown customer is answered with empty lists (contract.md 6.2)."""
+    """What a customer may use. For an unknown customer the lists are empty (contract.md 6.2)."""
 
     customer_id: str
     subscriptions: tuple[Subscription, ...] = ()

@@ -1,12 +1,12 @@
 """The ten customer operations of the reference, and the subscription search, as typed methods.
 
-Promised: one method per operation, named after it and documented with the reference's own name; every one takes
-`retry` and `timeout` for this one call; results are the structs of `connector.api.models`. `AsyncOperations` is what
-can be done with a `send`; `Operations` is the same for programs without an event loop.
+Promised: one method for each operation, with the reference's own name in its docstring; every method takes `retry` and
+`timeout` for this one call; results are the structs of `connector.api.models`. `AsyncOperations` needs only a `send`;
+`Operations` is the same for programs without an event loop.
 Never done: HTTP (see `connector.api.client`), paging (see `connector.pull.pages`).
 """
 
-# ruff: noqa: ASYNC109 - `timeout` is per attempt; an asyncio.timeout around the call would cut its repeats off
+# ruff: noqa: ASYNC109 - `timeout` is per attempt; an asyncio.timeout around the call would cut its retries off
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AsyncOperations:
     """Every operation by name, on top of `send`."""
 
     async def send(self, call: Call, *, retry: Retry | None = None, timeout: float | None = None) -> Reply:
-        """Make a call; given by `connector.api.client.AsyncFlexprice`."""
+        """Make a call; implemented by `connector.api.client.AsyncFlexprice`."""
         raise NotImplementedError
 
     async def list_customers(
@@ -55,15 +55,15 @@ class AsyncOperations:
         """`get_customers`: one page by GET; ordered by `created_at` only (contract.md 3.5).
 
         Args:
-            retry: instead of the settings' number of tries; so for every operation below.
-            timeout: seconds per attempt, instead of the settings'; likewise.
+            retry: instead of the settings' number of attempts. The same applies to every operation below.
+            timeout: seconds per attempt, instead of the settings'. The same applies below.
             **query: keys of `CustomerQuery`; `limit` is 1 to 1000 (contract.md 3.2).
 
         Returns:
             The page.
 
         Raises:
-            FlexsyncError: what `send` raises; so for every operation below.
+            FlexsyncError: what `send` raises. The same applies below.
         """
         return await self._get(calls.list_customers(**_some(query)), models.CustomerPage, retry, timeout)
 
@@ -135,7 +135,7 @@ class AsyncOperations:
         return await self._get(call, models.Customer, retry, timeout)
 
     async def delete_customer(self, id: str, *, retry: Retry | None = None, timeout: float | None = None) -> None:
-        """`delete_customers_id_`: archives the customer; there is no way back (contract.md 3.6, 5.4)."""
+        """`delete_customers_id_`: archives the customer, irrevocably (contract.md 3.6, 5.4)."""
         await self.send(calls.delete_customer(id), retry=retry, timeout=timeout)
 
     async def get_usage(
@@ -190,20 +190,20 @@ class AsyncOperations:
             return msgspec.json.decode(reply.body, type=model)
         except msgspec.ValidationError as error:
             message = f"{answers.describe(call)}: the answer does not fit {model.__name__}: {error}."
-            remedy = "Another version of the server? send(call).json() gives the body as it is."
+            remedy = "The server may be another version: send(call).json() returns the body as it is."
             raise Refused(message, remedy=remedy, status=reply.status, request_id=reply.request_id) from None
 
 
 class Operations:
     """The same operations for programs without an event loop: each waits for its answer.
 
-    What an operation does, takes and raises is told at its namesake in `AsyncOperations`.
+    The method of the same name in `AsyncOperations` says what an operation does, takes and raises.
     """
 
     _api: AsyncOperations
 
     def _run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Carry `work` out to its end; given by `connector.api.blocking.Flexprice`."""
+        """Run `work` to its end; implemented by `connector.api.blocking.Flexprice`."""
         raise NotImplementedError
 
     def send(self, call: Call, *, retry: Retry | None = None, timeout: float | None = None) -> Reply:

@@ -26,7 +26,7 @@ class Pacing:
     def __init__(self, calls_per_second: float | None, clock: Callable[[], float]) -> None:
         self.ceiling = calls_per_second
         self._clock = clock
-        # Starts are remembered, not metered out: n starts may share any span of n/rate seconds, and never n + 1.
+        # The times of the last starts are kept: any span of n/rate seconds may hold n starts, and never n + 1.
         many = max(1, math.ceil(calls_per_second)) if calls_per_second else 0
         self._span = many / calls_per_second if calls_per_second else 0.0
         self._starts: deque[float] = deque(maxlen=many)

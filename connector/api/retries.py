@@ -23,7 +23,7 @@ PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one fa
 WRONG_ADDRESS = 4  # refused connections of a read before anything ever answered: more likely a typo than a blip
 PERMANENT = 3  # identical 500s in a row that make it permanent (contract.md 2.4: some are)
 NOT_EXECUTED = frozenset({401, 429})
-"""Statuses sent before any handler ran: a write was not carried out. A 503 may come from a gateway that passed it on."""
+"""Sent before any handler ran, so a write was not carried out. A 503 may come from a gateway that passed it on."""
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
 _NO_LOOP = tenacity.Retrying()  # a strategy is asked for seconds only; the loop around it is ours
 
@@ -66,10 +66,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Wait:
-    """What to do before the next attempt: sleep `seconds`, or hold `everybody` for that long."""
+    """What to do before the next attempt: sleep `seconds`, or hold the calls of all callers for that long."""
 
     seconds: float
-    everybody: bool = False
+    for_all: bool = False
 
 
 class RetryState:
@@ -119,15 +119,15 @@ class RetryState:
         asked = isinstance(error, TryAgain) and error.retry_after is not None
         if asked and safe and self._clock() < self._patient_until:
             self.paused += 1
-            return Wait(error.retry_after or 0.0, everybody=True)
+            return Wait(error.retry_after or 0.0, for_all=True)
         self.attempts += 1
         if not safe:
             raise self._unknown(error)
         self._unauthorized += error.status == 401
         if self._unauthorized > 1 and not key_worked:
             raise error
-        nobody = self.call.repeatable and not (failure.sent or key_worked) and self.attempts >= WRONG_ADDRESS
-        if nobody or self._is_permanent(failure) or self.attempts >= self.retry.attempts:
+        unreachable = self.call.repeatable and not (failure.sent or key_worked) and self.attempts >= WRONG_ADDRESS
+        if unreachable or self._is_permanent(failure) or self.attempts >= self.retry.attempts:
             raise self._final(failure)
         return Wait(self.retry.seconds(self.attempts))
 

@@ -1,7 +1,7 @@
-"""The wire: every detail of httpx and aiohttp. A request of encoded parts goes out, a response with its body comes back.
+"""The wire: every detail of httpx and aiohttp. A request of encoded parts goes out, a response and its body come back.
 
 Promised: TLS is verified, and SSL_CERT_FILE and SSL_CERT_DIR are honoured; redirects are never followed; the
-environment's proxy is used, except for loopback; nobody below this module sends a request a second time; a body larger
+environment's proxy is used, except for loopback; no library below sends a request a second time; a body larger
 than `BIGGEST` is refused. Never done: retries, time limits (the caller sets one deadline around the whole exchange),
 reading what a body says.
 
@@ -133,14 +133,16 @@ def open_transport(base_url: str, connections: int) -> Transport:
         FixInput: the environment names a proxy that is not an http(s) address.
     """
     if base_url.startswith("http:") and is_loopback(urlsplit(base_url).hostname or ""):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS here: it trusts nobody; loading all costs 50 ms
+        context = ssl.SSLContext(
+            ssl.PROTOCOL_TLS_CLIENT
+        )  # never used on plain http; loading the authorities would cost 50 ms
     else:
         context = httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR are honoured
 
     def session() -> aiohttp.ClientSession:  # made inside the loop that uses it
         pool = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE, ssl=context)
         opened = aiohttp.ClientSession(connector=pool, cookie_jar=aiohttp.DummyCookieJar())
-        # aiohttp repeats PUT and DELETE by itself when a kept connection drops: a second write that nobody ordered.
+        # aiohttp repeats PUT and DELETE by itself when a kept connection drops: a second write that the caller did not ask for.
         opened._retry_connection = False
         return opened
 

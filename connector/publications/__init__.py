@@ -1,5 +1,8 @@
-"""What readers open: immutable copies of the store as a DuckDB file or a Parquet lake.
+"""What readers open: immutable copies of the store, as a DuckDB file or as a Parquet lake.
 
-In: a store and targets. Out: publications that appear whole or not at all, and a store restored from one. Never done
-here: HTTP; changing the store that is published.
+In: a store and targets. Out: publications that appear whole or not at all; an open publication that answers SQL; a
+store restored from a publication. Never done here: HTTP; changing the store that is published.
+
+- `contents` says what a publication holds, `targets` where it goes.
+- `publish` writes the DuckDB file, and with `lake` the Parquet files; `reading` opens both; `restore` makes a store.
 """

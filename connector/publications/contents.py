@@ -1,7 +1,7 @@
 """What a publication holds: which tables, which of their columns, in which order, and of which run.
 
-Promised: every data table and every internal table that travels, without the columns that stay (`ddl.STORE_ONLY_COLUMNS`) or that
-`[privacy] exclude` names; one snapshot, of a run that ended. Never done: writing.
+Promised: every data table and every table of `ddl.PUBLISHED`, without `ddl.STORE_ONLY_COLUMNS` and without the columns
+that `[privacy] exclude` names; all of it is one snapshot, of a run that ended. Never done: writing.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from connector.store import ddl
 from connector.store.database import Database, rows
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
 
-OWN_META = ("published_at", "excluded")  # rows of flexsync.meta that only publications have
+PUBLICATION_META = ("published_at", "excluded")  # rows of flexsync.meta that only publications have
 ENDED = ("green", "degraded")
-_KEPT_BY = ("created_at", *(stamp.name for stamp in STAMPS))  # besides key and owner: the sync cannot do without
+_REQUIRED = ("created_at", *(stamp.name for stamp in STAMPS))  # a sync of a restored store needs them
 _RUN = "run_id, mode, status, started_at, finished_at, reasons"
 
 
 class Source(Protocol):
-    """What is needed of a working store."""
+    """The part of a working store that publishing needs."""
 
     def cursor(self) -> Any:
-        """Open a connection of its own to it."""
+        """Open a second connection to the store; the caller closes it."""
         ...
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """The store's file."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The run whose tables one sees.
+    """The run that a store or publication shows.
 
     Attributes:
         run_id: sortable by time.
         mode: full or incremental.
-        status: green, degraded; of a working store also running, interrupted or failed.
+        status: green or degraded; in a working store also running, interrupted or failed.
         started_at: by the server's clock.
-        finished_at: by the server's clock; None while it runs.
+        finished_at: by the clock of the machine that ran it; None while it runs.
         reasons: why it is not green.
     """
 
@@ -60,18 +60,18 @@ class RunInfo:
 
     @property
     def green(self) -> bool:
-        """Whether the certificate proves it complete."""
+        """Return whether the certificate proves it complete."""
         return self.status == "green"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One table on its way out.
+class PublishedTable:
+    """One table of a publication.
 
     Attributes:
-        name: as readers type it, `customers` or `flexsync.runs`.
-        query: its rows, with `{store}` where the store's catalog goes.
-        comments: column (or "" for the table) to its meaning.
+        name: as readers type it: `customers`, `flexsync.runs`.
+        query: SELECT of its rows, with `{store}` in place of the store's catalog.
+        comments: column (or "" for the table) -> its meaning.
     """
 
     name: str
@@ -80,40 +80,40 @@ class Part:
 
     @property
     def path(self) -> str:
-        """Schema and name, quoted."""
+        """Return schema and name, quoted."""
         schema, _, name = self.name.rpartition(".")
         return f'"{schema or "main"}"."{name}"'
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class Snapshot:
     """What one publication is made of.
 
     Attributes:
         run: the run.
-        environment_id: of the account, or None where the store is not bound to one.
+        environment_id: of the account; None if the store is not bound to one.
         published_at: by this machine's clock.
         excluded: columns left out, as `table.column`.
-        parts: its tables.
+        tables: its tables.
     """
 
     run: RunInfo
     environment_id: str | None
     published_at: datetime
     excluded: tuple[str, ...]
-    parts: tuple[Part, ...]
+    tables: tuple[PublishedTable, ...]
 
 
 def names() -> tuple[str, ...]:
-    """All tables of a publication, data first."""
+    """Return the names of all tables of a publication, data tables first."""
     return (*TABLES, *(f"flexsync.{name}" for name in ddl.PUBLISHED))
 
 
 def excluded(exclude: Sequence[str]) -> tuple[str, ...]:
-    """Check the columns that are to be left out.
+    """Check the columns that are to be left out, and return them sorted.
 
     Raises:
-        FixInput: one is unknown, or the sync keeps rows by it.
+        FixInput: a column is unknown, or a sync needs it.
     """
     known = {f"{table.name}.{column}" for table in TABLES.values() for column in table.names}
     for name in exclude:
@@ -122,22 +122,22 @@ def excluded(exclude: Sequence[str]) -> tuple[str, ...]:
             hint = f"Did you mean {near[0]}?" if near else "Write table.column, as in customers.email."
             raise FixInput(f'[privacy] exclude: there is no column "{name}".', remedy=hint)
         table, _, column = name.partition(".")
-        if column in needed(TABLES[table]):
+        if column in required_columns(TABLES[table]):
             raise FixInput(
-                f'[privacy] exclude: "{name}" cannot be left out, the rows are kept by it.',
+                f'[privacy] exclude: "{name}" cannot be left out: it identifies a row or places it in time.',
                 remedy="Exclude other columns, or build a view for readers that leaves it out.",
             )
     return tuple(sorted(set(exclude)))
 
 
-def needed(table: Table) -> tuple[str, ...]:
-    """Columns of a table that no publication can be without."""
-    return (*table.key, *((table.owner,) if table.owner else ()), *_KEPT_BY)
+def required_columns(table: Table) -> tuple[str, ...]:
+    """Return the columns of a table that every publication must have."""
+    return (*table.key, *((table.owner,) if table.owner else ()), *_REQUIRED)
 
 
 @contextmanager
-def snapshot(store: Source) -> Iterator[Any]:
-    """Give a connection of its own to the store, so that the transaction is ours from BEGIN to the end."""
+def connection(store: Source) -> Iterator[Any]:
+    """Open a second connection to the store, for a transaction that nobody else shares."""
     db = store.cursor()
     try:
         yield db
@@ -145,8 +145,8 @@ def snapshot(store: Source) -> Iterator[Any]:
         db.close()
 
 
-def edition(db: Database, store: str, exclude: Sequence[str]) -> Edition:
-    """Read what is to be published, inside the caller's transaction.
+def snapshot(db: Database, store: str, exclude: Sequence[str]) -> Snapshot:
+    """Return what is to be published, inside the caller's transaction.
 
     Args:
         db: a connection that sees the store.
@@ -154,7 +154,7 @@ def edition(db: Database, store: str, exclude: Sequence[str]) -> Edition:
         exclude: columns to leave out.
 
     Raises:
-        FixInput: no run has ended yet, or the newest one is still open.
+        FixInput: no run has ended yet, or the newest one is unfinished.
     """
     run = newest_run(db, store)
     if run is None:
@@ -162,11 +162,11 @@ def edition(db: Database, store: str, exclude: Sequence[str]) -> Edition:
     if run.status not in ENDED:
         raise FixInput(
             f"run {run.run_id} is {run.status}; only a run that ended can be published.",
-            remedy="Run `flexsync sync` again: it goes on where that run stopped.",
+            remedy="Run `flexsync sync` again: it continues where that run stopped.",
         )
     found = rows(db, f"SELECT value FROM {store}.flexsync.meta WHERE key = 'environment_id'")
     without, now = excluded(exclude), datetime.now(UTC)
-    return Edition(run, str(found[0][0]) if found else None, now, without, tuple(_parts(without, now)))
+    return Snapshot(run, str(found[0][0]) if found else None, now, without, tuple(_tables(without, now)))
 
 
 def newest_run(db: Database, catalog: str) -> RunInfo | None:
@@ -179,30 +179,34 @@ def newest_run(db: Database, catalog: str) -> RunInfo | None:
     return RunInfo(run_id, mode, status, began, ended, tuple(reasons or ()))
 
 
-def check_version(of: object, version: str | int | None, *, exactly: bool = False) -> None:
-    """Raise `FixInput` when the schema version is newer than this Flexsync's, or `exactly` and another one."""
+def check_version(what: object, version: str | int | None, *, exactly: bool = False) -> None:
+    """Check a schema version.
+
+    Raises:
+        FixInput: it is newer than this Flexsync's; or, if `exactly`, another one.
+    """
     given = int(version) if version is not None and str(version).isdigit() else 0
     if given > SCHEMA_VERSION or (exactly and given != SCHEMA_VERSION):
         raise FixInput(
-            f"{of} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
+            f"{what} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
             remedy="Upgrade Flexsync." if given > SCHEMA_VERSION else "Sync into a new --store.",
         )
 
 
-def _parts(without: Sequence[str], now: datetime) -> Iterator[Part]:
+def _tables(without: Sequence[str], now: datetime) -> Iterator[PublishedTable]:
     for table in TABLES.values():
         columns = [c for c in (*table.columns, *STAMPS) if f"{table.name}.{c.name}" not in without]
         query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.main."{table.name}"
             ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
-        yield Part(table.name, query, {"": about, **{c.name: c.meaning for c in columns}})
+        yield PublishedTable(table.name, query, {"": about, **{c.name: c.meaning for c in columns}})
     for name in ddl.PUBLISHED:
-        yield Part(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
+        yield PublishedTable(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
 
 
 def _internal(name: str, without: Sequence[str], now: datetime) -> str:
     left_out = f" EXCLUDE ({', '.join(ddl.STORE_ONLY_COLUMNS[name])})" if name in ddl.STORE_ONLY_COLUMNS else ""
     query = f"SELECT *{left_out} FROM {{store}}.flexsync.{name}"
-    if name == "meta":  # a publication tells itself from a store by these
+    if name == "meta":  # these rows tell a publication from a store
         query += f" UNION ALL VALUES ('published_at', '{now.isoformat()}'), ('excluded', '{', '.join(without)}')"
     return query

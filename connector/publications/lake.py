@@ -1,8 +1,8 @@
-"""The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet` and one `DIR/manifest.json` that names the run.
+"""The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet`, and a `DIR/manifest.json` that names the newest run.
 
-Promised: readers resolve the manifest once and see one run; files never change once they are named; the run that was
-named before stays; only folders that hold a manifest of ours are ever deleted. Never done: following a path out of
-the lake.
+Promised: a reader reads the manifest once and sees one run; the files of a run never change; the run before the newest
+stays, for readers that have just read the older manifest; only folders with a manifest of Flexsync's are ever deleted.
+Never done: following a path out of the lake.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import msgspec
 from connector.errors import FixInput
 from connector.files import remove, replace
 from connector.publications import targets
-from connector.publications.contents import Edition, Part, RunInfo, check_version
+from connector.publications.contents import PublishedTable, RunInfo, Snapshot, check_version
 from connector.publications.targets import Target
-from connector.store.database import Database
+from connector.store.database import Database, literal
 from connector.tables.schemas import SCHEMA_VERSION
 
 FORMAT = "flexsync-parquet"
 FORMAT_VERSION = 1
-ROW_GROUP = 122_880  # rows; what DuckDB reads as one piece of work
+ROW_GROUP = 122_880  # rows; the unit in which DuckDB reads in parallel
 MANIFEST = "manifest.json"
 
 
@@ -37,14 +37,14 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One table."""
+    """One table of the manifest."""
 
     rows: int
     files: tuple[File, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `manifest.json` says."""
+    """The contents of `manifest.json`."""
 
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
@@ -63,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run(self) -> RunInfo:
-        """The run that it names."""
+        """Return the run that it names."""
         return RunInfo(self.run_id, self.mode, self.status, self.started_at, self.finished_at, self.reasons)
 
 
@@ -71,15 +71,15 @@ def read(lake: Path) -> Manifest:
     """Read a lake's manifest.
 
     Raises:
-        FixInput: there is none, it is not ours, too new, or names files outside of the lake.
+        FixInput: there is none; it is not Flexsync's, is too new, or names files outside the lake.
     """
     path = lake / MANIFEST
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as error:
-        raise FixInput(f"{path} does not exist.", remedy="Publish to this lake first, or mend the path.") from error
+        raise FixInput(f"{path} does not exist.", remedy="Publish to this lake first, or correct the path.") from error
     except OSError as error:
-        raise FixInput(f"{path} cannot be read: {error}.", remedy="Give a lake that can.") from error
+        raise FixInput(f"{path} cannot be read: {error}.", remedy="Give a lake that can be read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_ours(path, str(error)) from error
     if manifest.format != FORMAT:
@@ -91,52 +91,51 @@ def read(lake: Path) -> Manifest:
     return manifest
 
 
-def write(db: Database, store: str, edition: Edition, target: Target) -> Manifest:
-    """Write an edition as the lake's newest run, then let the manifest name it.
+def write(db: Database, store: str, snapshot: Snapshot, target: Target) -> Manifest:
+    """Write a snapshot as the lake's newest run, then switch the manifest to it.
 
     Args:
         db: a connection to the store, inside a transaction.
         store: the store's catalog, quoted.
-        edition: what to write.
-        target: the lake; the caller is its only publisher.
+        snapshot: what to write.
+        target: the lake; the caller holds its lock.
     """
     runs = target.path / "runs"
     runs.mkdir(exist_ok=True)
-    final = _folder(target, edition.run.run_id)
-    unfinished = targets.passing(target)
+    final = _new_folder(target, snapshot.run.run_id)
+    unfinished = targets.temporary(target)
     try:
-        files = {part.name: _part(db, store, part, unfinished, final.name) for part in edition.parts}
-        manifest = _manifest(edition, {name: Entry(file.rows, (file,)) for name, file in files.items()})
+        files = {table.name: _copy(db, store, table, unfinished, final.name) for table in snapshot.tables}
+        manifest = _manifest(snapshot, {name: Entry(file.rows, (file,)) for name, file in files.items()})
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-        (unfinished / MANIFEST).write_bytes(body)  # marks the folder as ours
-        kept = {_named(target.path), final.name}
+        (unfinished / MANIFEST).write_bytes(body)  # marks the folder as Flexsync's
+        kept = {_current_folder(target.path), final.name}
         replace(unfinished, final)
-        _name_it(target, body)
+        _switch(target, body)
     finally:
         remove(unfinished)
     _prune(target, kept)
     return manifest
 
 
-def _part(db: Database, store: str, part: Part, folder: Path, run: str) -> File:
-    path = folder / part.name / "part-0.parquet"
+def _copy(db: Database, store: str, table: PublishedTable, folder: Path, run: str) -> File:
+    path = folder / table.name / "part-0.parquet"
     path.parent.mkdir(parents=True)
-    written = str(path).replace("'", "''")
     count = db.execute(
-        f"""COPY ({part.query.format(store=store)}) TO '{written}'
+        f"""COPY ({table.query.format(store=store)}) TO {literal(path)}
         (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"""
     ).fetchall()[0][0]
-    return File(f"runs/{run}/{part.name}/{path.name}", int(count), path.stat().st_size, digest(path))
+    return File(f"runs/{run}/{table.name}/{path.name}", int(count), path.stat().st_size, digest(path))
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _manifest(edition: Edition, tables: dict[str, Entry]) -> Manifest:
-    run = edition.run
+def _manifest(snapshot: Snapshot, tables: dict[str, Entry]) -> Manifest:
+    run = snapshot.run
     return Manifest(
         run_id=run.run_id,
         mode=run.mode,
@@ -145,21 +144,21 @@ def _manifest(edition: Edition, tables: dict[str, Entry]) -> Manifest:
         reasons=run.reasons,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        published_at=edition.published_at,
-        environment_id=edition.environment_id,
-        excluded=edition.excluded,
+        published_at=snapshot.published_at,
+        environment_id=snapshot.environment_id,
+        excluded=snapshot.excluded,
         tables=tables,
     )
 
 
-def _folder(target: Target, run_id: str) -> Path:
-    """Choose a folder that does not exist yet; a run that is published again gets a number.
+def _new_folder(target: Target, run_id: str) -> Path:
+    """Return a folder name that is free; a run that is published again gets a number.
 
-    One that the manifest does not name (the publisher died before that) makes way.
+    A folder of the run that the manifest does not name is deleted: its publisher was killed before the switch.
     """
     number, final = 1, target.path / "runs" / run_id
     while final.exists():
-        if _ours(final) and final.name != _named(target.path):
+        if _ours(final) and final.name != _current_folder(target.path):
             _delete(target, final)
             break
         number += 1
@@ -167,14 +166,15 @@ def _folder(target: Target, run_id: str) -> Path:
     return final
 
 
-def _name_it(target: Target, body: bytes) -> None:
-    unfinished = targets.passing(target)
+def _switch(target: Target, body: bytes) -> None:
+    """Let the manifest name the new run."""
+    unfinished = targets.temporary(target)
     unfinished.write_bytes(body)
     replace(unfinished, target.path / MANIFEST)
 
 
-def _named(lake: Path) -> str:
-    """Return the folder that the manifest names, or "" where there is no manifest."""
+def _current_folder(lake: Path) -> str:
+    """Return the name of the folder that the manifest names; "" if there is no manifest."""
     try:
         tables = read(lake).tables
     except FixInput:
@@ -183,15 +183,15 @@ def _named(lake: Path) -> str:
 
 
 def _prune(target: Target, kept: set[str]) -> None:
-    """Leave the new run and the one that was named before: a reader may have read the manifest a moment ago."""
+    """Delete all runs but the new one and the one before: a reader may have just read the older manifest."""
     for folder in (target.path / "runs").iterdir():
         if folder.name not in kept and _ours(folder):
             _delete(target, folder)
 
 
 def _delete(target: Target, folder: Path) -> None:
-    """Take the name away first, so that a half-deleted run never bears one."""
-    doomed = targets.passing(target)
+    """Rename a folder, then delete it, so that a half-deleted run never has a run's name."""
+    doomed = targets.temporary(target)
     folder.rename(doomed)
     remove(doomed)
 
@@ -213,5 +213,5 @@ def _inside(path: Path, manifest: Manifest) -> None:
 
 def _not_ours(path: Path, why: str) -> FixInput:
     return FixInput(
-        f"{path} is no manifest of Flexsync's: {why}.", remedy="Give another folder, or move that file away."
+        f"{path} is not a manifest of Flexsync's: {why}.", remedy="Give another folder, or move that file away."
     )

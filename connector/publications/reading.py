@@ -1,9 +1,9 @@
-"""Opening a publication, or a store that nobody writes to: SQL over exactly one run.
+"""Reading a publication, or a store that nobody writes to: SQL over exactly one run.
 
-Promised: a `Reading` sees the run that it opened for its whole life, whatever is published meanwhile; a publication's
-readers never wait for a sync and never block one; nothing is ever written, no `.wal`, no spill file: DuckDB is
-attached read-only, with external access off and its settings locked. Parquet files are held open and handed over
-as Arrow, so that even SQL against the lake needs no access to files. Never done: HTTP, changing anything.
+Promised: a `Reading` shows the run that it opened until it is closed, whatever is published meanwhile; readers of a
+publication never wait for a sync and never block one; nothing is ever written, no `.wal` and no spill file: DuckDB is
+attached read-only, with external access off and its settings locked. Parquet files are held open and passed on as
+Arrow, so SQL over a lake needs no file access either. Never done: HTTP, changing anything.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from connector.errors import FixInput, FlexsyncError, LockHeld
 from connector.publications import contents, lake
 from connector.publications.contents import RunInfo
 from connector.publications.targets import DUCKDB, PARQUET
-from connector.store.database import rows
+from connector.store.database import literal, rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-CATALOG = "publication"  # of all kinds; not "flexsync", which is a schema
-TRIES = 5  # times a lake is opened that is replaced twice while we open it
+CATALOG = "publication"  # whatever is opened; not "flexsync", which is a schema
+ATTEMPTS = 5  # at opening a lake that is replaced twice in the meantime
 _LOCKDOWN = (
     "SET TimeZone = 'UTC'",
-    "SET temp_directory = ''",  # else a big sort leaves files in the working folder
-    "SET python_enable_replacements = false",  # a mistyped table must not turn into one of our variables
+    "SET temp_directory = ''",  # otherwise a big sort leaves files in the working folder
+    "SET python_enable_replacements = false",  # a mistyped table must not resolve to a Python variable
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET enable_external_access = false",
@@ -42,21 +42,21 @@ _LOCKDOWN = (
 )
 _REFUSED = {"ATTACH", "DETACH", "COPY", "COPY_DATABASE", "EXPORT", "LOAD", "UPDATE_EXTENSIONS"}
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
-_PASSING = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TEMP(ORARY)?\s", re.IGNORECASE)
+_TEMPORARY = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TEMP(ORARY)?\s", re.IGNORECASE)
 _LOCKED = ("set lock on file", "already attached", "file handle conflict")
 _WRITES = ("read-only mode", "disabled by configuration", "disabled through configuration", "has been locked")
 
 
 class Reading:
-    """One run, open for questions. Use `open`; for one thread at a time.
+    """An open publication or store: one run, read-only. Made by `open`; use it from one thread at a time.
 
     Attributes:
         path: what was opened.
-        connection: DuckDB's, for what is not offered here; it cannot write to the publication either.
+        connection: DuckDB's own, for what this class does not offer; it cannot write to the publication either.
         run: the run; None in a store that has none.
         tables: names that `table` takes.
         environment_id: of the account, or None.
-        published_at: when; None for a working store.
+        published_at: when it was published; None for a working store.
         excluded: columns that the publication leaves out.
         schema_version: of its tables; an older one is read as it is.
     """
@@ -75,7 +75,7 @@ class Reading:
         self.tables = _tables(db)
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pa.Table:
-        """Answer a query; of several statements, the last one's answer.
+        """Run a query; of several statements, return the last one's result.
 
         Args:
             query: SQL; temporary tables and views are fine.
@@ -91,17 +91,17 @@ class Reading:
                 found = self.connection.sql(statement.query, params=params)
             return _empty() if found is None else found.to_arrow_table()
         except (duckdb.Error, OSError) as error:  # OSError: a Parquet file that is damaged inside
-            raise self._told(error, query) from error
+            raise self._explained(error, query) from error
 
     def df(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pd.DataFrame:
-        """Answer a query as a pandas DataFrame; decimals stay exact, maps become dictionaries. Raises as `sql`."""
+        """Run a query and return a pandas DataFrame; decimals stay exact, maps become dictionaries. Raises as `sql`."""
         return self.sql(query, params).to_pandas(maps_as_pydicts="strict")
 
     def table(self, name: str) -> pa.Table:
         """Return a whole table.
 
         Raises:
-            FixInput: there is none of that name.
+            FixInput: there is no table of that name.
         """
         if name not in self.tables:
             near = difflib.get_close_matches(name, self.tables, 1)
@@ -111,7 +111,7 @@ class Reading:
         return self.sql(f'FROM {CATALOG}.{schema or "main"}."{table}"')
 
     def close(self) -> None:
-        """Let go of the files; safe to call twice."""
+        """Close the files; safe to call twice."""
         self._held.close()
 
     def __enter__(self) -> Reading:
@@ -121,14 +121,14 @@ class Reading:
         self.close()
 
     def _refuse_writes(self, statement: Any) -> None:
-        """Stop what the engine would let pass: all in memory, but the person thinks that it was written."""
+        """Refuse writes that DuckDB would allow in memory: the user would believe that they were kept."""
         kind, body = statement.type.name, _COMMENT.sub(" ", statement.query)
-        if kind in _REFUSED or (kind == "CREATE" and not _PASSING.match(body)):
+        if kind in _REFUSED or (kind == "CREATE" and not _TEMPORARY.match(body)):
             raise self._read_only(" ".join(body.split()[:2]).upper())
         if kind in ("DROP", "ALTER") and set(re.findall(r"\w+", body)) & {n.split(".")[-1] for n in self.tables}:
             raise self._read_only(kind)
 
-    def _told(self, error: Exception, query: str) -> FixInput:
+    def _explained(self, error: Exception, query: str) -> FixInput:
         message = str(error).splitlines()[0]
         if any(sign in message for sign in _WRITES):
             return self._read_only(message)
@@ -136,10 +136,10 @@ class Reading:
             return FixInput(f"the query failed: {message}", remedy=self._columns(query))
         if "Table" in message:
             return FixInput(f"the query failed: {message}", remedy=f"Tables: {', '.join(self.tables)}.")
-        return FixInput(f"the query failed: {message}", remedy="Mend the query; SHOW TABLES lists what there is.")
+        return FixInput(f"the query failed: {message}", remedy="Correct the query; SHOW TABLES lists the tables.")
 
     def _columns(self, query: str) -> str:
-        """Columns of the tables that a query names."""
+        """Name the columns of the tables that a query mentions."""
         words = set(re.findall(r"\w+", query))
         named = [name for name in self.tables if name in words or name.split(".")[-1] in words]
         return " ".join(f"{name} has {', '.join(self.table(name).column_names)}." for name in named)
@@ -147,7 +147,7 @@ class Reading:
     def _read_only(self, what: str) -> FixInput:
         return FixInput(
             f"{self.path} is read-only: {what}.",
-            remedy="Use CREATE TEMP TABLE for steps in between, and the answer's own methods to save it.",
+            remedy="Use CREATE TEMP TABLE for intermediate steps, and the result's own methods to save it.",
         )
 
 
@@ -156,10 +156,10 @@ def open(path: str | Path) -> Reading:
 
     Args:
         path: a DuckDB publication, a lake's folder or its manifest.json, or a working store; `duckdb:` and
-            `parquet:` may stand before it. While a store is open here, no sync can begin: keep that short.
+            `parquet:` may precede it. While a store is open here, no sync can begin, so keep that short.
 
     Raises:
-        FixInput: nothing is there, or it is not Flexsync's, or it has another version.
+        FixInput: nothing is there, or it is not Flexsync's, or it has a newer version.
         LockHeld: a sync is writing to that store.
     """
     given = str(path)
@@ -169,12 +169,12 @@ def open(path: str | Path) -> Reading:
     if place.name == lake.MANIFEST:
         place = place.parent
     if not place.exists():
-        raise FixInput(f"{path} does not exist.", remedy="Mend the path, or run `flexsync sync` first.")
-    return _open(place, _use_lake if place.is_dir() else _use_file)
+        raise FixInput(f"{path} does not exist.", remedy="Correct the path, or run `flexsync sync` first.")
+    return _open(place, _attach_lake if place.is_dir() else _attach_file)
 
 
 def newest(targets: Sequence[str]) -> str | None:
-    """Return the one of several publication targets that holds the newest run; None where none can be opened."""
+    """Return the publication target that holds the newest run; None if none can be opened."""
     found = []
     for number, target in enumerate(targets):
         with suppress(FlexsyncError), open(target) as reading:
@@ -186,29 +186,28 @@ def newest(targets: Sequence[str]) -> str | None:
 # --- opening, in parts ----------------------------------------------------------------------------------------
 
 
-def _open(place: Path, use: Any) -> Reading:
+def _open(place: Path, attach: Any) -> Reading:
     with ExitStack() as held:
-        db = duckdb.connect()  # an instance of its own: one that is shared would show the old file
+        db = duckdb.connect()  # an instance of its own: a shared one would show the old file
         held.callback(db.close)
         try:
-            use(db, place, held)
+            attach(db, place, held)
             for setting in _LOCKDOWN:
                 db.execute(setting)
             reading = Reading(place, db, held)
-        except (duckdb.Error, OSError, ValueError) as error:  # the last two from damaged Parquet files
+        except (duckdb.Error, OSError, ValueError) as error:  # damaged Parquet files raise the last two
             raise _unreadable(place, error) from error
         reading._held = held.pop_all()
     return reading
 
 
-def _use_file(db: Any, place: Path, held: ExitStack) -> None:
-    name = str(place).replace("'", "''")
-    db.execute(f"ATTACH '{name}' AS {CATALOG} (READ_ONLY)")
+def _attach_file(db: Any, place: Path, held: ExitStack) -> None:
+    db.execute(f"ATTACH {literal(place)} AS {CATALOG} (READ_ONLY)")
     db.execute(f"USE {CATALOG}")
 
 
-def _use_lake(db: Any, place: Path, held: ExitStack) -> None:
-    manifest, files = _hold(place, held)
+def _attach_lake(db: Any, place: Path, held: ExitStack) -> None:
+    manifest, files = _open_files(place, held)
     db.execute(f"ATTACH ':memory:' AS {CATALOG}")
     db.execute(f"USE {CATALOG}")
     db.execute(f"CREATE SCHEMA {CATALOG}.flexsync")
@@ -218,11 +217,11 @@ def _use_lake(db: Any, place: Path, held: ExitStack) -> None:
         db.execute(f'CREATE VIEW {CATALOG}.{schema or "main"}."{table}" AS FROM "parquet {name}"')
 
 
-def _hold(place: Path, held: ExitStack) -> tuple[lake.Manifest, dict[str, list[Any]]]:
-    """Open every file of the run that the manifest names; once open, it may be deleted."""
+def _open_files(place: Path, held: ExitStack) -> tuple[lake.Manifest, dict[str, list[Any]]]:
+    """Open every file of the run that the manifest names; once open, a file may be deleted."""
     import pyarrow as pa
 
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         manifest = lake.read(place)
         with ExitStack() as tried, suppress(FileNotFoundError):
             files = {

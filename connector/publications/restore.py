@@ -1,9 +1,9 @@
-"""A working store made from a publication, so that a machine without a disk goes on incrementally.
+"""Restoring a working store from a publication, so that a machine that lost its disk continues incrementally.
 
-Promised: cursors, answers, sweep, suspects, certificates and ledger come back with the tables; the store appears
-whole or not at all; a lake's files are checked against their SHA-256. Where columns were excluded, the store has
-NULL there, and the cursors and the hashes of the bodies that fill those tables are forgotten: the next sync is a full
-one and writes the rows anew. Bodies of rejects stay behind. Never done: replacing a file.
+Promised: cursors, answers, sweep, suspects, certificates and runs are restored with the tables; the store appears whole
+or not at all; a lake's files are checked against their SHA-256. Excluded columns are NULL in the restored store; its
+cursors and the body hashes of the tables concerned are removed, so the next sync is a full one and fills them. Bodies
+of rejects are not restored: no publication has them. Never done: replacing a file.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import filelock
 from connector import files
 from connector.errors import FixInput, LockHeld
 from connector.publications import contents, lake, reading, targets
-from connector.publications.publish import text, told, wal
+from connector.publications.publish import explained, wal
 from connector.publications.targets import PARQUET, Target
 from connector.store import ddl
+from connector.store.database import literal
 from connector.tables.resources import RESOURCES
 
-MEMORY = "256MB"  # DuckDB's own limit: containers without a disk are often small
+MEMORY = "256MB"  # DuckDB's own limit; containers without a disk are often small
 
 
 def restore(target: str, path: Path | str) -> None:
@@ -36,14 +37,14 @@ def restore(target: str, path: Path | str) -> None:
         path: the store's file; must not exist yet.
 
     Raises:
-        FixInput: the publication is missing, damaged, not ours or of another version; the path exists.
-        LockHeld: a sync is making that very store.
+        FixInput: the publication is missing, damaged, not Flexsync's or of another version; the path exists.
+        LockHeld: a sync is making that store.
     """
     source, path = targets.parse(target), Path(path).resolve()
-    with _alone(path):
-        unfinished = path.with_name(f"{targets.PASSING}{path.name}-{secrets.token_hex(4)}")
+    with _exclusive(path):
+        unfinished = path.with_name(f"{targets.TEMPORARY}{path.name}-{secrets.token_hex(4)}")
         try:
-            with told(path):
+            with explained(path):
                 _fill(unfinished, source)
                 files.replace(unfinished, path)
         finally:
@@ -52,8 +53,8 @@ def restore(target: str, path: Path | str) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock that a sync takes, so that none makes the store meanwhile."""
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of the store, so that no sync makes it meanwhile."""
     if not path.parent.is_dir():
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
     lock = filelock.FileLock(f"{path}.lock")
@@ -65,7 +66,7 @@ def _alone(path: Path) -> Iterator[None]:
         for there in (path, wal(path)):
             if there.exists():
                 raise FixInput(f"{there} exists already.", remedy="Move it away, or give another --store.")
-        for left in path.parent.glob(f"{targets.PASSING}{path.name}-*"):  # of a restore that was killed
+        for left in path.parent.glob(f"{targets.TEMPORARY}{path.name}-*"):  # by a restore that was killed
             files.remove(left)
         yield
     finally:
@@ -75,20 +76,20 @@ def _alone(path: Path) -> Iterator[None]:
 def _fill(path: Path, source: Target) -> None:
     with duckdb.connect(str(path)) as db:
         db.execute(f"SET memory_limit = '{MEMORY}'")
-        db.execute("SET preserve_insertion_order = false")  # tables have none, and keeping it costs memory
+        db.execute("SET preserve_insertion_order = false")  # tables have no order, and keeping one costs memory
         tables, excluded = _attach(db, source)
         db.execute("BEGIN")
         for statement in ddl.statements():
             db.execute(statement)
         for name, query in tables.items():
             _insert(db, name, query)
-        _forget(db, excluded)
+        _require_full_sync(db, excluded)
         db.execute("COMMIT")
         db.execute("CHECKPOINT")
 
 
 def _attach(db: Any, source: Target) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return each table as something to select from, and the columns left out, after checking that it is ours."""
+    """Return table -> what to select it from, and the columns left out, after checking the publication."""
     if source.kind == PARQUET:
         manifest = lake.read(source.path)
         contents.check_version(source, manifest.schema_version, exactly=True)
@@ -98,7 +99,7 @@ def _attach(db: Any, source: Target) -> tuple[dict[str, str], tuple[str, ...]]:
             raise FixInput(f"{source} is a working store, not a publication.", remedy="Copy the file instead.")
         contents.check_version(source, publication.schema_version, exactly=True)
         excluded = publication.excluded
-    db.execute(f"ATTACH {text(source.path)} AS {reading.CATALOG} (READ_ONLY)")
+    db.execute(f"ATTACH {literal(source.path)} AS {reading.CATALOG} (READ_ONLY)")
     return {name: _path(name, reading.CATALOG) for name in contents.names()}, excluded
 
 
@@ -116,13 +117,13 @@ def _checked(folder: Path, manifest: lake.Manifest) -> dict[str, str]:
         files = manifest.tables[name].files
         for file in files:
             _check(folder / file.path, file)
-        queries[name] = f"read_parquet([{', '.join(text(folder / file.path) for file in files)}])"
+        queries[name] = f"read_parquet([{', '.join(literal(folder / file.path) for file in files)}])"
     return queries
 
 
 def _check(path: Path, file: lake.File) -> None:
     if not path.is_file():
-        raise FixInput(f"{path} is gone.", remedy="If a sync has just published, restore again.")
+        raise FixInput(f"{path} is missing.", remedy="If a sync has just published, restore again.")
     if lake.digest(path) != file.sha256:
         raise FixInput(
             f"{path} is damaged: its SHA-256 is not the manifest's.", remedy="Publish again, or restore another copy."
@@ -130,13 +131,13 @@ def _check(path: Path, file: lake.File) -> None:
 
 
 def _insert(db: Any, name: str, query: str) -> None:
-    own = ", ".join(text(key) for key in contents.OWN_META)
+    own = ", ".join(literal(key) for key in contents.PUBLICATION_META)
     where = f" WHERE key NOT IN ({own})" if name == "flexsync.meta" else ""
     db.execute(f"INSERT INTO {name} BY NAME FROM {query}{where}")
 
 
-def _forget(db: Any, excluded: tuple[str, ...]) -> None:
-    """Make the next sync a full one that takes every body of these tables for new."""
+def _require_full_sync(db: Any, excluded: tuple[str, ...]) -> None:
+    """Where columns are missing, make the next sync a full one that reads every body of their tables."""
     if not excluded:
         return
     tables = {name.partition(".")[0] for name in excluded}

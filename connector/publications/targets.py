@@ -1,8 +1,8 @@
-"""Where publications go: `duckdb:PATH` or `parquet:DIR`, and how a file gets there whole.
+"""Where publications go: `duckdb:PATH` or `parquet:DIR`.
 
-Promised: a name that readers use is only ever given to something complete and on the disk (write under a passing
-name in the same folder, sync, rename, sync the folder); one publisher at a time, so that whatever passing names lie
-there when it starts belong to a dead one and are removed. Never done: reading or writing tables.
+Promised: one publisher at a time writes to a target; an unfinished file has a temporary name in the target's folder, so
+any temporary file that a publisher finds when it starts was left by a killed one, and is removed. Never done: reading
+or writing tables; renaming (`connector.files` does).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from connector import files
 from connector.errors import FixInput, LockHeld
 
 DUCKDB, PARQUET = "duckdb", "parquet"
-PATIENCE = 60  # seconds to wait for another publisher
-PASSING = ".flexsync-"  # how the names of unfinished things begin
+LOCK_TIMEOUT = 60  # seconds to wait for another publisher
+TEMPORARY = ".flexsync-"  # prefix of temporary names
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place for publications.
+    """Where a publication goes.
 
     Attributes:
         kind: `duckdb` or `parquet`.
@@ -40,38 +40,38 @@ class Target:
 
     @property
     def folder(self) -> Path:
-        """Where the passing names lie."""
+        """Return the folder of the temporary files."""
         return self.path.parent if self.kind == DUCKDB else self.path
 
 
 def parse(target: str) -> Target:
-    """Read a target.
+    """Parse a target.
 
     Raises:
         FixInput: it is neither `duckdb:PATH` nor `parquet:DIR`.
     """
     kind, colon, path = target.partition(":")
     if kind not in (DUCKDB, PARQUET) or not colon or not path:
-        raise FixInput(f'"{target}" is no publication target.', remedy="Write duckdb:PATH or parquet:DIR.")
+        raise FixInput(f'"{target}" is not a publication target.', remedy="Write duckdb:PATH or parquet:DIR.")
     return Target(kind, Path(path).expanduser().resolve())
 
 
 @contextmanager
-def alone(target: Target) -> Iterator[None]:
-    """Be the only publisher of a target, and clear away what dead ones left.
+def exclusive(target: Target) -> Iterator[None]:
+    """Hold the lock of a target, and remove what killed publishers left.
 
     Raises:
-        LockHeld: another one is still at it after a minute.
+        LockHeld: another publisher still has it after a minute.
         FixInput: the folder cannot be made or written.
     """
     _make_folder(target)
-    lock = filelock.FileLock(target.folder / f".{_word(target)}.lock")
+    lock = filelock.FileLock(target.folder / f".{_stem(target)}.lock")
     try:
-        lock.acquire(timeout=PATIENCE)
+        lock.acquire(timeout=LOCK_TIMEOUT)
     except filelock.Timeout as error:
         raise LockHeld(f"another publisher is writing {target}.", remedy="Wait for it, then publish again.") from error
     except (OSError, NotImplementedError) as error:
-        raise FixInput(f"{target} cannot be written: {error}.", remedy="Give a folder that can.") from error
+        raise FixInput(f"{target} cannot be written: {error}.", remedy="Give a folder that can be written.") from error
     try:
         _clear(target)
         yield
@@ -79,23 +79,22 @@ def alone(target: Target) -> Iterator[None]:
         lock.release()
 
 
-def passing(target: Target) -> Path:
-    """Make up a name for something unfinished, in the folder of its final name."""
-    return target.folder / f"{PASSING}{_word(target)}-{secrets.token_hex(4)}"
+def temporary(target: Target) -> Path:
+    """Return a new temporary name in the folder of the final one."""
+    return target.folder / f"{TEMPORARY}{_stem(target)}-{secrets.token_hex(4)}"
 
 
-def _word(target: Target) -> str:
+def _stem(target: Target) -> str:
     return target.path.name if target.kind == DUCKDB else "lake"
 
 
 def _make_folder(target: Target) -> None:
-    folder = target.path.parent if target.kind == DUCKDB else target.path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FixInput(f"{target} cannot be made: {error}.", remedy="Give a folder that can.") from error
+        raise FixInput(f"{target} cannot be made: {error}.", remedy="Give a folder that can be written.") from error
 
 
 def _clear(target: Target) -> None:
-    for left in target.folder.glob(f"{PASSING}{_word(target)}-*"):
+    for left in target.folder.glob(f"{TEMPORARY}{_stem(target)}-*"):
         files.remove(left)

@@ -129,7 +129,7 @@ def _example(setting: Setting) -> str:
 def _api(values: dict[str, Any], given_key: str | Secret | None, environ: Mapping[str, str]) -> Api:
     api = Api(**values)
     base_url = check_host(api.base_url, api.allow_http)
-    if not _VARIABLE.fullmatch(api.key_env):  # somebody wrote the key there: do not print it
+    if not _VARIABLE.fullmatch(api.key_env):  # it may be the key itself: do not print it
         raise FixInput(
             "key_env is not the name of an environment variable.",
             remedy="Write the variable's name there, like FLEXPRICE_API_KEY, never the key.",

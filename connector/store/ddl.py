@@ -24,14 +24,14 @@ INTERNAL: dict[str, tuple[str, str]] = {
         "run_id VARCHAR, table_name VARCHAR, inserted BIGINT, updated BIGINT, deleted BIGINT, rejected BIGINT",
     ),
     "cursors": (
-        "the moment up to which a listing is known: the start, by the server's clock, of the last run that read it",
+        "up to when a listing has been read: the start, by the server's clock, of the last run that read it",
         "resource VARCHAR, cursor TIMESTAMPTZ, full_at TIMESTAMPTZ, run_id VARCHAR",
     ),
     "walks": (
-        "how far the running run's walks and steps have come",
+        "how far the current run has read each listing, and which of its steps are done",
         "run_id VARCHAR, name VARCHAR, position VARCHAR, done BOOLEAN, pages BIGINT, rows BIGINT",
     ),
-    "met": ("ids that the running run has met in a listing", "resource VARCHAR, id VARCHAR"),
+    "met": ("ids that the current run has seen in a listing", "resource VARCHAR, id VARCHAR"),
     "sweep": (
         "active and trialing subscriptions, as the last run found them",
         """subscription_id VARCHAR, customer_id VARCHAR, subscription_type VARCHAR, created_at TIMESTAMPTZ,
@@ -58,12 +58,12 @@ INTERNAL: dict[str, tuple[str, str]] = {
         "run_id VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, feature_id VARCHAR",
     ),
     "rejects": (
-        "rows that do not fit their table, until they are taken in; raw holds the body and stays in this file",
+        "quarantine: rows that do not fit their table, until they do; raw holds the body and stays in this file",
         """run_id VARCHAR, table_name VARCHAR, owner VARCHAR, subscription_id VARCHAR, key VARCHAR, field VARCHAR,
         value VARCHAR, reason VARCHAR, observed_at TIMESTAMPTZ, raw BLOB""",
     ),
     "import_journal": (
-        "what became of every row that an import's plan named; stays in this file",
+        "the outcome of every row of an import's plan; stays in this file",
         """run_id VARCHAR, planned_at TIMESTAMPTZ, line BIGINT, external_id VARCHAR, customer_id VARCHAR,
         action VARCHAR, outcome VARCHAR, why VARCHAR, changes VARCHAR, request_id VARCHAR""",
     ),

@@ -1,7 +1,7 @@
-"""The catalogue: one row per resource, which call feeds it and which tables it fills.
+"""The catalogue: one row for each resource, with the call that feeds it and the tables that it fills.
 
-Promised: a new per-customer resource is one more row here and one more shape in `connector.tables.decode`.
-Never done: sending, decoding.
+Promised: a new per-customer resource is one more row here, one shape in `connector.tables.bodies` and one method in
+`connector.tables.decode`. Never done: sending, decoding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Resource:
         name: as `--only` takes it.
         tables: tables that its bodies fill.
         call: for a per-customer resource, (customer_id, subscription_id or "") -> Call.
-        audited: whether the audit sample asks it of customers that should have nothing.
+        audited: whether the audit sample calls it for customers that should have nothing.
     """
 
     name: str
@@ -58,9 +58,13 @@ RESOURCES: dict[str, Resource] = {resource.name: resource for resource in LISTIN
 
 
 def chosen(only: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """Turn `--only` into resource names, listings first; raises `FixInput` naming an unknown one.
+    """Turn `--only` into resource names, listings first.
 
-    Customers are always listed, and subscriptions whenever a child is asked for: they say whom to call.
+    Customers are always listed, and subscriptions whenever a per-customer resource is chosen: they say which customers
+    to call.
+
+    Raises:
+        FixInput: naming an unknown resource.
     """
     wanted = list(only) or list(RESOURCES)
     for name in wanted:

@@ -1,8 +1,8 @@
-"""How JSON objects of the API are read: one `Shape` an object, made from the table that it fills.
+"""How JSON objects of the API are read: one `Shape` for each object, made from the table that it fills.
 
-A shape has two ways to read. The fast one is a typed msgspec decoder that refuses unknown fields and wrong types.
-The careful one, for bodies that the fast one refused, keeps every unknown field as JSON text and names every field
-that does not fit. Promised: both give the same row for the same good body; numbers never pass through a float.
+A shape reads in two ways. The fast one is a typed msgspec decoder that refuses unknown fields and wrong types. The
+careful one, for bodies that the fast one refuses, keeps every unknown field as JSON text and names every field that
+does not fit. Promised: both give the same row for the same good body; numbers never pass through a float.
 Never done: building tables, guessing a value.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.tables.schemas import BOOL, DECIMAL, INT, JSON, MAP, TEXT, TEXTS, TIME, Column, Table
+from connector.tables.columns import BOOL, DECIMAL, INT, JSON, MAP, TEXT, TEXTS, TIME, Column, Table
 
 Raw = msgspec.Raw
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -29,8 +29,8 @@ _TYPES: dict[str, Any] = {
     TEXTS: list[str] | None,
 }
 _MISSING = Raw(b"")
-EXTRA_FIELD = "extra_"  # holds what the careful way did not know
-_HIDDEN = "//extra"  # its name on the wire: one that no server sends
+EXTRA_FIELD = "extra_"  # holds the fields that the schema does not know
+_HIDDEN = "//extra"  # its name in JSON: one that no server sends
 _split = msgspec.json.Decoder(dict[str, Raw])
 _listed = msgspec.json.Decoder(list[Raw])
 
@@ -42,7 +42,7 @@ class Misfit(Exception):
     field: str
     value: str
     reason: str
-    raw: bytes = b""  # the member of a list that it was met in
+    raw: bytes = b""  # the member of a list that holds it
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Shape:
         self.decode = msgspec.json.Decoder(self.struct).decode
 
     def read(self, raw: bytes | Raw) -> tuple[Any, list[Misfit]]:
-        """Read one object, fast if it can be, carefully else; raises `Misfit` when nothing of it can be used."""
+        """Read one object, the fast way if possible; raises `Misfit` when nothing of it can be used."""
         try:
             return self.decode(raw), []
         except msgspec.ValidationError:
@@ -154,9 +154,9 @@ def json_text(raw: Raw | None) -> str | None:
     return None if text in (b"", b"null") else text.decode()
 
 
-def join(parts: dict[str, Raw | dict[str, Any]] | None) -> str | None:
+def json_object(fields: dict[str, Any]) -> str | None:
     """Write unknown fields (nested objects too) back as one JSON object; None when there are none."""
-    return msgspec.json.encode(parts).decode() if parts else None
+    return msgspec.json.encode(fields).decode() if fields else None
 
 
 def shape_of(table: Table, name: str = "", **options: Any) -> Shape:

@@ -104,7 +104,7 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Compare FILE (CSV; - for standard input) with the account, and write a plan. Changes no customer."""
     from pipelines import import_customers as job
-    from pipelines.places import free_for_page
+    from pipelines.artifacts import free_for_page
     from pipelines.report.progress import show_progress
 
     settings = load_settings(**flags)
@@ -207,7 +207,7 @@ def _ask(question: str) -> bool:
 def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) -> int:
     """Plan the reversal of RUN (a run id, or its .journal file). Changes no customer: apply the plan."""
     from pipelines import import_customers as job
-    from pipelines.places import free_for_page
+    from pipelines.artifacts import free_for_page
     from pipelines.report.progress import show_progress
 
     if html is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import Api
 
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.push.plan.planfile import Plan
 from connector.settings import load
 from pipelines import import_customers as job

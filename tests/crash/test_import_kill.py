@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from connector.push.apply.apply import Pace
 from connector.push.apply.journal import path_of, read
+from connector.push.apply.orders import Pace
 from connector.push.plan.planfile import Plan
 from connector.sandbox import Faults, Sandbox
 from connector.settings import load

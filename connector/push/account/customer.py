@@ -1,8 +1,8 @@
-"""A customer as the server holds it: its fields, what they come to as a fingerprint, and how to look many up at once.
+"""A customer as the server holds it: its fields, their fingerprint, and bulk look-ups.
 
-Promised: a look-up asks for a thousand identifiers a call, never with an empty list (the server would answer
-everything, contract.md 3.1), always names the status, and refuses an answer with rows that were not asked for.
-Search is used, not GET by id, which may be 30 minutes old (contract.md 3.8). Never done: writing.
+Promised: a look-up asks for a thousand identifiers a call, never with an empty list (the server would answer with all
+customers, contract.md 3.1), always gives the status, and refuses an answer with rows that were not asked for.
+It uses search, not GET by id, whose answer may be 30 minutes old (contract.md 3.8). Never done: writing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _read = msgspec.json.Decoder(_Page).decode
 
 
 def fingerprint(customer: Customer) -> str:
-    """What all compared columns come to; `updated_at` is not among them, for it moves without a change (5.3)."""
+    """A hash of all compared columns. `updated_at` is not among them: it moves without a change (contract.md 5.3)."""
     values = [getattr(customer, name) for name in COMPARED]
     return blake2b(msgspec.json.encode(values, order="deterministic"), digest_size=16).hexdigest()
 
@@ -66,7 +66,7 @@ async def look_up(
         page: identifiers a call.
 
     Returns:
-        Identifier → customer. Where several archived ones share an external_id, the newest id.
+        Identifier → customer. Where several archived customers share an external_id, the one with the newest id.
 
     Raises:
         Refused: the answer is no page, or holds rows that were not asked for.
@@ -81,7 +81,7 @@ async def look_up(
                 key = getattr(customer, by)
                 if key not in found or found[key].id < customer.id:
                     found[key] = customer
-            # Several archived ones can share an external_id (contract.md 5.1), and so fill the page for others.
+            # Several archived customers can share an external_id (contract.md 5.1), and crowd others out of the page.
             asked = [name for name in asked if name not in found] if len(items) == PAGE and status == "archived" else []
     return found
 
@@ -111,7 +111,10 @@ def _paged(reply: Reply) -> _Page:
 
 
 async def everybody(send: Send) -> AsyncIterator[list[Customer]]:
-    """Walk all published customers, oldest first. A page may repeat some, and leaves none out (`connector.pull.pages`).
+    """Walk all published customers, oldest first. Pages may repeat customers, and omit none (`connector.pull.pages`).
+
+    Args:
+        send: makes one call.
 
     Raises:
         Refused: the answer is no page, or the server does not know the filters that a walk needs.
@@ -126,6 +129,6 @@ async def everybody(send: Send) -> AsyncIterator[list[Customer]]:
 
 
 async def total(send: Send) -> tuple[int, str]:
-    """How many published customers there are, and the environment they belong to ("" in an empty account)."""
+    """How many published customers there are, and the id of their environment ("" in an empty account)."""
     page = _paged(await send(search_customers({"status": "published", "limit": 1})))
     return page.pagination.total, page.items[0].environment_id if page.items else ""

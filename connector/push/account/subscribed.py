@@ -1,6 +1,7 @@
-"""Which of some customers have a subscription, asked in bulk.
+"""Which of many customers have a subscription.
 
-Promised: a thousand customers a question, paged to the end; never an empty list. Never done: writing.
+Promised: a call asks about a thousand customers and pages to the end; it never sends an empty list (contract.md 3.1).
+Never done: writing.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ async def subscribed(send: Send, customers: Sequence[str], *, every: bool = Fals
     Args:
         send: makes one call.
         customers: ids.
-        every: cancelled ones too.
+        every: whether cancelled subscriptions count too.
 
     Returns:
-        Customer id → status of one of its subscriptions; who has none is not in it.
+        Customer id → status of one of its subscriptions. Customers without one are not in it.
 
     Raises:
         Refused: the answer is no page, or is about customers that were not asked for.

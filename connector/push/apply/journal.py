@@ -1,8 +1,8 @@
-"""What an apply has done so far: one line before each write and after it, in a file beside the plan.
+"""The journal of a run, a write-ahead log: one line before each write and after it, in a file beside the plan.
 
-Promised: the intent of a write is on the disk (fsync) before the write is sent; a line that was cut by a crash is
-dropped when the file is opened again; the journal of one plan is never continued for another; every settled row says
-what became of it and holds what an undo needs. Never done: deciding, sending.
+Promised: the intent of a write is on the disk (fsync) before the write is sent; a line that a crash truncated is
+dropped when the file is opened again; the journal of one plan is never continued for another; every settled row has its
+outcome and what an undo needs. Never done: deciding, sending.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from connector import files
 from connector.errors import FixInput
 from connector.push.plan.planfile import Plan
 
-__all__ = ["FINAL", "Journal", "Line", "read"]
+__all__ = ["Journal", "Line", "What", "path_of", "read"]
 
 What = Literal["begin", "intent", "answer", "withdrawn", "outcome"]
-Outcome = Literal["done", "differs", "skipped", "failed"]
-FINAL = ("done", "differs", "skipped", "failed")
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -36,7 +34,7 @@ class Line(msgspec.Struct, omit_defaults=True):
         run: of begin: the run.
         digest: of begin: the plan's.
         environment_id: of begin: the account's.
-        undoes: of begin: the run that it takes back.
+        undoes: of begin: the run that it undoes.
         at: when, by this machine's clock, ISO 8601.
         line: of the person's file.
         do: create, update or archive.
@@ -79,7 +77,7 @@ class Journal:
 
     Attributes:
         path: the file.
-        settled: entry number → its outcome line, from this and earlier tries.
+        settled: entry number → its outcome line, from this and earlier attempts.
         open: entry number → its last intent or answer without an outcome.
     """
 
@@ -92,6 +90,10 @@ class Journal:
     @classmethod
     def of(cls, plan: Plan, at: str) -> Journal:
         """Open the plan's journal, or begin it.
+
+        Args:
+            plan: checked.
+            at: now, ISO 8601, for a new journal.
 
         Raises:
             FixInput: it belongs to another plan, or cannot be written.
@@ -107,7 +109,7 @@ class Journal:
             file.seek(0, os.SEEK_END)
         except OSError as error:
             raise FixInput(
-                f"{path} cannot be written: {error.strerror}.", remedy="Mend that, then apply again."
+                f"{path} cannot be written: {error.strerror}.", remedy="Correct that, then apply again."
             ) from None
         journal = cls(path, file)
         for line, _ in known:
@@ -122,7 +124,7 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a full disk was told of when the line was written
+        with suppress(OSError):  # a full disk was reported when the line was written
             self._file.close()
 
     def write(self, line: Line) -> None:
@@ -158,7 +160,7 @@ def _begin(plan: Plan, at: str) -> Line:
 
 
 def path_of(plan: Plan) -> Path:
-    """Where a plan's journal is: beside it, named by the run, whatever the plan was called when it began."""
+    """Where a plan's journal is: beside it, named by the run. The plan may have been renamed since it was begun."""
     run = plan.header.run
     own = plan.beside(f".{run}.journal")
     others = [] if own.exists() else sorted(plan.path.parent.glob(f"*.{run}.journal"))
@@ -169,13 +171,13 @@ def path_of(plan: Plan) -> Path:
 
 
 def read(path: Path) -> Iterator[Line]:
-    """Every whole line of a journal. Raises `FixInput` when it is none."""
+    """Every whole line of a journal. Raises `FixInput` when it is not a journal."""
     for line, _ in _lines(path):
         yield line
 
 
 def _lines(path: Path) -> Iterator[tuple[Line, int]]:
-    """Lines, and where each ends; a last one without its line end was cut by a crash and is left out."""
+    """Lines, and where each ends; a last line without its line end was truncated by a crash and is left out."""
     end = number = 0
     try:
         with path.open("rb") as file:
@@ -188,4 +190,4 @@ def _lines(path: Path) -> Iterator[tuple[Line, int]]:
     except OSError as error:
         raise FixInput(f"{path} cannot be read: {error.strerror}.", remedy="Name another run.") from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-        raise FixInput(f"{path} line {number} is not a journal's.", remedy="Move the file away.") from None
+        raise FixInput(f"{path} line {number} is not a line of a journal.", remedy="Move the file away.") from None

@@ -1,8 +1,8 @@
-"""The way back: from a run's journal to a plan that takes its writes back, where that can be.
+"""The way back: from a run's journal to a plan that reverses its writes, where that is possible.
 
-Promised: nothing is written here, an undo is a plan like any other; a customer that was edited since the run is kept
-as it is; a write that the run did not settle is looked at, and is only taken back when nobody else was there; what
-cannot be taken back is listed with its reason. Never done: guessing.
+Promised: nothing is written here, because an undo is a plan like any other. A customer that was edited since the run
+is kept as it is. A write that the run did not settle is looked up, and is reversed only if nobody else was there. What
+cannot be reversed is listed with its reason. Never done: guessing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from connector.api.calls import PAGE
 from connector.api.fields import FIELDS
 from connector.push.account.customer import Customer, Send, fingerprint, look_up
 from connector.push.account.subscribed import subscribed
-from connector.push.apply.drift import ABSENT, AFTER, BEFORE, stage
+from connector.push.apply.drift import ABSENT, AFTER, BEFORE, drift_of
 from connector.push.apply.journal import Line
 from connector.push.file import rules
 from connector.push.plan.entry import Entry
 
 __all__ = ["undone"]
 
-_LOST = {
+_CANNOT_EMPTY = {
     "email": "an e-mail cannot be emptied",
     "address_country": "a country cannot be emptied",
     "timezone": "a time zone cannot be emptied",
@@ -36,7 +36,7 @@ _NEAREST: dict[str, tuple[Any, str]] = {
 
 
 async def undone(lines: Iterable[Line], send: Send) -> AsyncIterator[list[Entry]]:
-    """Entries that take a run back, a thousand rows at a time.
+    """Entries that reverse a run, a thousand rows at a time, the last write first.
 
     Args:
         lines: the run's journal.
@@ -44,47 +44,58 @@ async def undone(lines: Iterable[Line], send: Send) -> AsyncIterator[list[Entry]
 
     Yields:
         update (reversed), archive (of a created customer), conflict (kept, or impossible, with the reason).
+
+    Raises:
+        Refused: see `look_up`.
     """
+    rows = iter(reversed(_last_lines(lines)))
+    while batch := list(islice(rows, PAGE)):
+        yield await _batch(batch, send)
+
+
+def _last_lines(lines: Iterable[Line]) -> list[Line]:
+    """The last line of each row that may have been written, with the changes of its intent."""
     final: dict[int, Line] = {}
     for line in lines:
         if line.what == "intent":
             final[line.n] = line
         elif line.what == "withdrawn":
             final.pop(line.n, None)
-        elif line.n in final:  # else nothing was ever sent for it
+        elif line.n in final:  # without an intent nothing was ever sent
             sent = final[line.n]
             final[line.n] = msgspec.structs.replace(line, set=sent.set, precondition=sent.precondition)
-    rows = iter(reversed(final.values()))
-    while batch := list(islice(rows, PAGE)):
-        yield await _batch(batch, send)
+    return list(final.values())
 
 
 async def _batch(batch: Sequence[Line], send: Send) -> list[Entry]:
-    loose = [line.external_id for line in batch if _loose(line)]
-    named = await look_up(send, "external_id", loose)
-    batch = [_with_id(line, named.get(line.external_id)) if _loose(line) else line for line in batch]
+    named = await look_up(send, "external_id", [line.external_id for line in batch if _without_id(line)])
+    batch = [_with_id(line, named.get(line.external_id)) if _without_id(line) else line for line in batch]
     ids = [line.id for line in batch if line.id]
     held = await look_up(send, "id", ids)
     archived = await look_up(send, "id", [id for id in ids if id not in held], "archived")
-    made = [line.id for line in batch if line.do == "create" and line.id in held]
-    busy = await subscribed(send, made, every=True)
+    created = [line.id for line in batch if line.do == "create" and line.id in held]
+    busy = await subscribed(send, created, every=True)
     keys = [line.set["external_id"][0] for line in batch if line.do == "update" and "external_id" in line.set]
     holders = await look_up(send, "external_id", filter(None, keys))
     entries = []
     for line in batch:
         now = held.get(line.id)
-        unclear = line.what != "outcome" or line.outcome == "failed"
-        sure = _settled(line, now or archived.get(line.id)) if unclear else line
-        if isinstance(sure, Line):
-            sure = _undo(sure, now, line.id in archived, busy.get(line.id, ""), holders)
-        if sure is not None:
-            entries.append(sure)
+        known = _settled(line, now or archived.get(line.id)) if _unsettled(line) else line
+        if isinstance(known, Line):
+            known = _undo(known, now, line.id in archived, busy.get(line.id, ""), holders)
+        if known is not None:
+            entries.append(known)
     return entries
 
 
-def _loose(line: Line) -> bool:
-    """Whether a create has no id, because nothing is known of its answer."""
-    return line.do == "create" and not line.id and (line.what != "outcome" or line.outcome == "failed")
+def _unsettled(line: Line) -> bool:
+    """Whether the run does not know if the write arrived."""
+    return line.what != "outcome" or line.outcome == "failed"
+
+
+def _without_id(line: Line) -> bool:
+    """Whether the id of a created customer is not known, because its answer is not."""
+    return line.do == "create" and not line.id and _unsettled(line)
 
 
 def _with_id(line: Line, held: Customer | None) -> Line:
@@ -92,9 +103,9 @@ def _with_id(line: Line, held: Customer | None) -> Line:
 
 
 def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
-    """What became of a write that the run did not settle: its outcome, None where it had no effect, or a conflict."""
+    """What became of an unsettled write: its outcome, None where it had no effect, or a conflict."""
     entry = Entry(line.do, line.line, line.external_id, line.id, line.set, line.precondition)  # type: ignore[arg-type]
-    where = stage(entry, held)
+    where = drift_of(entry, held)
     if held is not None and where == AFTER and line.outcome == "failed":
         return _kept(line, "kept: it is as planned, but the run failed at it, and somebody else may have written it")
     if held is not None and where == AFTER:
@@ -106,7 +117,7 @@ def _settled(line: Line, held: Customer | None) -> Line | Entry | None:
 
 def _undo(
     line: Line, held: Customer | None, archived: bool, subscription: str, holders: Mapping[str, Customer]
-) -> Entry | None:
+) -> Entry:
     if line.outcome == "skipped":
         return _kept(line, "kept: somebody changed it, and whether the run wrote it is not known")
     if line.do == "archive":
@@ -116,42 +127,47 @@ def _undo(
     if fingerprint(held) != line.left:
         return _kept(line, f"kept: it was edited since the run{_edited(line, held)}")
     if line.do == "create":
-        if line.outcome == "differs":
-            return _kept(line, "kept: it was created, and was not as planned when it was read back")
-        if subscription:
-            return _kept(line, f"impossible: it was created by the run and has a subscription now ({subscription})")
-        return Entry("archive", line.line, held.external_id, held.id, precondition=line.left)
+        return _uncreated(line, held, subscription)
     return _reversed(line, held, holders)
 
 
+def _uncreated(line: Line, held: Customer, subscription: str) -> Entry:
+    if line.outcome == "differs":
+        return _kept(line, "kept: it was created, and was not as planned when it was read back")
+    if subscription:
+        return _kept(line, f"impossible: it was created by the run and has a subscription now ({subscription})")
+    return Entry("archive", line.line, held.external_id, held.id, precondition=line.left)
+
+
 def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> Entry:
-    pairs, lost = {}, []
+    pairs, remaining = {}, []
     for name, (before, after) in line.set.items():
         now = getattr(held, name)
         if before == now or now != after:  # it had no effect, or somebody else's value is there
             continue
         if before is None and name in _NEAREST:
             back, why = _NEAREST[name]
-            lost.append(why)
+            remaining.append(why)
         elif why := _hindered(name, before, held, holders):
-            lost.append(why)
+            remaining.append(why)
             continue
         else:
             back = before
         if back != now:
             pairs[name] = (now, back)
+    reasons = "; ".join(remaining)
     if not pairs:
-        return _kept(line, f"impossible: {'; '.join(lost)}" if lost else "kept: it is as it was before the run")
-    notes = [f"not taken back: {'; '.join(lost)}"] if lost else []
+        return _kept(line, f"impossible: {reasons}" if reasons else "kept: it is as it was before the run")
+    notes = [f"not taken back: {reasons}"] if reasons else []
     return Entry("update", line.line, held.external_id, held.id, pairs, line.left, notes=notes)
 
 
 def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Customer]) -> str:
-    """Why the server would refuse the value from before, which may be older than its rules; "" when it would not."""
+    """Why the server would refuse the earlier value, which may be older than its rules; "" when it would accept it."""
     if name == "metadata":
         return "; ".join(f"metadata.{key} {before[key]!r}: {remedy}" for key, _, remedy in rules.check_metadata(before))
     if not before:
-        return "" if FIELDS[name].clearable else _LOST.get(name, f"{name} cannot be emptied")
+        return "" if FIELDS[name].clearable else _CANNOT_EMPTY.get(name, f"{name} cannot be emptied")
     if verdict := rules.check(name)(before):
         return f"{name} {before!r}: {verdict[1]}"
     holder = holders.get(before) if name == "external_id" else None

@@ -1,7 +1,7 @@
-r"""The account's published customers as a file that can be edited and planned, and an empty one that explains itself.
+r"""The account's published customers as a file that can be edited and planned, and the template of such a file.
 
-Promised: an exported file that nobody edited plans nothing: every value comes back as it was, texts that look like
-``\N`` escaped, metadata that a column cannot hold (an empty value, a key that is no plain header) in a JSON column.
+Promised: a plan of an unedited export changes nothing: every value comes back as it was. Texts that look like ``\N``
+are escaped; metadata that a column cannot hold (an empty value, a key that is no plain header) goes to a JSON column.
 Never done: writing to the server, neutralising formulas (the file is data; see `connector.push.apply.results`).
 """
 
@@ -41,7 +41,7 @@ async def exported(send: Send, metadata: Metadata = "auto") -> AsyncIterator[str
     Yields:
         The header, then one record a customer.
     """
-    with tempfile.TemporaryFile() as kept:  # the header names all metadata keys, so all must have been seen
+    with tempfile.TemporaryFile() as kept:  # the header names all metadata keys, so all customers come first
         keys, exact = await _collect(send, kept)
         if metadata == "json" or (metadata == "auto" and len(keys) > MOST_COLUMNS):
             keys, exact = [], False
@@ -54,15 +54,15 @@ async def exported(send: Send, metadata: Metadata = "auto") -> AsyncIterator[str
 
 
 async def _collect(send: Send, kept: IO[bytes]) -> tuple[list[str], bool]:
-    """Keep every customer once; returns the keys that can be columns, and whether these hold everything."""
+    """Keep every customer once; returns the keys that can be columns, and whether they hold all metadata."""
     keys: set[str] = set()
     exact = True
-    met: set[str] = set()  # pages may repeat rows
+    seen: set[str] = set()  # pages may repeat rows
     async for customers in everybody(send):
         for customer in customers:
-            if customer.id in met:
+            if customer.id in seen:
                 continue
-            met.add(customer.id)
+            seen.add(customer.id)
             kept.write(_encode(customer) + b"\n")
             fitting = {key for key, value in (customer.metadata or {}).items() if _fits(key, value)}
             exact = exact and len(fitting) == len(customer.metadata or {})
@@ -71,10 +71,10 @@ async def _collect(send: Send, kept: IO[bytes]) -> tuple[list[str], bool]:
 
 
 def _fits(key: str, value: str) -> bool:
-    """Whether a cell of a ``metadata.KEY`` column gives the pair back.
+    """Whether a cell of a ``metadata.KEY`` column can hold the pair.
 
-    A blank cell would say "leave alone"; spaces around a header are read over, and other delimiters in it could be
-    taken for the file's.
+    A blank cell would mean "leave alone"; spaces around a header are ignored, and other delimiters in it could be
+    mistaken for the file's.
     """
     return bool(value and key) and key.isprintable() and key == key.strip() and _OTHERS.isdisjoint(key)
 
@@ -90,7 +90,7 @@ def _record(customer: Customer, keys: list[str], json: bool) -> str:
 
 
 def template(keys: tuple[str, ...] = ("tier",)) -> str:
-    """An empty file with every column."""
+    """The header of an empty file with every column."""
     return quoted([*TEXTS, *(f"metadata.{key}" for key in keys)])
 
 
@@ -107,6 +107,6 @@ def explained() -> Iterator[str]:
         yield f"{name:<20} {field.meaning} ({size}; {more}). Example: {field.example}"
     yield f"{'metadata.KEY':<20} one free key a column, such as metadata.tier. \\N removes the key. Example: gold"
     yield f'{"metadata":<20} or a JSON object of texts; null removes a key. Example: {{"tier": "gold"}}'
-    yield f"{'id':<20} the server's id: whom a row is about with --match id; else it must agree. Blank for new ones."
+    yield f"{'id':<20} the server's id: identifies the customer with --match id, else must agree. Blank for new ones."
     yield ""
     yield "metadata.gstin, metadata.pan and metadata.hsn_sac are checked by the server: Indian tax numbers."

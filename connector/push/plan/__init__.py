@@ -1,1 +1,5 @@
-"""Rows against the account: what each row would change, and what keeps a plan from being applied unasked."""
+"""The plan: rows against the account, as entries that say what would change, guards, and the plan file.
+
+In: `Rows`, and a `send` that reads. Out: `Entry`, batch by batch; `Guard`s; a plan file. Never done here: writing to
+FlexPrice; asking.
+"""

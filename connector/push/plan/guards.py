@@ -1,4 +1,4 @@
-"""Guards: what makes a plan big enough to be asked about twice.
+"""Guards: what makes a plan so large or unusual that it needs a second confirmation.
 
 Promised: every guard says what was found, what is allowed, and which setting changes that. Never done: asking.
 """
@@ -20,8 +20,8 @@ class Guard(msgspec.Struct, frozen=True):
 
     Attributes:
         name: the setting of [import] that holds its limit.
-        found: what the plan comes to.
-        limit: what passes without asking.
+        found: the plan's value.
+        limit: what passes without a second confirmation.
         text: both as a sentence.
     """
 
@@ -33,7 +33,7 @@ class Guard(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Limits:
-    """What passes without being asked about twice.
+    """What passes without a second confirmation.
 
     Attributes:
         max_share: of existing published customers touched (updated or archived), 0.3 = 30 %.
@@ -41,7 +41,7 @@ class Limits:
         max_creates: new customers.
         max_archives: archived customers; the API has no un-archive.
         max_key_changes: changes of external_id.
-        max_doubts: rows that look like a mistake: a spreadsheet's damage, an external_id that differs by spaces.
+        max_doubts: rows that look like a mistake: spreadsheet damage, an external_id that differs by spaces.
         max_age: of the plan when it is applied.
     """
 

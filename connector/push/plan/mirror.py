@@ -1,8 +1,8 @@
 """Customers that exist and that a file does not name: candidates for the archive.
 
-Promised: only published customers are met; one with a subscription that is not cancelled is a conflict, for the server
-would refuse some of these and archive others that still run (contract.md 5.4). Whoever shares an external_id or an id
-with a row of the file is left alone. Never done: archiving (the plan says what would be).
+Promised: only published customers are considered. A customer with a subscription that is not cancelled is a conflict,
+because the server would refuse some of these and archive others that still run (contract.md 5.4). A customer that
+shares an external_id or an id with a row of the file is left alone. Never done: archiving.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["missing", "named"]
 
 
 def named(rows: Rows) -> Set[int]:
-    """Hashes of every id and external_id of a file. Two that collide keep a customer, never lose one."""
+    """Hashes of every id and external_id of a file. A collision can only spare a customer, never archive one."""
     found: set[int] = set()
     for row in rows:
         found.update(hash(key) for key in (row.external_id, row.id) if key)
@@ -35,10 +35,10 @@ async def missing(known: Set[int], send: Send) -> AsyncIterator[list[Entry]]:
     Yields:
         archive and conflict entries, a page at a time.
     """
-    met: set[str] = set()
+    seen: set[str] = set()
     async for customers in everybody(send):
-        strangers = [c for c in customers if c.id not in met and not _named(c, known)]
-        met.update(customer.id for customer in strangers)
+        strangers = [c for c in customers if c.id not in seen and not _named(c, known)]
+        seen.update(customer.id for customer in strangers)
         busy = await subscribed(send, [customer.id for customer in strangers])
         yield [_archive(customer, busy.get(customer.id, "")) for customer in strangers]
 

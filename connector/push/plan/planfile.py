@@ -1,7 +1,8 @@
-"""The plan as one file that people can read: a summary, a header, one JSON object a line, and a digest of it all.
+"""The plan file: a summary for people, a header, one JSON object a line, and a digest.
 
-Promised: what was written is what is read, or it is refused: a changed, cut or foreign file never becomes a plan. It
-holds no key. It is readable by its owner only, for it holds customers' data. Never done: deciding (see `plan`).
+Promised: a plan is read exactly as it was written; a changed, truncated or foreign file is refused. It holds no key.
+It is readable by its owner only, because it holds customers' data. Never done: deciding (see
+`connector.push.plan.decide`).
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Source(msgspec.Struct, frozen=True):
     Attributes:
         name: as it was given.
         sha256: of its bytes.
-        encoding: in which it was read.
+        encoding: with which it was read.
         delimiter: one character.
-        header: its first record, as it stood.
+        header: its first record, exactly as in the file.
         bom: its byte order mark, as hex.
         unit: line or row, what `Entry.line` counts.
         rows: how many rows, blank lines apart.
@@ -57,19 +58,19 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, kw_only=True):
-    """What a plan says of itself.
+    """What a plan says about itself.
 
     Attributes:
         flexsync_plan: version of the format.
         run: id of the plan and of its run.
         made_at: when.
         base_url: the API that was read.
-        environment_id: of the account, "" where it had no customer.
+        environment_id: of the account; "" where it had no customer.
         source: the file.
         options: mode, match, metadata, onboarding, archive_missing.
         counts: entries of each kind, and `writes`: HTTP writes that `apply` will make.
         existing: published customers when it was made.
-        guards: those it trips.
+        guards: those that it trips.
         undoes: the run that it undoes, or "".
     """
 
@@ -99,7 +100,7 @@ class PlanWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read = False  # whether the place of the next write was left
+        self._read = False  # whether a reading has moved the file position
         try:
             self._body: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # lives as long as this
         except OSError as error:
@@ -109,11 +110,11 @@ class PlanWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # on a full disk; what was kept is not wanted any more
+        with suppress(OSError):  # on a full disk; the entries are not needed any more
             self._body.close()
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry; unchanged ones are only counted elsewhere."""
+        """Keep an entry; unchanged entries are not kept."""
         if entry.do == "unchanged":
             return
         try:
@@ -125,13 +126,13 @@ class PlanWriter:
             raise no_room(self.path, error) from None
 
     def entries(self) -> Iterator[Entry]:
-        """What was kept so far; ends where more is added meanwhile."""
+        """The entries so far. Do not add more while reading."""
         self._read = True
         self._body.seek(0)
         yield from map(_entry, self._body)
 
     def finish(self, header: Header, summary: str) -> Plan:
-        """Write the plan: it appears whole, under its name, or not at all."""
+        """Write the plan: it appears whole under its name, or not at all."""
         with atomic_write(self.path) as file:
             digest = sha256()
             for part in self._parts(header, summary):
@@ -157,7 +158,7 @@ class Plan:
         path: the file.
         header: see `Header`.
         digest: SHA-256 of everything before the last line.
-        stamp: which file was checked, and its state then; "" where none was.
+        stamp: identity, size and time of the checked file; "" where none was checked.
     """
 
     def __init__(self, path: Path, header: Header, digest: str, stamp: str = "") -> None:
@@ -165,10 +166,10 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path | str) -> Plan:
-        """Open a plan and check that it is the one that was written.
+        """Open a plan and check that nobody changed it.
 
         Raises:
-            FixInput: no plan, another version, or changed since it was made.
+            FixInput: it is no plan, has another version, or was changed since it was made.
         """
         path = Path(path)
         digest, last, header = sha256(), b"", None
@@ -185,11 +186,11 @@ class Plan:
                 f"{path} cannot be read: {error.strerror}.", remedy="`flexsync import plan` makes it."
             ) from None
         if header is None or last != _encode({"digest": f"sha256:{digest.hexdigest()}"}) + b"\n":
-            raise FixInput(f"{path} is not the plan that was made: it was changed or cut.", remedy="Plan again.")
+            raise FixInput(f"{path} is not the plan that was made: it was changed or truncated.", remedy="Plan again.")
         return cls(path, header, digest.hexdigest(), stamp)
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, in the order of the file. Raises `FixInput` when that is not the file any more."""
+        """Every entry, in the order of the file. Raises `FixInput` when the file was changed since it was checked."""
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -197,7 +198,7 @@ class Plan:
         with file:
             seen = False
             for line in file:
-                if self.stamp and _stamp(file) != self.stamp:  # asked after the line was read: it was the plan's then
+                if self.stamp and _stamp(file) != self.stamp:  # checked after reading the line: it was still the plan's
                     raise FixInput(f"{self.path} was changed while in use.", remedy="Look at it, then start again.")
                 if line.startswith(b"#"):
                     continue
@@ -206,7 +207,7 @@ class Plan:
                 seen = True
 
     def beside(self, suffix: str) -> Path:
-        """A file that belongs to this plan: same folder, same name, another ending."""
+        """A file that belongs to this plan: same folder and name, another ending."""
         return self.path.with_name(f"{self.path.name.removesuffix('.plan')}{suffix}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.sandbox.clock import DAY, SECOND
 from connector.sandbox.data import catalog as catalogs
+from connector.sandbox.data.blanks import blank_customer
 from connector.sandbox.data.customers import PUBLISHED, SPAN, Customers
 from connector.sandbox.data.subscriptions import LIVE, Subscriptions
 from connector.sandbox.data.table import GONE, Table
@@ -47,8 +48,11 @@ class Account:
         self.usage: dict[tuple[int, str], Decimal] = {}
         self.grants: dict[int, list[Json]] = {}
         self.integrations: dict[int, list[Json]] = {}
+        self.size = (count, ties)
         self.replica: Account | None = None
-        self.lag = 0
+        self.lag = 0  # microseconds that the replica is behind
+        self.late = 0.0  # seconds until a change from outside becomes visible
+        self.cache_lifetime = 0  # microseconds that a GET by id is kept (contract.md 3.8)
         self.loose_resets = False  # break ties of reset periods anew at every call (contract.md 6.2)
         self._log: deque[tuple[int, str, tuple[Any, ...]]] = deque()
         self._later: list[tuple[int, str, tuple[Any, ...]]] = []
@@ -78,6 +82,11 @@ class Account:
         self._later = [entry for entry in self._later if entry[0] > now]
         for _, change, args in due:
             self.apply(change, *args)
+
+    def add_replica(self, lag: int) -> None:
+        """Let lists and lookups be `lag` microseconds behind. Only before the first change: the copy starts empty."""
+        count, ties = self.size
+        self.replica, self.lag = Account(self.seed, count, self.base, ties, self.now), lag
 
     def read_side(self) -> Account:
         """Where lists and lookups read: the replica when there is one (contract.md 3.8)."""
@@ -128,6 +137,10 @@ class Account:
     def touch_customers(self, numbers: Iterable[int], updated: int) -> None:
         """One bulk statement over many rows."""
         self.customers.touch(numbers, updated)
+
+    def blank_customer(self, customer_id: str, fields: Json) -> Json:
+        """A customer row of this account with the given fields, the rest at the server's defaults."""
+        return blank_customer(customer_id, fields, self.environment, self.tenant, self.user)
 
     def fresh_id(self, prefix: str, table: Table) -> str:
         """An id that sorts after every other one."""

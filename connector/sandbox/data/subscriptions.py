@@ -12,21 +12,20 @@ from functools import cached_property
 from itertools import accumulate
 
 from connector.sandbox.clock import DAY, SECOND, stamp
-from connector.sandbox.data.catalog import ENVIRONMENT, TENANT, USER, Catalog
+from connector.sandbox.data.blanks import ABSENT, blank_subscription, present
+from connector.sandbox.data.catalog import Catalog
 from connector.sandbox.data.customers import Customers
-from connector.sandbox.data.periods import period_around
 from connector.sandbox.data.profiles import COUNT_BY_CODE, PROFILES, Profile
 from connector.sandbox.ids import mix, ulid
 from connector.sandbox.replies import Json
 
-__all__ = ["COLUMNS", "LIVE", "STATUSES", "Subscriptions", "blank"]
+__all__ = ["COLUMNS", "LIVE", "STATUSES", "Subscriptions"]
 
 STATUSES = ("active", "paused", "cancelled", "incomplete", "trialing", "draft")
 """In the order of the server's own error text."""
 KIND = {status: kind for kind, status in enumerate(STATUSES)}
 LIVE = frozenset({KIND["active"], KIND["trialing"]})
 """The statuses that give usage, entitlements and grants (contract.md 6.1)."""
-TRIAL = 14 * DAY
 LONGEST_MONTH, LONGEST_YEAR = 32 * DAY, 367 * DAY
 """After this long a period has certainly ended, whatever the calendar and the zone."""
 OFFSETS = (350_000, 350_000, 3 * DAY, 41 * DAY)
@@ -134,7 +133,7 @@ class Subscriptions:
         annual = sequence == self.plans[-1].sequence
         anchor = self.anchor(row, created)
         stale = bits >> 24 & 31 == 0 and self.base - anchor > (LONGEST_YEAR if annual else LONGEST_MONTH)
-        made = blank(
+        made = blank_subscription(
             id=self.id_of(row), customer_id=self.customers.id_of(owner), plan_id=entities[0],
             status=profile.subscriptions[slot], type=profile.type, anchor=anchor, base=self.base,
             period="ANNUAL" if annual else "MONTHLY", zone=self.customers.timezone(owner), stale=stale,
@@ -148,41 +147,7 @@ class Subscriptions:
         if made["subscription_status"] == "cancelled":
             _cancelled(made, updated)
         _terms(made, bits >> 30)
-        return {key: value for key, value in made.items() if value is not ABSENT}
-
-
-ABSENT = object()
-"""Marks a key that is left out when empty."""
-
-
-def blank(
-    *, id: str, customer_id: str, plan_id: str, status: str, type: str, anchor: int, base: int,
-    period: str = "MONTHLY", zone: str = "UTC", stale: bool = False,
-) -> Json:  # fmt: skip
-    """A subscription with every key in its place; keys that are omitted when empty hold ABSENT."""
-    start, end = period_around(anchor, base, 12 if period == "ANNUAL" else 1, zone)
-    if stale:
-        start, end = period_around(anchor, start - 1, 12 if period == "ANNUAL" else 1, zone)
-    trial = status == "trialing"
-    if trial:
-        start, end = anchor, anchor + TRIAL
-    begun = stamp(anchor)
-    return {
-        "id": id, "lookup_key": ABSENT, "customer_id": customer_id, "plan_id": plan_id, "subscription_status": status,
-        "currency": "usd", "billing_anchor": begun, "billing_cycle": "anniversary", "start_date": begun,
-        "end_date": ABSENT, "current_period_start": stamp(start), "current_period_end": stamp(end),
-        "cancelled_at": ABSENT, "cancel_at": None, "cancel_at_period_end": False,
-        "trial_start": begun if trial else None, "trial_end": stamp(end) if trial else None,
-        "billing_cadence": "RECURRING", "billing_period": period, "billing_period_count": 1, "version": 1,
-        "metadata": ABSENT, "environment_id": ENVIRONMENT, "pause_status": "active" if status == "paused" else "none",
-        "active_pause_id": f"pause_{id[5:]}" if status == "paused" else ABSENT, "commitment_amount": ABSENT,
-        "commitment_duration": ABSENT, "overage_factor": "1", "payment_behavior": "default_active",
-        "collection_method": "send_invoice", "gateway_payment_method_id": "", "timezone": zone or "UTC",
-        "proration_behavior": "none", "enable_true_up": False, "invoicing_customer_id": ABSENT,
-        "parent_subscription_id": ABSENT, "payment_terms": ABSENT, "subscription_type": type,
-        "auto_invoice_threshold": ABSENT, "synced_price_sequence": 16, "tenant_id": TENANT, "status": "published",
-        "created_at": "", "updated_at": "", "created_by": USER, "updated_by": USER, "plan": None, "customer": None,
-    }  # fmt: skip
+        return present(made)
 
 
 def _cancelled(made: Json, updated: int) -> None:
@@ -211,7 +176,6 @@ def _terms(made: Json, bits: int) -> None:
         made["billing_cycle"], made["collection_method"] = "calendar", "charge_automatically"
 
 
-COLUMNS = frozenset(key for key in blank(id="", customer_id="", plan_id="", status="", type="", anchor=0, base=0)) - {
-    "plan", "customer", "billing_count",
-}  # fmt: skip
+_EXAMPLE = blank_subscription(id="", customer_id="", plan_id="", status="", type="", anchor=0, base=0)
+COLUMNS = frozenset(_EXAMPLE) - {"plan", "customer"}
 """What `filters` and `sort` may name: any column."""

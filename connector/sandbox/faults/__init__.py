@@ -1,1 +1,15 @@
-"""What goes wrong, and by which switch. A new fault is added here."""
+"""Faults: what goes wrong, and by which switch.
+
+In: the switches that a user sets (`Faults`), and each routed call with a function that gives the server's own answer.
+Out: that answer, changed, replaced, late or cut; list requests that are read differently; an account that lags or
+commits late. Never here: what a correct answer says (`routes`, `data`), or how bytes are sent (`server`).
+
+A fault is a field of `switches.Faults` and one function in the module of its moment:
+
+- `early`: an answer in place of the server's (429, 502, a cut connection);
+- `requests`: a list request that the server reads differently (old servers, chance);
+- `answers`: a successful answer that says something else (zeros, missing features, wrong types);
+- `delivery`: an answer that comes late, in pieces, torn, or not at all;
+- `modes`: a state of the account for as long as the switch is on (replica lag, caches, late commits);
+- `churn`: changes that go on in the background.
+"""

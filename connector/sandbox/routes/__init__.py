@@ -1,1 +1,6 @@
-"""What each endpoint answers: parameters, filters, listings, reads and writes. A new endpoint is added here."""
+"""Routes: what each call means.
+
+In: a routed, admitted `Call` and the account. Out: a `Reply`, or a `Refusal` with the server's error body. Reading a
+request: `bodies`, `filters`, `rules`; lists: `conditions`, `query`, `listings`; writes: `writes`; and `handlers` has
+one method a route of the table in `routes`. Never here: keys, headers, faults, or data that nobody asked for.
+"""

@@ -30,7 +30,6 @@ class Listing(Protocol):
     columns: frozenset[str]
     documents: frozenset[str]
     chance: Random
-    loose: bool
 
     def kinds_for(self, filter: Filter) -> set[int]:
         """The status classes that the request names."""

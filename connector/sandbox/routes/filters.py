@@ -38,7 +38,12 @@ class Condition:
 
 @dataclass(slots=True)
 class Filter:
-    """A list request, checked."""
+    """A list request, checked.
+
+    Attributes:
+        archived_included: whether archived customers are listed when no status is named (servers before 2026-07).
+        loose: whether rows that the sort leaves equal come in any order (contract.md 3.3).
+    """
 
     limit: int
     offset: int
@@ -53,6 +58,8 @@ class Filter:
     subscription_status: list[str] = field(default_factory=list)
     start_time: int | None = None
     end_time: int | None = None
+    archived_included: bool = False
+    loose: bool = False
 
     @property
     def parameters(self) -> int:

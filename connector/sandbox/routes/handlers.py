@@ -1,37 +1,39 @@
-"""One function a route: what a call means, in terms of the account.
+"""One method a route: what a call means, in terms of the account.
 
-Promises that every refusal is raised as a `Refusal`. Never checks keys, counts calls or delays.
+Promises that every refusal is raised as a `Refusal`. Never checks keys, counts calls, or knows a fault.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from connector.sandbox.clock import SECOND
 from connector.sandbox.data.account import Account
-from connector.sandbox.data.usage import entitlements_of, grants_of, usage_of
-from connector.sandbox.faults.faults import Faults, Trouble, poison
+from connector.sandbox.data.entitlements import entitlements_of
+from connector.sandbox.data.grants import grants_of
+from connector.sandbox.data.usage import usage_of
 from connector.sandbox.replies import Json, Reply, json_reply, refuse
 from connector.sandbox.routes.bodies import Params
 from connector.sandbox.routes.filters import Filter, bind_body, bind_query, check_expand
 from connector.sandbox.routes.listings import CustomerListing, SubscriptionListing, listed
 from connector.sandbox.routes.routes import Route
 from connector.sandbox.routes.writes import DIFFERENT, archive, create, missing, missing_key, update
-from connector.sandbox.server.access import Key
 
 __all__ = ["Call", "Handlers"]
+
+EditRequest = Callable[[Filter, str], None]
 
 
 @dataclass(slots=True)
 class Call:
-    """A routed, admitted request."""
+    """A routed, admitted request; `user` is the one who is noted in rows that it writes."""
 
     route: Route
     path: dict[str, str]
     query: Params
     body: bytes | None
-    key: Key
+    user: str
 
     def param(self, name: str) -> str | None:
         """The first value of a query parameter, if it is not empty."""
@@ -43,40 +45,37 @@ class Call:
 
 
 class Handlers:
-    """The half of Sandbox that answers routes."""
+    """Answers routed calls from one account.
 
-    account: Account
-    faults: Faults
-    trouble: Trouble
-    chance: Random
-    cached: dict[str, tuple[int, Json]]
-    calm: bool
-    """Whether this call is spared the faults."""
+    Args:
+        account: what is read and changed.
+        chance: what the server leaves to chance is drawn from it.
+        edit_request: called with every list request, once checked, and the noun of the list.
+    """
 
-    def now(self) -> int:
-        """The server's time in microseconds."""
-        raise NotImplementedError
+    def __init__(self, account: Account, chance: Random, edit_request: EditRequest) -> None:
+        self.account, self.chance, self.edit_request = account, chance, edit_request
+        self.cached: dict[str, tuple[int, Json]] = {}
 
     def handle(self, call: Call) -> Reply:
-        """The answer of a route, by its name."""
+        """The answer of a route: the method named like it.
+
+        Raises:
+            Refusal: with the server's error as its reply.
+        """
         reply: Reply = getattr(self, f"_{call.route.name}")(call)
         return reply
 
+    # -- customers and subscriptions -----------------------------------------------------------------------------------
+
     def _asked(self, call: Call, noun: str) -> Filter:
         asked = bind_body(call.body) if call.route.method == "POST" else bind_query(call.query, noun)
-        old = self.faults.old
-        if asked.conditions and "filters_refused" in old:
-            code = "validation_error" if self.chance.random() < 5 / 6 else "database_error"
-            refuse(code, f"Failed to list {noun}")
-        if "filters_ignored" in old:
-            asked.conditions = []
+        self.edit_request(asked, noun)
         return asked
 
     def _list(self, call: Call) -> Reply:
         asked = self._asked(call, "customers")
-        old_default = "archived_included" in self.faults.old
-        listing = CustomerListing(self.account.read_side(), self.chance, self.faults.loose_ties, old_default)
-        return json_reply(listed(listing, asked))
+        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), asked))
 
     _search = _list
 
@@ -85,7 +84,7 @@ class Handlers:
         asked = self._asked(call, "subscriptions")
         if "external_id" in call.path:
             asked.equals["customer_id"] = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        return json_reply(listed(SubscriptionListing(account, self.chance, self.faults.loose_ties), asked))
+        return json_reply(listed(SubscriptionListing(account, self.chance), asked))
 
     def _get(self, call: Call) -> Reply:
         expand, customer_id = check_expand(call.query), call.path["id"]
@@ -93,16 +92,16 @@ class Handlers:
         if number is None:
             missing(customer_id)
         row = self.account.customer(number, expand)
-        if self.faults.cache and not expand:
+        if self.account.cache_lifetime and not expand:
             row = self._kept(customer_id, row)
         return json_reply(row)
 
     def _kept(self, customer_id: str, row: Json) -> Json:
         """The copy of an earlier GET, while it lasts; API writes evict it, changes from outside do not."""
-        now = self.now()
+        now = self.account.now()
         until, kept = self.cached.get(customer_id, (0, row))
         if until <= now:
-            until, kept = self.cached[customer_id] = (now + int(self.faults.cache * SECOND), row)
+            until, kept = self.cached[customer_id] = (now + self.account.cache_lifetime, row)
         return kept
 
     def _lookup(self, call: Call) -> Reply:
@@ -111,19 +110,21 @@ class Handlers:
         return json_reply(account.customer(self._by_key(account, call.path["external_id"]), expand))
 
     def _create(self, call: Call) -> Reply:
-        return create(self.account, call.body, call.key.user)
+        return create(self.account, call.body, call.user)
 
     def _update(self, call: Call) -> Reply:
         customer_id = call.path.get("id") or call.param("id")
         until, kept = self.cached.get(customer_id or "", (0, None))
-        start = kept if until > self.now() else None
-        reply = update(self.account, customer_id, call.param("external_customer_id"), call.body, call.key.user, start)
+        start = kept if until > self.account.now() else None
+        reply = update(self.account, customer_id, call.param("external_customer_id"), call.body, call.user, start)
         self.cached.clear()
         return reply
 
     def _delete(self, call: Call) -> Reply:
         self.cached.pop(call.path["id"], None)
-        return archive(self.account, call.path["id"], call.key.user)
+        return archive(self.account, call.path["id"], call.user)
+
+    # -- what a customer has -------------------------------------------------------------------------------------------
 
     def _usage(self, call: Call) -> Reply:
         account = self.account.read_side()
@@ -131,11 +132,7 @@ class Handlers:
         features = call.params("feature_ids")
         keys = call.params("feature_lookup_keys")[:50]
         features += [account.catalog.by_key[key].id for key in keys if key in account.catalog.by_key]
-        zeros = not self.calm and self.trouble.hit(self.faults.zero_usage)
-        body = usage_of(account, customer_id, call.params("subscription_ids"), features, zeros)
-        reply = self._child(customer_id, body)
-        reply.delay = self.faults.zero_usage_delay if zeros else 0.0
-        return reply
+        return json_reply(usage_of(account, customer_id, call.params("subscription_ids"), features))
 
     def _usage_customer(self, account: Account, call: Call) -> str:
         given = [value for value in (call.path.get("id"), call.param("customer_id")) if value]
@@ -157,15 +154,8 @@ class Handlers:
         customer_id = call.path.get("id")
         if customer_id is None:
             customer_id = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        body = entitlements_of(account, customer_id, call.params("subscription_ids"), call.params("feature_ids"))
-        if not self.calm and self.trouble.hit(self.faults.skip_entitlements):
-            body["features"] = []
-        return self._child(customer_id, body)
-
-    def _child(self, customer_id: str, body: Json) -> Reply:
-        if not self.calm and self.trouble.poisoned(customer_id):
-            body = poison(body)
-        return json_reply(body)
+        subscriptions, features = call.params("subscription_ids"), call.params("feature_ids")
+        return json_reply(entitlements_of(account, customer_id, subscriptions, features))
 
     def _grants(self, call: Call) -> Reply:
         account = self.account.read_side()

@@ -30,9 +30,8 @@ class CustomerListing:
     columns = customers.COLUMNS
     documents = frozenset({"metadata"})
 
-    def __init__(self, account: Account, chance: Random, loose: bool, archived_included: bool = False) -> None:
-        self.account, self.table, self.chance, self.loose = account, account.customers, chance, loose
-        self.archived_included = archived_included
+    def __init__(self, account: Account, chance: Random) -> None:
+        self.account, self.table, self.chance = account, account.customers, chance
 
     def coin(self) -> bool:
         """400 five times in six (contract.md 2.3)."""
@@ -40,7 +39,7 @@ class CustomerListing:
 
     def kinds_for(self, filter: Filter) -> set[int]:
         """One status; published unless another is named, and an unknown one matches nothing (contract.md 3.6)."""
-        if not filter.status and self.archived_included:
+        if not filter.status and filter.archived_included:
             return {customers.PUBLISHED, customers.ARCHIVED}
         wanted = filter.status or "published"
         return {kind for kind, name in enumerate(customers.STATUSES) if name == wanted}
@@ -84,8 +83,8 @@ class SubscriptionListing:
     columns = subscriptions.COLUMNS
     documents = frozenset({"metadata"})
 
-    def __init__(self, account: Account, chance: Random, loose: bool) -> None:
-        self.account, self.table, self.chance, self.loose = account, account.subscriptions, chance, loose
+    def __init__(self, account: Account, chance: Random) -> None:
+        self.account, self.table, self.chance = account, account.subscriptions, chance
 
     def coin(self) -> bool:
         """As for customers (inferred)."""

@@ -47,7 +47,7 @@ def page_of(listing: Listing, asked: Filter) -> Page:
 
 def _run(listing: Listing, plan: Plan, asked: Filter) -> Page:
     table = listing.table
-    shuffle = listing.chance.shuffle if listing.loose else None
+    shuffle = listing.chance.shuffle if asked.loose else None
     if plan.only is not None:
         rows = [row for row in plan.only if _matches(table, plan, row)]
         return _cut(_sorted(table, rows, asked, shuffle), asked)

@@ -1,7 +1,7 @@
 """Create, update, archive: POST, PUT and DELETE of customers (contract.md 5).
 
 Promises the answers the server gives, its bugs included: PUT's stale timestamps, the panic on null metadata, the
-echo of nanoseconds. Never checks who is asking; the router does.
+echo of nanoseconds. Never checks who is asking; `server` does.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from typing import NoReturn
 
 from connector.sandbox.clock import stamp_nanos
 from connector.sandbox.data.account import Account
+from connector.sandbox.data.blanks import TEXTS
 from connector.sandbox.data.customers import ARCHIVED, PUBLISHED, STATUSES
 from connector.sandbox.ids import mix
 from connector.sandbox.replies import Json, Reply, json_reply, panic, refuse
 from connector.sandbox.routes.bodies import Reader, read_object
 from connector.sandbox.routes.rules import check_create, check_update
 
-__all__ = ["archive", "create", "missing", "missing_key", "new_row", "update"]
+__all__ = ["archive", "create", "missing", "missing_key", "update"]
 
 INVALID = "Invalid request format"
-TEXTS = (
-    "external_id", "name", "email", "contact", "address_line1", "address_line2", "address_city", "address_state",
-    "address_postal_code", "address_country", "timezone",
-)  # fmt: skip
 COLUMN_LENGTH = 255
 """What the columns hold; beyond it PostgreSQL refuses (contract.md 2.4)."""
 
@@ -43,24 +40,6 @@ def _fields(reader: Reader) -> Json:
     return fields
 
 
-def new_row(account: Account, customer_id: str, fields: Json) -> Json:
-    """A customer row with the server's defaults, keys in its order (contract.md 4)."""
-    row: Json = {"id": customer_id, "external_id": fields["external_id"], "name": fields["name"]}
-    row["email"] = fields.get("email") or ""
-    if fields.get("contact") is not None:
-        row["contact"] = fields["contact"]
-    row |= {key: fields.get(key) or "" for key in TEXTS[4:10]}
-    row["timezone"] = fields.get("timezone") or "UTC"
-    row |= {"metadata": fields.get("metadata"), "environment_id": account.environment, "tenant_id": account.tenant}
-    return row | {
-        "status": "published",
-        "created_at": "",
-        "updated_at": "",
-        "created_by": account.user,
-        "updated_by": account.user,
-    }
-
-
 def create(account: Account, body: bytes | None, user: str) -> Reply:
     """POST /customers."""
     reader = read_object(body, INVALID)
@@ -72,7 +51,7 @@ def create(account: Account, body: bytes | None, user: str) -> Reply:
     if taken is not None:
         refuse("already_exists", "A customer with this identifier already exists", external_id=fields["external_id"])
     _refuse_unknown_tax(reader)
-    row = new_row(account, account.fresh_id("cust", account.customers), fields)
+    row = account.blank_customer(account.fresh_id("cust", account.customers), fields)
     row["created_by"] = row["updated_by"] = user
     nanos = account.now() * 1000 + mix(account.seed + account.customers.count) % 1000
     moment = (nanos + 500) // 1000
@@ -161,7 +140,7 @@ def _merged(account: Account, number: int, before: Json, fields: Json) -> Json:
     _refuse_text(texts, "Failed to update customer", ("external_id", "name", "email"))
     fresh = {**before, **given}
     kept = {key: before[key] for key in ("status", "created_at", "updated_at", "created_by", "updated_by")}
-    return new_row(account, fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
+    return account.blank_customer(fresh["id"], fresh) | {"timezone": fresh["timezone"]} | kept
 
 
 def _remember(account: Account, number: int, before: Json, given: Json) -> dict[str, str]:

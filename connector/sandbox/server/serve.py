@@ -1,4 +1,4 @@
-"""The sandbox on a socket: aiohttp hands each request to `Sandbox.reply` and delivers the answer as told.
+"""The server on a socket: aiohttp hands each request to `Server.reply` and delivers the reply as it says.
 
 Promises a stop that leaves no task behind. Never decides what an answer says.
 """
@@ -14,18 +14,19 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
-from connector.sandbox.faults.faults import Faults
+from connector.sandbox.faults.churn import churn
 from connector.sandbox.replies import Reply
-from connector.sandbox.server.sandbox import BASE_PATH, Sandbox
+from connector.sandbox.server.dispatch import BASE_PATH, Server
 
-__all__ = ["run", "running", "serve", "serving"]
+__all__ = ["running", "serve", "serving"]
 
 SENT = ("x-api-key", "authorization", "x-environment-id", "x-request-id")
+Change = Callable[[], object]
 DRIPS = 20
 """Pieces that a dripping body is cut into."""
 
 
-def handler(sandbox: Sandbox) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+def handler(server: Server) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """What aiohttp calls for each request."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -34,11 +35,11 @@ def handler(sandbox: Sandbox) -> Callable[[web.BaseRequest], Awaitable[web.Strea
         body = await request.content.read() if request.body_exists else None
         headers = {name: value for name in SENT if (value := request.headers.get(name)) is not None}
         params = parse_qsl(query, keep_blank_values=True) if query else ()
-        reply = sandbox.reply(request.method, unquote(path), params, body, headers)
+        reply = server.reply(request.method, unquote(path), params, body, headers)
         if reply.delay:
             await asyncio.sleep(reply.delay)
         if reply.manner:
-            return await _badly(request, reply, sandbox.faults.drip_delay)
+            return await _badly(request, reply, server.faults.drip_delay)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
     return handle
@@ -69,31 +70,23 @@ def _hang_up(request: web.BaseRequest) -> None:
 
 
 @asynccontextmanager
-async def serving(sandbox: Sandbox, port: int, host: str) -> AsyncIterator[str]:
-    """Listen until the block ends; yields the base URL."""
-    runner = web.ServerRunner(web.Server(handler(sandbox), access_log=None), shutdown_timeout=0.2)
+async def serving(server: Server, change: Change, port: int, host: str) -> AsyncIterator[str]:
+    """Listen until the block ends; yields the base URL. `change()` is called as often as the fault `churn` says."""
+    runner = web.ServerRunner(web.Server(handler(server), access_log=None), shutdown_timeout=0.2)
     await runner.setup()
-    churn = asyncio.create_task(_churn(sandbox))
+    churning = asyncio.create_task(churn(lambda: server.faults, change))
     try:
         await web.TCPSite(runner, host, port).start()
         yield f"http://{host}:{runner.addresses[0][1]}{BASE_PATH}"
     finally:
-        churn.cancel()
+        churning.cancel()
         with suppress(asyncio.CancelledError):
-            await churn
+            await churning
         await runner.cleanup()
 
 
-async def _churn(sandbox: Sandbox) -> None:
-    while True:
-        rate = sandbox.faults.churn
-        await asyncio.sleep(1 / rate if rate else 0.5)
-        if rate:
-            sandbox.churn_once()
-
-
 @contextmanager
-def running(sandbox: Sandbox, port: int, host: str) -> Iterator[str]:
+def running(server: Server, change: Change, port: int, host: str) -> Iterator[str]:
     """Serve from a daemon thread; yields the base URL, and re-raises what kept the server from starting."""
     ready = threading.Event()
     outcome: list[str | BaseException] = []
@@ -103,7 +96,7 @@ def running(sandbox: Sandbox, port: int, host: str) -> Iterator[str]:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(stopped.set))
-        async with serving(sandbox, port, host) as base_url:
+        async with serving(server, change, port, host) as base_url:
             outcome.append(base_url)
             ready.set()
             await stopped.wait()
@@ -128,24 +121,15 @@ def running(sandbox: Sandbox, port: int, host: str) -> Iterator[str]:
 
 
 async def serve(
-    customers: int = 2000, seed: int = 7, port: int = 0, faults: Faults | None = None, host: str = "127.0.0.1",
-    ready: Callable[[str], object] | None = None,
-) -> None:  # fmt: skip
+    server: Server, change: Change, port: int, host: str, ready: Callable[[str], object] | None = None
+) -> None:
     """Serve until SIGTERM, SIGINT or cancellation; `ready` is called with the base URL."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not the main thread
             loop.add_signal_handler(name, stopped.set)
-    async with serving(Sandbox(customers=customers, seed=seed, faults=faults), port, host) as base_url:
+    async with serving(server, change, port, host) as base_url:
         if ready is not None:
             ready(base_url)
         await stopped.wait()
-
-
-def run(
-    customers: int = 2000, seed: int = 7, port: int = 0, faults: Faults | None = None, host: str = "127.0.0.1",
-    ready: Callable[[str], object] | None = None,
-) -> None:  # fmt: skip
-    """Serve from a command, blocking."""
-    asyncio.run(serve(customers, seed, port, faults, host, ready))

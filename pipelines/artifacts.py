@@ -1,8 +1,8 @@
-"""Where the files of an import go, and what happens to those that are there already.
+"""The files of an import: where they go, and what happens to files that are there already.
 
-Promised: a file that somebody else made is never overwritten; an older plan is put aside, not lost, and one whose run
-has begun keeps its name's run, so that it can be gone on with; one plan or apply has a name at a time.
-Never done: reading what is in a person's file.
+Promised: a file that somebody else made is never overwritten; an older plan is put aside, and an older plan whose run
+has begun is put aside under the name of its run, so that the run can continue; one plan or apply holds a name at a
+time. Never done: reading what is in a person's file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from connector.errors import FixInput, LockHeld
 from connector.files import set_aside
 from connector.push.apply.journal import path_of, read
 from connector.push.apply.results import COLUMNS
+from connector.push.plan.counts import customers_written
 from connector.push.plan.planfile import Plan
 
-__all__ = ["alone", "check_not_undone", "free_for_page", "free_for_results", "put_aside", "results_of"]
+__all__ = ["alone", "check_not_undone", "free_for_page", "journal_of", "put_aside", "results_of"]
 
 TITLES = (b"<title>Import plan ", b"<title>Undo plan ")  # of our own pages
 HEAD = 4096  # bytes that tell whose file it is
@@ -27,14 +28,14 @@ HEAD = 4096  # bytes that tell whose file it is
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold a plan's name: nobody applies it meanwhile, and nobody plans it anew under an apply.
+    """Hold a plan's name, so that nobody else applies the plan or replaces it meanwhile.
 
     Raises:
-        LockHeld: somebody has it.
+        LockHeld: somebody else holds it.
         FixInput: its folder does not exist or cannot be written.
     """
     if not path.parent.is_dir():  # the lock would make it
-        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or mend the path.")
+        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or correct the path.")
     lock = filelock.FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)
@@ -53,10 +54,10 @@ def put_aside(out: Path) -> str:
     """Move an older plan of that name away, so that nobody applies it when the new one fails.
 
     Returns:
-        What was done, as a sentence; "" where there was none.
+        What was done, as a sentence; "" where there was no older plan.
 
     Raises:
-        FixInput: there is another kind of file.
+        FixInput: another kind of file has that name.
     """
     if not out.exists():
         return ""
@@ -72,17 +73,39 @@ def put_aside(out: Path) -> str:
     return f"the older {out} is now {kept}"
 
 
+def journal_of(wanted: str, folder: Path) -> Path:
+    """Find the journal of a run.
+
+    Args:
+        wanted: the run's id, or the journal's path.
+        folder: where to search, besides the working folder.
+
+    Raises:
+        FixInput: there is none.
+    """
+    if Path(wanted).is_file():
+        return Path(wanted)
+    folders = dict.fromkeys((folder, Path()))
+    for found in (path for folder in folders for path in folder.glob("*.journal")):
+        if found.name.endswith(f".{wanted}.journal"):
+            return found
+    raise FixInput(
+        f"There is no journal of a run {wanted!r} here.",
+        remedy="Give the run's id in the folder of its plan, or the path of its .journal file.",
+    )
+
+
 def _left(plan: Plan) -> int:
     """How many customers a begun run has not settled; 0 where it was not begun, or is done."""
     path, counts = path_of(plan), plan.header.counts
     if not path.exists():
         return 0
     settled = sum(line.what == "outcome" for line in read(path))
-    return counts["create"] + counts["update"] + counts["archive"] - settled
+    return customers_written(counts) - settled
 
 
 def check_not_undone(plan: Plan) -> None:
-    """Make sure that no other run here has taken this one back. Raises `FixInput`: its journal tells of the past."""
+    """Make sure that no other run here has undone this one. Raises `FixInput`: the plan's journal is then outdated."""
     run = plan.header.run
     for path in plan.path.parent.glob("*.journal"):
         first = next(read(path), None)
@@ -91,14 +114,14 @@ def check_not_undone(plan: Plan) -> None:
 
 
 def results_of(plan: Plan, wanted: Path | None) -> Path:
-    """Where the results of a run go. Raises `FixInput` for a place that holds something else."""
+    """Where the results of a run go. Raises `FixInput` where another kind of file is."""
     if wanted is None:
         return plan.beside(f".{plan.header.run}.results.csv")
-    free_for_results(wanted)
+    _free_for_results(wanted)
     return wanted
 
 
-def free_for_results(path: Path) -> None:
+def _free_for_results(path: Path) -> None:
     """Make sure that results may be written there. Raises `FixInput`."""
     if path.suffix not in (".csv", ".parquet"):
         raise FixInput(f"--results {path} is neither .csv nor .parquet.", remedy="End its name with one of them.")

@@ -17,10 +17,9 @@ from connector.errors import FixInput
 from connector.sandbox.clock import micros, parse_rfc3339, stamp
 from connector.sandbox.data import customers, subscriptions
 from connector.sandbox.data.account import Account
+from connector.sandbox.data.blanks import blank_subscription, present
 from connector.sandbox.data.table import GONE
-from connector.sandbox.faults.faults import Faults
 from connector.sandbox.replies import Json
-from connector.sandbox.routes.writes import new_row
 
 __all__ = ["Mutators"]
 
@@ -43,7 +42,6 @@ class Mutators:
     """The half of Sandbox that changes the account directly. All methods may be called from any thread."""
 
     account: Account
-    faults: Faults
     lock: RLock
     chance: Random
 
@@ -56,16 +54,15 @@ class Mutators:
             updated = moment_of(fields.pop("updated_at", None), created)
             status = fields.get("status", "published")
             given = {"external_id": f"made-{number}", "name": f"Made {number}", **fields}
-            row = new_row(
-                self.account, fields.get("id") or self.account.fresh_id("cust", self.account.customers), given
-            )
+            customer_id = fields.get("id") or self.account.fresh_id("cust", self.account.customers)
+            row = self.account.blank_customer(customer_id, given)
             row |= {
                 key: fields[key]
                 for key in ("status", "created_by", "updated_by", "metadata", "timezone")
                 if key in fields
             }
             self._insert(
-                row, created, updated, customers.STATUSES.index(status), self.faults.late if late is None else late
+                row, created, updated, customers.STATUSES.index(status), self.account.late if late is None else late
             )
             return {**row, "created_at": stamp(created), "updated_at": stamp(updated)}
 
@@ -81,7 +78,7 @@ class Mutators:
             updated = moment_of(fields.pop("updated_at", None), self.account.now())
             row = {**self.account.customers.row(number), **fields}
             kind = customers.STATUSES.index(row["status"])
-            delay = self.faults.late if late is None else late
+            delay = self.account.late if late is None else late
             self.account.apply("change_customer", number, row, updated, kind, late=delay)
             return {**row, "updated_at": stamp(updated)}
 
@@ -136,11 +133,11 @@ class Mutators:
             created = moment_of(fields.pop("created_at", None), now)
             updated = moment_of(fields.pop("updated_at", None), created)
             plan_id, entities = self._plan(plan)
-            row = subscriptions.blank(
+            row = blank_subscription(
                 id=self.account.fresh_id("subs", self.account.subscriptions), customer_id=customer_id, plan_id=plan_id,
                 status=status, type=type, anchor=created - created % 1_000_000, base=max(created, self.account.base),
             )  # fmt: skip
-            row = {k: v for k, v in {**row, **fields}.items() if v is not subscriptions.ABSENT}
+            row = present({**row, **fields})
             kind = subscriptions.KIND[status]
             self.account.apply("insert_subscription", row, created, updated, kind, entities)
             return str(row["id"])

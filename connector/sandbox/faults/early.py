@@ -1,0 +1,73 @@
+"""Answers in place of the server's: the call is never carried out.
+
+Promises the bodies that proxies and the server send in these cases (contract.md 1.2, 2.2). To add one: a field in
+`switches.Faults`, a function here, its place in EARLY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from connector.sandbox.faults.switches import Faults
+from connector.sandbox.replies import Reply, bare, error_reply
+
+__all__ = ["EARLY", "RateLimit"]
+
+Hit = Callable[[float], bool]
+
+PROXY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
+    b"<body>\r\n<h1>502 Bad Gateway</h1>\r\n</body>\r\n</html>\r\n"
+)
+
+
+class RateLimit:
+    """429 beyond `rate` calls in a second."""
+
+    def __init__(self) -> None:
+        self.window: list[float] = []
+
+    def __call__(self, faults: Faults, now: float) -> Reply | None:
+        """Count a call at `now` (seconds of a steady clock), or refuse it."""
+        if not faults.rate:
+            return None
+        self.window = [moment for moment in self.window if moment > now - 1.0]
+        if len(self.window) < faults.rate:
+            self.window.append(now)
+            return None
+        headers = {} if faults.retry_after is None else {"Retry-After": f"{faults.retry_after:g}"}
+        return Reply(429, b'{"message":"Too Many Requests"}', "application/json", headers)
+
+
+def cut(faults: Faults, hit: Hit) -> Reply | None:
+    """The connection is closed at once."""
+    return Reply(0, manner="cut") if hit(faults.cut) else None
+
+
+def proxy502(faults: Faults, hit: Hit) -> Reply | None:
+    """A proxy answers with a page."""
+    return Reply(502, PROXY_PAGE, "text/html") if hit(faults.proxy502) else None
+
+
+def unauthorized(faults: Faults, hit: Hit) -> Reply | None:
+    """A 401 that passes (contract.md 1.2)."""
+    return bare(401, error="Unauthorized") if hit(faults.unauthorized) else None
+
+
+def empty500(faults: Faults, hit: Hit) -> Reply | None:
+    """A panic: no body (contract.md 2.2)."""
+    return Reply(500, b"", None) if hit(faults.empty500) else None
+
+
+def error(faults: Faults, hit: Hit) -> Reply | None:
+    """A JSON error with the status asked for."""
+    if not hit(faults.error_rate):
+        return None
+    code = "service_unavailable" if faults.error_status == 503 else "internal_error"
+    reply = error_reply(code, "An unexpected error occurred")
+    reply.status = faults.error_status
+    return reply
+
+
+EARLY: tuple[Callable[[Faults, Hit], Reply | None], ...] = (cut, proxy502, unauthorized, empty500, error)
+"""Asked in this order; the first answer is sent."""

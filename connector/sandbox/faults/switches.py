@@ -1,0 +1,122 @@
+"""The switches: what a user can make go wrong, and how it is written in text.
+
+Promises that a misspelt fault, route or value is refused by name. Never acts on a call; the other modules of this
+folder do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from connector.errors import FixInput
+from connector.sandbox.routes.routes import NAMES
+
+__all__ = ["LASTING", "OLD", "Faults"]
+
+OLD = ("filters_refused", "filters_ignored", "nested_errors", "archived_included")
+"""Behaviours of servers before 2026-07 (contract.md 2.1, 3.6) and of ones that know no filters."""
+LASTING = ("seed", "churn", "late", "lag", "old", "cache", "loose_ties")
+"""Switches that no share draws and no `endpoint` limits: with only these on, calls are left alone."""
+
+
+@dataclass(kw_only=True)
+class Faults:
+    """Switches; a share is between 0 and 1 and drawn for each call.
+
+    Args:
+        latency: milliseconds that every answer takes.
+        jitter: up to so many milliseconds more.
+        rate: calls per second; beyond it 429.
+        retry_after: seconds named with a 429 (None: the header is left out).
+        error_rate: share of JSON errors with `error_status`.
+        empty500: share of 500s with an empty body.
+        proxy502: share of HTML pages from a proxy.
+        unauthorized: share of passing 401s (contract.md 1.2).
+        cut: share of connections closed before any answer.
+        cut_body: share of connections closed in mid-body.
+        lost: share of answers that never come: the call is carried out, then the connection is closed.
+        torn: share of 200s with half a JSON body, well framed.
+        drip: share of bodies sent in small pieces, `drip_delay` seconds apart.
+        zero_usage: share of usage answers whose zeros mean failure, `zero_usage_delay` seconds late (contract.md 11).
+        skip_entitlements: share of entitlements answers with no features (contract.md 6.2).
+        extra_fields: unknown members in every object.
+        wrong_types: share of customers (always the same ones) whose children hold a value of the wrong type.
+        poison: customers, by id, that are among those.
+        churn: changes per second by a background task (create, update, archive).
+        late: seconds until a row made by churn or by a mutator becomes visible, with its old timestamps.
+        lag: seconds that lists and look-ups are behind (a read replica).
+        cache: seconds that GET by id may be stale after a change from outside, and that PUT starts from (contract.md
+            3.8).
+        loose_ties: what the server leaves to chance is left to chance: the order of rows that the sort leaves equal
+            (contract.md 3.3), and which of equally common reset periods is shown (6.2).
+        old: behaviours of OLD.
+        endpoint: limits all shares and delays to these routes (names of `routes.NAMES`); empty means all.
+        first: limits them to the first so many calls that they could apply to; 0 means no limit.
+    """
+
+    latency: float = 0.0
+    jitter: float = 0.0
+    rate: float = 0.0
+    retry_after: float | None = None
+    error_rate: float = 0.0
+    error_status: int = 503
+    empty500: float = 0.0
+    proxy502: float = 0.0
+    unauthorized: float = 0.0
+    cut: float = 0.0
+    cut_body: float = 0.0
+    lost: float = 0.0
+    torn: float = 0.0
+    drip: float = 0.0
+    drip_delay: float = 0.05
+    zero_usage: float = 0.0
+    zero_usage_delay: float = 0.0
+    skip_entitlements: float = 0.0
+    extra_fields: bool = False
+    wrong_types: float = 0.0
+    poison: frozenset[str] = frozenset()
+    churn: float = 0.0
+    late: float = 0.0
+    lag: float = 0.0
+    cache: float = 0.0
+    loose_ties: bool = False
+    old: frozenset[str] = frozenset()
+    endpoint: frozenset[str] = frozenset()
+    first: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("poison", "old", "endpoint"):
+            value = getattr(self, name)
+            setattr(self, name, frozenset([value] if isinstance(value, str) else value))
+        _known("old", self.old, OLD)
+        _known("endpoint", self.endpoint, NAMES)
+
+    @classmethod
+    def parse(cls, text: str) -> Faults:
+        """Read `latency=50,error_rate=0.05,old=nested_errors|archived_included`."""
+        given: dict[str, Any] = {}
+        kinds = {f.name: f.type for f in fields(cls)}
+        for part in filter(None, (piece.strip() for piece in text.split(","))):
+            name, _, value = part.partition("=")
+            _known("fault", [name], tuple(kinds))
+            given[name] = _value(name, str(kinds[name]), value)
+        return cls(**given)
+
+
+def _known(what: str, names: Any, known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise FixInput(f"{what} {name!r} is unknown.", remedy=f"Known: {', '.join(known)}.")
+
+
+def _value(name: str, kind: str, value: str) -> object:
+    if kind.startswith("frozenset"):
+        return frozenset(filter(None, value.split("|")))
+    try:
+        if kind == "bool":
+            return {"": True, "1": True, "true": True, "0": False, "false": False}[value.lower()]
+        return int(value) if kind == "int" else float(value)
+    except (ValueError, KeyError):
+        raise FixInput(f"fault {name}: {value!r} does not fit.", remedy=f"Give a value of type {kind}.") from None

@@ -1,0 +1,174 @@
+"""The apply job: does what a plan says, once it is confirmed.
+
+Promised: plan, account, files and confirmation are checked before anything is written; results and `rejected.csv` are
+written even when the run breaks off. Never done: deciding what happens to a row (see `connector.push.apply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.api.client import AsyncFlexprice
+from connector.push.account.customer import total
+from connector.push.apply.apply import Apply
+from connector.push.apply.journal import Journal
+from connector.push.apply.orders import Orders, Pace
+from connector.push.apply.rejected import write_rejected
+from connector.push.apply.results import results, write_results
+from connector.push.plan.counts import customers_written
+from connector.push.plan.guards import Limits
+from connector.push.plan.planfile import Plan
+from connector.settings import Settings
+from connector.store.store import Store
+from pipelines.artifacts import alone, check_not_undone, results_of
+from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
+from pipelines.import_customers.account import Account, check_environment
+from pipelines.import_customers.applied import Applied
+from pipelines.runner import run
+from pipelines.progress import Progress
+
+__all__ = ["apply"]
+
+
+def apply(
+    settings: Settings,
+    path: Path,
+    confirmed: Confirmed,
+    *,
+    canary: int = 0,
+    max_failures: int | None = None,
+    results_to: Path | None = None,
+    store: Path | None = None,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> Applied:
+    """Do what a plan says, and no more; run again, it continues where it was.
+
+    Args:
+        settings: account and [import].
+        path: the plan.
+        confirmed: what was said, and who can be asked.
+        canary: write so many first, read them back, then ask.
+        max_failures: stop after so many refused rows.
+        results_to: where the results go (.csv or .parquet), instead of beside the plan.
+        store: a working store whose `flexsync.import_journal` gets the outcomes too.
+        pace: how many rows are checked together, and how patiently.
+        progress: hears how far it is.
+
+    Raises:
+        FixInput: the plan was changed, is another account's, or was not confirmed as it asks.
+        LockHeld: another apply has this plan, or a sync has the store.
+        StopRun: the server is gone or refuses; what was done is in the journal.
+    """
+    shown, given = progress or Progress(), settings.imports
+    failures = given.max_failures if max_failures is None else max_failures
+    orders = Orders(canary=canary, max_failures=failures, pace=pace or Pace())
+    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown)
+    return work.apply(path, confirmed, orders, store)
+
+
+@dataclass(frozen=True)
+class _Applying:
+    """One apply job: the account, the guards' limits, where results go, and the progress."""
+
+    account: Account
+    limits: Limits
+    results_to: Path | None
+    neutralise: bool
+    progress: Progress
+
+    def apply(self, path: Path, confirmed: Confirmed, orders: Orders, store: Path | None) -> Applied:
+        """Hold the plan, the run and the store; check everything; then write."""
+        confirmed = replace(confirmed, ask=quietly(confirmed.ask, self.progress))
+        with alone(path), _opened(store) as kept, ExitStack() as stack:
+            plan = Plan.read(path)
+            header = plan.header
+            stack.enter_context(alone(path.parent / f".{header.run}"))  # it may be here under another name too
+            check_not_undone(plan)
+            self.account.check_address(header)
+            self.account.require_key()
+            results_of(plan, self.results_to)  # a wrong place is reported before anything is written
+            confirm(plan, confirmed, self.limits)
+            orders = replace(orders, onboarding=str(header.options.get("onboarding") or "skip"))
+            with Journal.of(plan, datetime.now(UTC).isoformat()) as journal:
+                return self._carry_out(plan, journal, orders, kept, confirmed)
+
+    def _carry_out(
+        self, plan: Plan, journal: Journal, orders: Orders, kept: Store | None, confirmed: Confirmed
+    ) -> Applied:
+        """Write the canary, ask, write the rest."""
+        try:
+            done = run(self._write(plan, journal, orders, kept))
+            if done.tally.canary and go_on(done.tally.canary, confirmed):
+                done = run(self._write(plan, journal, replace(orders, canary=0), kept)).after(done)
+            return done
+        except BaseException:
+            self._write_files(plan, journal)
+            if journal.settled or journal.open:
+                self.progress.note(_broken_off(plan, journal))
+            raise
+
+    async def _write(self, plan: Plan, journal: Journal, orders: Orders, kept: Store | None) -> Applied:
+        header = plan.header
+        began = datetime.now(UTC)
+        async with self.account.open() as api:
+            left = customers_written(header.counts) - len(journal.settled)
+            if header.counts["writes"]:
+                await _check_account(api, plan, journal, left, kept)
+            self.progress.step("write", left, "customers")
+            work = Apply(
+                plan,
+                api.send,
+                journal,
+                orders,
+                on_settled=lambda count: self.progress.advance("write", count),
+                write=lambda call, until: api.send(call, until=until),
+                every_subscription=bool(header.undoes),
+            )
+            tally = await work.run()
+            calls = api.gate.report()["operations"]
+        rejected, written = self._write_files(plan, journal)
+        if kept:
+            kept.record_import(header.run, header.made_at, results(plan.entries(), journal.settled))
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        refused = [line for line in journal.settled.values() if line.outcome != "done"]
+        return Applied(plan, tally, rejected, written, calls, seconds, refused)
+
+    def _write_files(self, plan: Plan, journal: Journal) -> tuple[tuple[Path, int], tuple[Path, int]]:
+        """Write what became of every row so far.
+
+        Rows that this run did not take have a file of their own: rows that the plan refused are in the plan's file
+        already, and somebody may be correcting them there.
+        """
+        rejected = plan.beside(f".{plan.header.run}.rejected.csv")
+        out = results_of(plan, self.results_to)
+        writing = (entry for entry in plan.entries() if entry.writes)
+        refused = write_rejected(rejected, plan.header.source, writing, journal.settled)
+        written = write_results(out, plan.entries(), journal.settled, neutralise=self.neutralise)
+        return (rejected, refused), (out, written)
+
+
+async def _check_account(api: AsyncFlexprice, plan: Plan, journal: Journal, left: int, kept: Store | None) -> None:
+    _, environment = await total(api.send)
+    check_environment(plan.header, environment, begun=bool(journal.settled or journal.open), left=left)
+    if kept and environment:
+        kept.bind(environment)
+
+
+def _broken_off(plan: Plan, journal: Journal) -> str:
+    run, rows = plan.header.run, customers_written(plan.header.counts)
+    return (
+        f"run {run}: {len(journal.settled)} of {rows} customers are settled. The same command continues; "
+        f"flexsync import undo {run} takes back what was written"
+    )
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[Store | None]:
+    """The store is opened before anything is written to the account: a held one must stop the run now, not after it."""
+    with Store.open(path) if path else nullcontext() as store:
+        yield store

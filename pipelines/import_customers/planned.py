@@ -1,0 +1,150 @@
+"""A plan in the making, and what it came to: entries are counted and kept, then guards, summary and file follow.
+
+Promised: the plan file appears whole or not at all; refused rows have a file of their own beside it. Never done:
+deciding, calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from connector.errors import FixInput
+from connector.push.apply.rejected import write_rejected
+from connector.push.file.row import Checked
+from connector.push.plan.counts import Counts
+from connector.push.plan.entry import Entry
+from connector.push.plan.guards import Guard, Limits, tripped
+from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
+
+__all__ = ["KINDS", "Draft", "Planned", "rejected_of"]
+
+MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
+KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
+
+
+@dataclass
+class Planned:
+    """What a plan came to.
+
+    Attributes:
+        source: the file, and how it was read.
+        checked: what the first reading found; None for an undo.
+        guessed: whether the file's encoding is a guess.
+        plan: the plan; None when nothing could be planned, then no file is left.
+        counts: entries of each kind.
+        existing: published customers.
+        guards: those that trip.
+        refused: entries, where no plan holds them; the first ten thousand.
+        strangers: conflicts without a published customer.
+        rejected: where refused rows were written, and how many.
+        calls: HTTP calls made, by operation.
+    """
+
+    source: Source
+    checked: Checked | None = None
+    guessed: bool = False
+    plan: Plan | None = None
+    counts: Counts = field(default_factory=Counts)
+    existing: int = 0
+    guards: list[Guard] = field(default_factory=list)
+    refused: list[Entry] = field(default_factory=list)
+    strangers: int = 0
+    rejected: tuple[Path, int] | None = None
+    calls: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 every row can be done, 1 some cannot, 2 none can."""
+        if self.plan is None:
+            return FixInput.exit_code
+        return 1 if self.counts.invalid or self.counts.conflict else 0
+
+
+@dataclass
+class Draft:
+    """A plan in the making.
+
+    Attributes:
+        planned: what it came to so far.
+        writer: collects its entries.
+        seen: hashes of the ids of its customers, where somebody needs them.
+    """
+
+    planned: Planned
+    writer: PlanWriter
+    seen: set[int] | None = None
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Count entries, and keep them for the file."""
+        planned, seen = self.planned, self.seen
+        for entry in entries:
+            planned.counts.add(entry)
+            planned.strangers += entry.stranger
+            if seen is not None:
+                seen.add(hash(entry.id))
+            self.writer.add(entry)
+
+    def finish(
+        self, limits: Limits, base_url: str, environment: str, options: dict[str, Any], undoes: str = ""
+    ) -> Planned:
+        """Write the plan, unless there is nothing in it, and the refused rows.
+
+        Args:
+            limits: of the guards.
+            base_url: the API that was read.
+            environment: id of the environment, "" where it has no customer.
+            options: for the header.
+            undoes: the run that is undone, or "".
+        """
+        planned, counts = self.planned, self.planned.counts
+        planned.guards = tripped(counts, planned.existing, limits)
+        if counts.create + counts.update + counts.archive + counts.unchanged:
+            now = datetime.now(UTC)
+            header = Header(
+                run=new_run(now),
+                made_at=now,
+                base_url=base_url,
+                environment_id=environment,
+                source=planned.source,
+                options=options,
+                counts=counts.plain(),
+                existing=planned.existing,
+                guards=planned.guards,
+                undoes=undoes,
+            )
+            planned.plan = self.writer.finish(header, _summary(header))
+        return self.reject()
+
+    def reject(self) -> Planned:
+        """Write the refused rows."""
+        planned, path = self.planned, rejected_of(self.writer.path)
+        if planned.plan is None:
+            planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
+        planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))
+        return planned
+
+
+def rejected_of(out: Path) -> Path:
+    """Where the rows go that a plan does not take."""
+    return Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
+
+
+def _summary(header: Header) -> str:
+    """The top of a plan file, for people."""
+    counts, source = header.counts, header.source
+    lines = [
+        f"Flexsync plan {header.run} for {header.base_url} {header.environment_id}".rstrip(),
+        f"undoes {header.undoes}"
+        if header.undoes
+        else f"from {source.name}, {source.rows} rows, sha256 {source.sha256}",
+        ", ".join(f"{name} {counts[name]}" for name in KINDS),
+        f"{counts['writes']} writes; {header.existing} customers exist",
+        *(f"guard: {guard.text}" for guard in header.guards),
+        "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",
+    ]
+    return "\n".join(line.replace("\r", " ").replace("\n", " ") for line in lines)

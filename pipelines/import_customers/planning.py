@@ -1,0 +1,167 @@
+"""The plan job: reads a file and the account, and writes a plan.
+
+Promised: nothing is written to the account. A file without a usable row costs no call. Never done: deciding a row (see
+`connector.push.plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from connector.errors import FixInput
+from connector.push.account.customer import Send, total
+from connector.push.file.row import Checked
+from connector.push.file.rows import Rows, read_rows
+from connector.push.file.rules import EXCUSABLE
+from connector.push.plan import mirror
+from connector.push.plan.counts import Counts
+from connector.push.plan.decide import invalid
+from connector.push.plan.entry import Entry
+from connector.push.plan.options import Options
+from connector.push.plan.plan import planned
+from connector.push.plan.planfile import PlanWriter, Source
+from connector.settings import Import, Settings
+from pipelines.artifacts import alone, put_aside
+from pipelines.confirm import limits
+from pipelines.import_customers.account import Account
+from pipelines.import_customers.planned import Draft, Planned, rejected_of
+from pipelines.runner import run
+from pipelines.progress import Progress
+
+__all__ = ["plan"]
+
+
+def plan(
+    settings: Settings,
+    source: Path | str | BinaryIO | Any,
+    out: Path,
+    *,
+    archive_missing: bool = False,
+    progress: Progress | None = None,
+) -> Planned:
+    """Read a file and the account, and write a plan.
+
+    Args:
+        settings: account and [import].
+        source: a CSV file (path, ``-``, binary file object), a DataFrame or an Arrow table.
+        out: where the plan goes.
+        archive_missing: plan an archive for every customer that the file does not name.
+        progress: hears how far it is.
+
+    Returns:
+        What came of it; nothing was written to the account.
+
+    Raises:
+        FixInput: the file cannot be read at all; creates without a choice of onboarding; archives with invalid rows.
+    """
+    shown = progress or Progress()
+    with alone(out):
+        if aside := put_aside(out):
+            shown.note(aside)
+        return _Planning(Account.of(settings, shown), settings.imports, archive_missing, shown).plan(source, out)
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """One plan job: the account, [import], and the progress."""
+
+    account: Account
+    given: Import
+    archive_missing: bool
+    progress: Progress
+
+    def plan(self, source: Any, out: Path) -> Planned:
+        """Read the file, then the account."""
+        given = self.given
+        _check_not_own(source, rejected_of(out))
+        with read_rows(
+            source,
+            mapping=given.mapping,
+            constants=given.constants,
+            match=given.match,
+            encoding=given.encoding or None,
+            delimiter=given.delimiter or None,
+        ) as rows:
+            self.progress.step("read")
+            checked = rows.check()
+            self.progress.advance("read", checked.rows)
+            found = Planned(_source(rows, checked), checked, rows.source.guessed)
+            # Ids of the rows' customers: one may have another external_id by the time of the walk.
+            seen: set[int] | None = set() if self.archive_missing else None
+            if checked.usable:
+                if self.archive_missing and not EXCUSABLE.issuperset(checked.faults):
+                    _refuse_archives(found.source.name, checked.invalid)
+                self.account.require_key()
+            with PlanWriter(out) as writer:
+                draft = Draft(found, writer, seen)
+                if checked.usable:
+                    return run(self._compare(rows, draft))
+                draft.take(invalid(row, row.faults, rows) for row in rows)
+                return draft.reject()
+
+    async def _compare(self, rows: Rows, draft: Draft) -> Planned:
+        found, given = draft.planned, self.given
+        async with self.account.open() as api:
+            found.existing, environment = await total(api.send)
+            self.progress.step("compare", found.source.rows, "rows")
+            async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
+                draft.take(entries)
+                _check_onboarding(given.onboarding, found.counts, entries)
+                self.progress.advance("compare", len(entries))
+            if draft.seen is not None:
+                await self._archive_missing(rows, draft, draft.seen, api.send)
+            found.calls = api.gate.report()["operations"]
+        if not rows.source.unchanged():
+            raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
+        options = {
+            "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
+            "archive_missing": self.archive_missing,
+        }  # fmt: skip
+        return draft.finish(limits(given), self.account.base_url, environment, options)
+
+    async def _archive_missing(self, rows: Rows, draft: Draft, seen: set[int], send: Send) -> None:
+        """Plan archives for customers that the file does not name."""
+        found = draft.planned
+        if found.counts.invalid or found.strangers:
+            _refuse_archives(found.source.name, found.counts.invalid + found.strangers)
+        self.progress.step("archive")
+        async for entries in mirror.missing(seen | mirror.named(rows), send):
+            draft.take(entries)
+
+
+def _check_not_own(source: Any, own: Path) -> None:
+    """Make sure that the file is not the one to which refused rows go."""
+    if isinstance(source, str | Path) and own.exists() and Path(source).exists() and own.samefile(source):
+        raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
+
+
+def _refuse_archives(name: str, rows: int) -> NoReturn:
+    raise FixInput(
+        f"{name} has {rows} rows that are invalid or meet no customer, and --archive-missing would archive customers"
+        " that are only mistyped.",
+        remedy="Correct them first: `flexsync import plan` without --archive-missing lists them.",
+    )
+
+
+def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> None:
+    if choice or not counts.create:
+        return
+    first = next(entry for entry in entries if entry.do == "create")
+    raise FixInput(
+        f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
+        " onboarding workflow.",
+        remedy="If it should exist already, correct its external_id, or say --mode update. To create it, say"
+        " --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
+    )
+
+
+def _source(rows: Rows, checked: Checked) -> Source:
+    source = rows.source
+    header = next(r.raw for r in source.records() if r.line == rows.columns.line)
+    return Source(
+        source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
+        checked.rows, checked.blank,
+    )  # fmt: skip

@@ -1,0 +1,256 @@
+"""Store, publications, plan and journal of an earlier version are read, and the formats have not changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tarfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+from command import Done, command, environment
+from importing import account, shop
+from pipelines.report.imports import write_page
+from pyarrow import parquet
+from support import customers_of
+
+import connector
+from connector.errors import FixInput
+from connector.publications import contents, lake
+from connector.publications.publish import publish
+from connector.publications.restore import restore
+from connector.push.apply import journal
+from connector.push.plan.plan import Entry
+from connector.push.plan.planfile import Header, Plan
+from connector.store.store import Store
+from connector.tables.import_results import COLUMNS
+from connector.tables.schemas import SCHEMA_VERSION
+from pipelines import import_customers as job
+
+MADE = Path(__file__).parent / "versions" / "0.1.0-schema-1" / "made.tar.xz"
+RUN = "20261128T104021Z-01ff82"  # the last sync
+IMPORT = "20261128T104031Z-b53315"
+DIGEST = "a87f659538d75b9b18b132f257f70fa05bb986726b052957e76102bc8d728bab"
+PUBLISHED = ("duckdb:billing.duckdb", "parquet:lake")
+PUBLICATION_ONLY = ("published_at", "excluded")  # rows of flexsync.meta
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A folder with everything that the older version left."""
+    with tarfile.open(MADE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def flexsync(folder: Path, *arguments: object) -> Done:
+    return command(*arguments, env=environment(), cwd=folder)
+
+
+def rows_of(path: Path | str) -> dict[str, list[dict[str, Any]]]:
+    """Every table of a store or publication, in an order of its own, without what only one of them has."""
+    with connector.open(path) as opened:
+        assert opened.tables == contents.names()
+        found = {name: opened.table(name) for name in opened.tables}
+    meta = found["flexsync.meta"].to_pylist()
+    return {
+        **{name: sorted(table.to_pylist(), key=repr) for name, table in found.items()},
+        "flexsync.meta": sorted((row for row in meta if row["key"] not in PUBLICATION_ONLY), key=repr),
+        "flexsync.rejects": [
+            {k: v for k, v in row.items() if k != "raw"} for row in found["flexsync.rejects"].to_pylist()
+        ],
+    }
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_opens_for_writing(old: Path) -> None:
+    """`Store.open` takes the file as it is: the environment, the last run, its counts and its cursors are there."""
+    with Store.open(old / "work.duckdb") as store:
+        run = store.last_run()
+        assert run is not None
+        assert run.run_id == RUN
+        assert store.counts(run) == {}  # it found no change; the run before had stored everything
+        assert store.rows("SELECT inserted FROM flexsync.run_tables WHERE table_name = 'usage'") == [(249,)]
+        assert store.customer_proof(run, 60, "keyset").holds
+        assert store.rows("SELECT resource, run_id FROM flexsync.cursors ORDER BY 1") == [
+            ("customers", RUN),
+            ("subscriptions", RUN),
+        ]
+        with pytest.raises(FixInput, match="holds environment env_01J0000000000000000000000B"):
+            store.bind("another")
+
+
+def test_the_next_run_is_incremental(old: Path) -> None:
+    """A run begun by this version starts where the older one's cursor stands."""
+    hour, week = timedelta(hours=1), timedelta(days=7)
+    with Store.open(old / "work.duckdb") as store:
+        last = store.last_run()
+        assert last is not None
+        now = last.t0 + hour
+        run = store.begin(
+            now, last.resources, full=False, full_every=week, overlap=hour, resume_for=hour, version="test"
+        )
+        assert (run.mode, run.since, run.resources) == ("incremental", last.t0 - hour, last.resources)
+        assert run.run_id > RUN
+
+
+def test_the_command_reads_a_store(old: Path) -> None:
+    """`status`, `state show` and `sql` answer from it."""
+    store = ("--store", "work.duckdb")
+    found = flexsync(old, "status", *store, "--json").json
+    assert (found["runs"][0]["run_id"], found["runs"][0]["status"]) == (RUN, "green")
+    assert found["rows"]["customers"] == 60
+    shown = flexsync(old, "state", "show", *store)
+    assert shown.code == 0
+    assert RUN in shown.out
+    counted = flexsync(old, "sql", "SELECT count(*) AS n FROM usage", *store, "--format", "json")
+    assert (counted.code, counted.json) == (0, [{"n": 249}])
+
+
+def columns_of(path: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as db:
+        query = """SELECT schema_name, table_name, column_index, column_name, data_type FROM duckdb_columns()
+            WHERE NOT internal AND database_name = current_database() ORDER BY ALL"""
+        return db.execute(query).fetchall()
+
+
+def test_a_store_made_now_has_the_same_tables(old: Path) -> None:
+    """Schema version, tables, columns, their order and their types are those of the older version."""
+    Store.open(old / "now.duckdb").close()
+    assert columns_of(old / "now.duckdb") == columns_of(old / "work.duckdb")
+    meta = "SELECT value FROM flexsync.meta WHERE key = 'schema_version'"
+    for name in ("now", "work"):
+        with duckdb.connect(str(old / f"{name}.duckdb"), read_only=True) as db:
+            assert db.execute(meta).fetchall() == [(str(SCHEMA_VERSION),)] == [("1",)]
+
+
+# --- publications ---------------------------------------------------------------------------------------------------
+
+
+def test_publications_hold_the_rows_of_the_store(old: Path) -> None:
+    """`connector.open` gives the same rows of every table from the store, the DuckDB file and the lake."""
+    stored = rows_of(old / "work.duckdb")
+    assert {name: len(rows) for name, rows in stored.items() if name in ("customers", "usage")} == {
+        "customers": 60,
+        "usage": 249,
+    }
+    for name in ("billing.duckdb", "lake"):
+        published = rows_of(old / name)
+        for table, rows in stored.items():
+            assert published[table] == rows, f"{name}: {table}"
+
+
+@pytest.mark.parametrize("target", PUBLISHED)
+def test_a_store_is_restored_from_a_publication(old: Path, target: str) -> None:
+    """The restored store has the rows of the one that was published, can be opened, and published again."""
+    kind, _, name = target.partition(":")
+    restore(f"{kind}:{old / name}", old / "again.duckdb")
+    assert rows_of(old / "again.duckdb") == rows_of(old / "work.duckdb")
+    with Store.open(old / "again.duckdb") as store:
+        assert publish(store, f"{kind}:{old / name}").run.run_id == RUN  # over the older one
+    assert rows_of(old / name) == rows_of(old / "work.duckdb")
+
+
+def test_publications_made_now_look_the_same(old: Path) -> None:
+    """Tables, columns and types of a publication, the manifest's keys and the lake's paths are the older version's."""
+    (old / "now").mkdir()
+    with Store.open(old / "work.duckdb") as store:
+        publish(store, f"duckdb:{old / 'now' / 'billing.duckdb'}")
+        publish(store, f"parquet:{old / 'now' / 'lake'}")
+    assert columns_of(old / "now" / "billing.duckdb") == columns_of(old / "billing.duckdb")
+    now, before = (json.loads((folder / "lake" / lake.MANIFEST).read_text()) for folder in (old / "now", old))
+    assert list(now) == list(before)
+    for key in ("format", "format_version", "schema_version", "run_id", "mode", "status", "green", "environment_id"):
+        assert now[key] == before[key]
+    assert {name: (e["rows"], e["files"][0]["path"]) for name, e in now["tables"].items()} == {
+        name: (e["rows"], e["files"][0]["path"]) for name, e in before["tables"].items()
+    }
+    for entry in before["tables"].values():
+        path = entry["files"][0]["path"]
+        schemas = [parquet.read_schema(folder / "lake" / path) for folder in (old / "now", old)]
+        fields = [[(field.name, field.type) for field in schema] for schema in schemas]
+        assert fields[0] == fields[1], path
+
+
+# --- the import -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_read_and_shown(old: Path) -> None:
+    """Its digest is verified, every entry is there, and its page can be written."""
+    plan = Plan.read(old / "waiting.plan")
+    assert (plan.digest, plan.header.run) == (DIGEST, IMPORT)
+    assert [(entry.do, entry.external_id) for entry in plan.entries()] == [
+        ("update", "acct-0000000"),
+        ("update", "acct-0000001"),
+        ("create", "acme-7"),
+        ("create", "acme-8"),
+        ("invalid", "acme-9"),
+    ]
+    write_page(old / "plan.html", plan, neutralise=True)
+    page = (old / "plan.html").read_text()
+    assert IMPORT in page
+    assert "billing@quay.example" in page
+    text = (old / "waiting.plan").read_bytes()
+    (old / "waiting.plan").write_bytes(text.replace(b"Cedar Ltd", b"Cedar LTD"))
+    with pytest.raises(FixInput, match="changed or cut"):
+        Plan.read(old / "waiting.plan")
+
+
+def test_plan_and_journal_have_the_same_fields_now(old: Path) -> None:
+    """A header, an entry, a journal line and the results are written with the keys of the older version."""
+    lines = [line for line in (old / "waiting.plan").read_bytes().splitlines(keepends=True) if line[:1] != b"#"]
+    header, entries = msgspec.json.decode(lines[0], type=Header), lines[1:-1]
+    assert msgspec.json.encode(header) + b"\n" == lines[0]
+    assert [msgspec.json.encode(msgspec.json.decode(line, type=Entry)) + b"\n" for line in entries] == entries
+    records = (old / f"customers.{IMPORT}.journal").read_bytes().splitlines()
+    assert [msgspec.json.encode(msgspec.json.decode(line, type=journal.Line)) for line in records] == records
+    with (old / f"customers.{IMPORT}.results.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+
+
+def test_a_plan_is_for_the_account_it_was_made_for(old: Path) -> None:
+    """Applied against another address it is refused, and nothing is written."""
+    with shop(old) as served, pytest.raises(FixInput, match=r"The plan is for http://127\.0\.0\.1:8473/v1"):
+        served.apply(Plan.read(old / "waiting.plan"))
+
+
+def as_left(folder: Path, lines: list[journal.Line]) -> list[dict[str, Any]]:
+    """The four customers of the import as its run left them: the store's rows of before, with the journal's changes."""
+    columns = "id, external_id, name, email, contact, * LIKE 'address_%', timezone, metadata"
+    with connector.open(folder / "work.duckdb") as opened:
+        found = opened.sql(f"SELECT {columns} FROM customers").to_pylist(maps_as_pydicts="strict")
+    before = {row["id"]: {k: v for k, v in row.items() if v is not None} for row in found}
+    ids = {line.n: line.id for line in lines if line.what == "outcome"}
+    return [
+        {**before.get(ids[line.n], {"id": ids[line.n]}), **{name: after for name, (_, after) in line.set.items()}}
+        for line in lines
+        if line.what == "intent"
+    ]
+
+
+def test_a_run_is_undone_from_its_journal(old: Path) -> None:
+    """In the account as that run left it, both updates are reversed and both created customers are archived."""
+    lines = list(journal.read(old / f"customers.{IMPORT}.journal"))
+    assert [line.what for line in lines].count("outcome") == 4
+    sandbox = account(*as_left(old, lines))
+    with shop(old, sandbox=sandbox) as served:
+        found = job.undo_run(served.settings(), IMPORT, old / "undo.plan")
+        assert found.plan is not None
+        assert found.plan.header.undoes == IMPORT
+        assert sorted((entry.do, entry.external_id) for entry in found.plan.entries()) == [
+            ("archive", "acme-7"),
+            ("archive", "acme-8"),
+            ("update", "acct-0000000"),
+            ("update", "acct-0000001"),
+        ]
+        assert served.apply(found).exit_code == 0
+    now = {row["external_id"]: row for row in customers_of(sandbox)}
+    assert now["acct-0000000"]["name"] == "Cedar & Clay 0"
+    assert now["acct-0000001"]["email"] == "billing+1@mail0.example.com"
+    assert {now[name]["status"] for name in ("acme-7", "acme-8")} == {"archived"}
