@@ -83,7 +83,7 @@ def _handle_signals() -> None:
 
 
 def _exit_interrupted() -> NoReturn:
-    _exit_with("interrupted.", "State is kept: the same command goes on from there.", INTERRUPTED)
+    _exit_with("interrupted.", "State is kept: the same command continues from there.", INTERRUPTED)
 
 
 def _exit_internal_error(error: Exception) -> NoReturn:
