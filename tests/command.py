@@ -30,14 +30,14 @@ from pipelines.progress import Progress
 from pipelines.summary import Report
 from pipelines.sync import Options
 
-BASE = datetime(2026, 11, 1, tzinfo=UTC)  # the invented business ends here, whatever day the tests run
+BASE = datetime(2026, 11, 1, tzinfo=UTC)  # the generated data ends here, whatever day the tests run
 TABLES = tuple(dict.fromkeys(table for resource in RESOURCES.values() for table in resource.tables))
-PER_RUN = {"run_id", "observed_at"}  # what two runs over the same account may differ in
+PER_RUN = {"run_id", "observed_at"}  # columns in which two runs over the same account may differ
 
 
 @contextmanager
 def hard_limit(seconds: float) -> Iterator[None]:
-    """Raise out of a hang."""
+    """Raise `TimeoutError` when the block runs for longer."""
 
     def too_long(*_: object) -> None:
         raise TimeoutError(f"still running after {seconds:g} s")
@@ -74,7 +74,7 @@ def sync(sandbox: Sandbox, store: Path, *, seconds: float = 60, options: Options
 
 
 def tables(store: Path, skip: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, sorted, without what belongs to the run."""
+    """Every row of every table, sorted, without the columns that differ by run."""
     found = {}
     with reading.open(store) as opened:
         for name in TABLES:
@@ -94,7 +94,7 @@ def _ask(sandbox: Sandbox, method: str, path: str, query: Any = (), body: Any = 
 
 
 def truth(sandbox: Sandbox) -> dict[str, set[tuple[Any, ...]]]:
-    """The account as the server tells it when nothing goes wrong, read from raw JSON and not by the product's code."""
+    """The account as the server holds it, read from raw JSON without the product's code."""
     before, sandbox.faults = sandbox.faults, Faults()
     try:
         people, contracts = [], []
@@ -167,7 +167,7 @@ def ask(store: Path, query: str) -> list[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -182,7 +182,7 @@ COMMAND = (sys.executable, "-m", "pipelines.cli")
 
 
 def environment(base_url: str = "", key: str = "sandbox", **more: str) -> dict[str, str]:
-    """Take the environment without any setting of Flexsync's or a proxy's, and add these."""
+    """The environment of this process without the settings of Flexsync and of proxies, plus these."""
     strange = ("FLEXPRICE_", "FLEXSYNC_")
     found = {n: v for n, v in os.environ.items() if not n.startswith(strange) and not n.lower().endswith("_proxy")}
     given = {"FLEXPRICE_BASE_URL": base_url, "FLEXPRICE_API_KEY": key, **more}
@@ -192,7 +192,7 @@ def environment(base_url: str = "", key: str = "sandbox", **more: str) -> dict[s
 def flexsync(
     *arguments: object, env: Mapping[str, str], cwd: Path, seconds: float = 60, stdin: str | None = None
 ) -> Done:
-    """Run `flexsync …` to its end; a hang is an error."""
+    """Run `flexsync …` to its end, or raise `TimeoutExpired`."""
     words = [*COMMAND, *map(str, arguments)]
     done = subprocess.run(words, env=env, cwd=cwd, input=stdin or "", capture_output=True, text=True, timeout=seconds)
     return Done(done.returncode, done.stdout, done.stderr)
@@ -220,7 +220,7 @@ def server(customers: int = 80, faults: str = "", seed: int = 7) -> Iterator[str
 
 
 def command(*arguments: object, env: Mapping[str, str], cwd: Path, stdin: str = "", seconds: float = 60) -> Done:
-    """Run `flexsync …` in this process, which saves the half second that starting one costs."""
+    """Run `flexsync …` in this process, which saves the start of one."""
     out, err = io.StringIO(), io.StringIO()
     before, folder = dict(os.environ), Path.cwd()
     code: Any = 0

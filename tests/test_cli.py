@@ -1,6 +1,6 @@
 """Every command of `flexsync --help` does what its help says, against a server on loopback.
 
-stdout is only data, stderr is only talk, the exit code is a promise.
+stdout holds only data, stderr only messages, and the exit code says how the command ended.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ EVERY = dict(_commands(cli))
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
 def test_every_command_has_help(path: tuple[str, ...], tmp_path: Path) -> None:
-    """Each command and group prints help on stdout, ends with 0, and says in a sentence what it does."""
+    """Each command and group prints help on stdout, exits with 0, and says in a sentence what it does."""
     done = command(*path, "--help", env=environment(), cwd=tmp_path)
     assert done.code == 0
     assert done.err == ""
@@ -96,7 +96,7 @@ except SystemExit:
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("sync", "--nonsense"), ("customers", "nonsense")])
-def test_unknown_words_end_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_unknown_words_exit_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """A mistyped command or option is named on stderr."""
     done = command(*arguments, env=environment(), cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
@@ -106,7 +106,7 @@ def test_unknown_words_end_with_2(tmp_path: Path, arguments: tuple[str, ...]) ->
 # --- demo and sandbox ------------------------------------------------------------------------------------------------
 
 
-def test_demo_answers_a_question_and_what_it_says_to_type_works(tmp_path: Path) -> None:
+def test_demo_answers_a_question_and_the_commands_that_it_suggests_work(tmp_path: Path) -> None:
     """The demo needs no account, is green, and leaves a copy that the commands it prints can read."""
     done = flexsync("demo", "--folder", "d", "--customers", "60", env=environment(key=""), cwd=tmp_path)
     assert done.code == 0, done.err
@@ -123,8 +123,8 @@ def test_demo_answers_a_question_and_what_it_says_to_type_works(tmp_path: Path) 
         assert again.stdout
 
 
-def test_demo_does_not_touch_a_folder_with_other_things(tmp_path: Path) -> None:
-    """A folder that holds something else is refused by that name, and nothing in it changes."""
+def test_demo_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
+    """A folder that holds another file is refused, the message names that file, and nothing in the folder changes."""
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "thesis.txt").write_text("years of work")
     done = command("demo", "--folder", "d", "--customers", "5", env=environment(), cwd=tmp_path)
@@ -135,7 +135,7 @@ def test_demo_does_not_touch_a_folder_with_other_things(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Signals) -> None:
-    """The line on stdout is a command that works; a signal ends the server with 0 and frees the port."""
+    """The line on stdout is a command that works; a signal stops the server with exit code 0 and frees the port."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -158,7 +158,7 @@ def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Si
 
 
 def test_sandbox_says_when_the_port_is_taken(tmp_path: Path) -> None:
-    """A taken port and an unknown fault end with 2 and the value."""
+    """A taken port and an unknown fault exit with 2, and the message holds the value."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -175,7 +175,7 @@ def test_sandbox_says_when_the_port_is_taken(tmp_path: Path) -> None:
 
 
 def test_sync_with_json(run: Any, tmp_path: Path) -> None:
-    """The report on stdout is one JSON document; everything said goes to stderr."""
+    """The report on stdout is one JSON document; every message goes to stderr."""
     done = run("sync", "--json", "--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
     assert done.code == 0
     report = done.json
@@ -191,7 +191,7 @@ def test_sync_with_json(run: Any, tmp_path: Path) -> None:
 
 
 def test_dry_run_writes_nothing(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """It counts on the server, prints JSON, asks for no customer's children, and leaves the folder empty."""
+    """It counts on the server, prints JSON, makes no call for a single customer, and leaves the folder empty."""
     before = live[0].calls["GET /customers/usage"]
     done = run("sync", "--dry-run", "--publish", "duckdb:out.duckdb")
     assert done.code == 0
@@ -217,7 +217,7 @@ def test_only_some_resources(run: Any, tmp_path: Path) -> None:
 def test_a_spent_budget_is_resumable(
     run: Any, live: tuple[Sandbox, str], tmp_path: Path, budget: tuple[str, str]
 ) -> None:
-    """A run that reaches its limit ends with 1 and says which; the next one ends green with the true tables."""
+    """A run that reaches its limit exits with 1 and names the limit; the next run is green with the right tables."""
     done = run("sync", *budget, "--publish", "duckdb:out.duckdb")
     assert done.code == 1
     assert budget[0].strip("-").replace("-", "_") in done.err or budget[0].strip("-") in done.err
@@ -226,7 +226,7 @@ def test_a_spent_budget_is_resumable(
     assert held(tmp_path / "flexsync.duckdb") == truth(live[0])
 
 
-def test_a_degraded_run_says_why_and_publishes_unless_told_not_to(tmp_path: Path) -> None:
+def test_a_degraded_run_says_why_and_publishes_unless_only_green_runs_may(tmp_path: Path) -> None:
     """Degraded: 1, the reason on stderr and in the certificate; `--publish-when green` keeps the old copy."""
     sandbox = account()
     sandbox.faults = Faults(poison=frozenset(sandbox.active_customer_ids()[:1]))
@@ -267,7 +267,7 @@ def test_status_of_a_copy_that_never_finished(run: Any) -> None:
 
 
 def test_verify_holds_and_finds_what_was_changed(live: tuple[Sandbox, str], tmp_path: Path, copied: Path) -> None:
-    """A true copy verifies with 0; a forged row is found and told field by field, with 1."""
+    """A correct copy exits with 0; a forged row exits with 1 and is listed field by field."""
     path = tmp_path / "v.duckdb"
     path.write_bytes(copied.read_bytes())
     env = environment(live[1])
@@ -286,8 +286,10 @@ def test_verify_holds_and_finds_what_was_changed(live: tuple[Sandbox, str], tmp_
     assert any("59 are in the store" in reason for reason in done.json["certificate"]["reasons"])
 
 
-def test_doctor_tells_good_from_bad(run: Any, live: tuple[Sandbox, str], tmp_path: Path, copied: Path) -> None:
-    """Every check is made and told; one that fails makes it 2, with what to do about it."""
+def test_doctor_lists_every_check_and_a_remedy(
+    run: Any, live: tuple[Sandbox, str], tmp_path: Path, copied: Path
+) -> None:
+    """Every check is made and printed; one that fails makes the exit code 2 and comes with its remedy."""
     done = run("doctor", "--store", copied, "--publish", f"duckdb:{tmp_path / 'none.duckdb'}")
     assert done.code == 0, done.err
     for check in ("settings", "key", "store", "publication", "server", "filters", "sweep"):
@@ -304,7 +306,7 @@ def test_doctor_tells_good_from_bad(run: Any, live: tuple[Sandbox, str], tmp_pat
 
 
 def test_state_show_set_and_reset(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """The cursor can be seen, moved back and forgotten, and a sync after each ends with the true tables."""
+    """The cursor can be shown, moved back and deleted, and a sync after each step gives the right tables."""
     assert run("sync").code == 0
     shown = run("state", "show").json
     assert {cursor["resource"] for cursor in shown["cursors"]} == {"customers", "subscriptions"}
@@ -332,7 +334,7 @@ ODD = """SELECT * FROM (VALUES
 
 
 def test_sql_as_csv(run: Any, copied: Path) -> None:
-    """Decimals exact, text whole, NULL an empty cell."""
+    """Decimals are exact, texts complete, and NULL is an empty cell."""
     done = run("sql", "--store", copied, ODD, "--format", "csv")
     assert done.code == 0, done.err
     found = list(csv.DictReader(io.StringIO(done.out)))
@@ -346,7 +348,7 @@ def test_sql_as_csv(run: Any, copied: Path) -> None:
 
 
 def test_sql_as_json(run: Any, copied: Path) -> None:
-    """Decimals are exact strings, maps objects, NULL null."""
+    """Decimals are exact strings, maps are objects, and NULL is null."""
     rows = run("sql", "--store", copied, ODD, "--format", "json").json
     assert rows[0]["d"] == "123456789012345678.123456789012345678"
     assert (rows[0]["m"], rows[0]["l"], rows[0]["n"], rows[0]["b"]) == ({"a": "b"}, ["p", None], None, True)
@@ -362,7 +364,7 @@ def test_sql_as_parquet(run: Any, copied: Path, tmp_path: Path) -> None:
 
 
 def test_sql_as_a_table(run: Any, copied: Path) -> None:
-    """A table holds every digit, and markup in the data is shown as it is."""
+    """A table holds every digit, and shows markup in the data as text."""
     done = run(
         "sql", "--store", copied, "SELECT 0.000000000000000001::DECIMAL(38, 18) AS tiny, '[bold]x[/]' AS s, NULL AS n"
     )
@@ -371,14 +373,14 @@ def test_sql_as_a_table(run: Any, copied: Path) -> None:
 
 
 def test_sql_from_standard_input_to_a_file(run: Any, copied: Path, tmp_path: Path) -> None:
-    """`-` reads the query, `--output` writes the answer, stdout stays empty."""
+    """`-` reads the query, `--output` writes the result, and stdout stays empty."""
     done = run("sql", "--store", copied, "-", "--format", "csv", "--output", "o.csv", stdin="SELECT 1 AS x")
     assert (done.code, done.out) == (0, "")
     assert (tmp_path / "o.csv").read_text() == "x\n1\n"
 
 
 def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tmp_path: Path) -> None:
-    """`flexsync sql … | head -1` ends quietly."""
+    """`flexsync sql … | head -1` ends without a message."""
     words = f'{COMMAND[0]} -m pipelines.cli sql --store {copied} "SELECT * FROM range(200000)" --format csv | head -1'
     done = subprocess.run(
         words, shell=True, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
@@ -388,7 +390,7 @@ def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tm
 
 
 def test_sql_while_a_sync_holds_the_store(tmp_path: Path) -> None:
-    """The newest publication answers, and the remark says so; without any, the lock is named with 4."""
+    """A note names the publication that is queried instead; without one, the exit code is 4."""
     sandbox = account()
     targets = ("--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
     with sandbox.running() as base_url:
@@ -404,7 +406,7 @@ def test_sql_while_a_sync_holds_the_store(tmp_path: Path) -> None:
         done = command("sql", query, "--format", "csv", *targets, env=env, cwd=tmp_path)
         seen = command("status", "--json", env={**env, "FLEXSYNC_CONFIG": str(config(tmp_path))}, cwd=tmp_path)
         alone = command("sql", query, env=env, cwd=tmp_path)
-        assert process.poll() is None, "the sync was over too soon to show anything"
+        assert process.poll() is None, "the sync ended before the queries did"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=15)
     assert (done.code, done.out) == (0, "n\n60\n")
@@ -427,7 +429,7 @@ def config(folder: Path) -> Path:
 def test_a_store_comes_back_from_its_publication(
     live: tuple[Sandbox, str], run: Any, tmp_path: Path, target: str
 ) -> None:
-    """With nothing left but the publication, the next sync is incremental and green, and the tables are the same."""
+    """When only the publication is left, the next sync is incremental and green, and the tables are the same."""
     assert run("sync", "--publish", target).code == 0
     before = tables(tmp_path / "flexsync.duckdb")
     for path in tmp_path.glob("flexsync.duckdb*"):

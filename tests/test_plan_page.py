@@ -1,4 +1,4 @@
-"""The page of an import plan: what people read there is the plan, whatever stands in its cells, and nothing runs."""
+"""The page of an import plan shows the plan, whatever its cells hold, and runs nothing but its own script."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -180,12 +181,12 @@ def squeezed(text: str) -> str:
 # --- the head, without a browser ------------------------------------------------------------------------------
 
 
-def test_the_head_says_what_the_plan_comes_to() -> None:
-    """Counts, writes, existing customers, account, file, options and digest stand in the page itself."""
+def test_the_head_summarizes_the_plan() -> None:
+    """Counts, writes, existing customers, account, file, options and digest are in the page itself."""
     text = squeezed(Shown(html()).text)
     for part in (
         "Import plan",
-        "Run 20261101T120000Z-ab12cd, made 2026-11-01 12:00:00 UTC. Making it wrote nothing.",
+        "Run 20261101T120000Z-ab12cd, made 2026-11-01 12:00:00 UTC. Planning changed nothing in the account.",
         "1 create 694 update 3 archive 1,502 unchanged 2 invalid 7 conflict 698 writes 1,811 existing customers",
         "https://api.example/v1, environment env_1",
         "november.csv, 1,203 rows, and 2 blank",
@@ -199,8 +200,8 @@ def test_the_head_says_what_the_plan_comes_to() -> None:
         assert part in text
 
 
-def test_guards_and_what_apply_asks_for_stand_first() -> None:
-    """Every guard has its text; archives ask for a number of their own, even where no guard trips."""
+def test_guards_and_the_flags_for_apply_come_first() -> None:
+    """Every guard has its text; archives need a flag with their number, even where no guard trips."""
     guards = [Guard("max_share", 0.38, 0.3, "697 of 1811 <would> change"), Guard("max_archives", 3, 0, "3 for good")]
     text = squeezed(Shown(html(guards=guards)).text)
     for part in ("2 guards trip", "697 of 1811 <would> change max_share", "3 for good max_archives"):
@@ -213,15 +214,15 @@ def test_guards_and_what_apply_asks_for_stand_first() -> None:
     assert "--yes-" not in html(counts=counts)
 
 
-def test_an_undo_names_the_run_that_it_takes_back() -> None:
-    """Title and head tell an undo from an import."""
+def test_an_undo_names_the_run_that_it_reverses() -> None:
+    """Title and head differ between an undo and an import."""
     shown = Shown(html(undoes="20261031T080000Z-000001"))
     assert shown.texts["title"].startswith("Undo plan ")
-    assert "This plan takes back run 20261031T080000Z-000001." in squeezed(shown.text)
+    assert "This plan reverses run 20261031T080000Z-000001." in squeezed(shown.text)
 
 
 def test_a_plan_without_writes_has_no_next_command() -> None:
-    """An account without a customer, standard input, and nothing to apply are said in words."""
+    """An account without a customer, standard input, and a plan without writes are described in words."""
     text = squeezed(Shown(html(environment_id="", source=Source("-", delimiter="\t"), counts={}, existing=0)).text)
     assert "nothing to apply" in text
     assert "import apply" not in text
@@ -231,7 +232,7 @@ def test_a_plan_without_writes_has_no_next_command() -> None:
 
 
 def test_a_hostile_head_is_text() -> None:
-    """File names, options, guards and runs may hold anything, even bytes that are no text."""
+    """File names, options, guards and runs may hold anything, even surrogates, and stay text."""
     for evil in (*HOSTILE, "bad\udcff"):
         text = html(
             run=evil,
@@ -249,7 +250,7 @@ def test_a_hostile_head_is_text() -> None:
     assert "<code>&#x27;=1.csv</code>" in html(source=Source("=1.csv"))
 
 
-def test_the_page_asks_for_nothing_and_runs_only_its_own() -> None:
+def test_the_page_loads_nothing_and_runs_only_its_own_script() -> None:
     """No address to load, no inline handler or style, and a policy with the hashes of exactly this script and style."""
     text = html(ENTRIES)
     assert not re.search(
@@ -273,6 +274,16 @@ def test_without_javascript_the_page_says_so() -> None:
     assert re.search(r"<noscript><p>[^<]*needs JavaScript[^<]*plan file", text)
     assert '<div id="table" hidden>' in text
     assert '<html lang="en">' in text
+
+
+def test_an_installation_contains_the_templates() -> None:
+    """The package data in pyproject.toml covers every file of the templates' folder."""
+    root = Path(__file__).parents[1]
+    told = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    packed = {path for pattern in told["pipelines"] for path in (root / "pipelines").glob(pattern)}
+    templates = set((root / "pipelines" / "report" / "templates").rglob("*.*"))
+    assert {path.suffix for path in templates} == {".html", ".css", ".js"}
+    assert templates <= packed
 
 
 # --- the data, without a browser --------------------------------------------------------------------------------
@@ -300,7 +311,7 @@ entries = st.builds(
 
 
 def told(entry: Entry) -> dict[str, Any]:
-    """What the page has to hold of an entry."""
+    """What the page has to show of an entry."""
     changes = [[name, *values] for name, values in entry.set.items() if name != "metadata"]
     if "metadata" in entry.set:
         before, after = (value or {} for value in entry.set["metadata"])
@@ -359,8 +370,8 @@ def test_a_big_plan_is_cut_and_the_page_says_by_how_much() -> None:
     assert "more rows are not in" not in html(ENTRIES)
 
 
-def test_entries_are_taken_one_by_one() -> None:
-    """The page is given in parts: nothing is collected on the way."""
+def test_entries_are_read_one_by_one() -> None:
+    """The page is made in parts, and holds no list of entries."""
     taken = []
 
     def planned() -> Iterator[Entry]:
@@ -394,7 +405,7 @@ def test_every_kind_of_row_is_shown(tmp_path: Path) -> None:
     assert [row[4] for row in shown.body] == [
         "nameAcme→Acme Ltdmetadata.tiersilver→goldmetadata.oldx→removed",
         "external_idglobex-2nameGlobexNote: A namesake.",
-        "Archived for good: the API has no way back.",
+        "Archived permanently: the API cannot undo it.",
         "Countryusa Write US. countrywhole rowa;b Two. cells",
         "external_id belongs to cust_6. Mend it.",
         "contactnot set→5550100address_line2Floor 2→emptymetadatanot set→empty",
@@ -413,7 +424,7 @@ def test_every_kind_of_row_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_the_address_chooses_the_rows(tmp_path: Path, fragment: str, lines: str) -> None:
-    """A link shows only what matches its text, whatever the case, and its kinds."""
+    """A link shows only rows of its kinds that match its text; case does not count."""
     shown = opened(tmp_path, html(ENTRIES), fragment)
     assert [row[0] for row in shown.body] == list(lines)
     assert shown.texts["count"] == f"{len(lines)} of 6 shown"
@@ -422,7 +433,7 @@ def test_the_address_chooses_the_rows(tmp_path: Path, fragment: str, lines: str)
 @browser
 @pytest.mark.parametrize("safe", [True, False])
 def test_hostile_cells_are_shown_and_nothing_runs(tmp_path: Path, safe: bool) -> None:
-    """Markup, formulas, quotes and unseen characters come out as the text that they are, in every place."""
+    """Markup, formulas, quotes and invisible characters are shown as text, in every place."""
     planned = [hostile(text) for text in HOSTILE]
     shown = opened(tmp_path, html(planned, neutralise=safe))
     assert shown.texts["title"] == "Import plan 20261101T120000Z-ab12cd"
@@ -442,7 +453,7 @@ def hostile(text: str) -> Entry:
 
 @browser
 def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
-    """Three hundred texts of odd characters, from all planes, come out of the page as they went in."""
+    """Three hundred texts of unusual characters, from all planes, are shown unchanged."""
     chance = random.Random(11)
     odd = "<>&\"'`=+-@\\/ \t\r\n\x07\x7f\xa0\xad\u061c\u200b\u200d\u200e\u202e\u2028\u2066\u2800\u3000\ufe0f\ufeff"
     odd += "\U000e0001aZ9é漢👩"
@@ -454,7 +465,7 @@ def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
 
 @browser
 def test_many_rows_are_drawn_five_hundred_at_a_time(tmp_path: Path) -> None:
-    """Of 2,000 rows 500 are there, and the page says how many there are and how many match."""
+    """The page draws 500 of 2,000 rows, and says how many there are and how many match."""
     text = html([Entry("update", n + 1, f"a-{n}", f"c-{n}", {"name": ("x", f"n {n}")}) for n in range(2000)])
     shown = opened(tmp_path, text)
     assert len(shown.body) == 500
@@ -466,7 +477,7 @@ def test_many_rows_are_drawn_five_hundred_at_a_time(tmp_path: Path) -> None:
 
 @browser
 def test_typing_filters_and_the_address_follows(tmp_path: Path) -> None:
-    """A search as it is typed, a kind that is unchecked, and more rows at the press of a button."""
+    """Typing searches, a box hides a kind, the button draws more rows, and the address holds the view."""
     path = tmp_path / "plan.html"
     path.write_text(html([Entry("update", n + 1, f"a-{n}") for n in range(1200)] + ENTRIES), encoding="utf-8")
     with driven(tmp_path, path.as_uri()) as call:
@@ -490,7 +501,7 @@ def test_typing_filters_and_the_address_follows(tmp_path: Path) -> None:
 
 @contextmanager
 def driven(folder: Path, address: str) -> Iterator[Any]:
-    """A browser at an address; gives what calls it over its debugging pipe (descriptors 3 and 4)."""
+    """A browser at an address, and calls to it over its debugging pipe (descriptors 3 and 4)."""
     reads, told_to = os.pipe()
     told_by, writes = os.pipe()
     become = f"import os, sys; os.dup2({reads}, 3); os.dup2({writes}, 4); os.execv(sys.argv[1], sys.argv[1:])"

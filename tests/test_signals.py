@@ -1,4 +1,4 @@
-"""A signal ends a run with 130 and its state kept; the next run goes on and asks nothing again that was committed."""
+"""A signal ends a run with exit code 130 and keeps its state; the next run repeats no committed call."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from connector.sandbox import Faults, Sandbox
 from connector.store.store import Store
 
 CUSTOMERS = 120
+HANG = 120  # seconds that nothing here takes, on however busy a machine
 
 
 @pytest.fixture
 def slow() -> Iterator[tuple[Sandbox, str]]:
-    """A server that takes its time, so that there is a middle to interrupt."""
+    """A slow server, so that a signal comes in the middle of a run."""
     sandbox = account(CUSTOMERS, faults=Faults(latency=30))
     with sandbox.running() as base_url:
         yield sandbox, base_url
@@ -29,7 +30,7 @@ def slow() -> Iterator[tuple[Sandbox, str]]:
 def begun(sandbox: Sandbox, base_url: str, folder: Path, calls: int, *arguments: str) -> subprocess.Popen[str]:
     """Start a sync and wait until it has made so many calls."""
     process = start("sync", "--store", "s.duckdb", *arguments, env=environment(base_url), cwd=folder)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG
     while sandbox.calls_total < calls:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
@@ -38,14 +39,14 @@ def begun(sandbox: Sandbox, base_url: str, folder: Path, calls: int, *arguments:
 
 
 def per_customer(sandbox: Sandbox) -> Counter[tuple[str, object]]:
-    """How often each per-customer question was asked."""
+    """How often each per-customer call was made."""
     return Counter(
         (path, tuple(query)) for _, path, query, _ in sandbox.log if "usage" in path or "/customers/cust" in path
     )
 
 
 def committed(store: Path) -> set[tuple[str, str, str]]:
-    """Queue items whose answers are in the store."""
+    """Queue items whose responses are in the store."""
     query = "SELECT resource, customer_id, subscription_id FROM flexsync.queue WHERE state = 'done'"
     with Store.open(store) as opened:  # the queue is not shown to readers
         return {tuple(row) for row in opened.rows(query)}  # type: ignore[misc]
@@ -55,12 +56,12 @@ def committed(store: Path) -> set[tuple[str, str, str]]:
 def test_a_signal_keeps_the_state_and_no_committed_call_is_repeated(
     slow: tuple[Sandbox, str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Interrupted in mid-fan-out: 130, a message, a resumable run; the second asks only for what was not committed."""
+    """Interrupted in the fan-out: 130, a message, a resumable run; the next one makes only the calls that are left."""
     sandbox, base_url = slow
     process = begun(sandbox, base_url, tmp_path, 60, "--max-in-flight", "4")
     time.sleep(1.3)  # at least one commit of answers
     process.send_signal(number)
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=HANG)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert "interrupted" in err
@@ -69,7 +70,7 @@ def test_a_signal_keeps_the_state_and_no_committed_call_is_repeated(
     assert [row[0] for row in status] == ["interrupted"]
     assert status[0][1] > 0
     done = committed(tmp_path / "s.duckdb")
-    assert 0 < len(done) < 300, "the signal came too early or too late to show anything"
+    assert 0 < len(done) < 300, "the signal came too early or too late"
 
     sandbox.log.clear()
     sandbox.faults = Faults()
@@ -94,13 +95,13 @@ def question(resource: str, customer: str, subscription: str) -> tuple[str, obje
 
 @pytest.mark.parametrize(("calls", "pause"), [(1, 0.0), (1, 0.05), (4, 0.05), (120, 0.1), (250, 0.0)])
 def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, calls: int, pause: float) -> None:
-    """An impatient second Ctrl-C, at any stage, leaves a store that opens; a rerun ends with the true tables."""
+    """A second Ctrl-C, at any stage, leaves a store that opens; the next run gives the right tables."""
     sandbox, base_url = slow
     process = begun(sandbox, base_url, tmp_path, calls)
     process.send_signal(signal.SIGINT)
     time.sleep(pause)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=15)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     sandbox.faults = Faults()
@@ -110,21 +111,21 @@ def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, ca
 
 
 def test_a_signal_while_the_server_keeps_everybody_waiting(tmp_path: Path) -> None:
-    """A run that sleeps through a long Retry-After can be interrupted at once."""
+    """A run that waits for a long Retry-After ends at once when it is interrupted."""
     sandbox = account(faults=Faults(rate=0.001, retry_after=600))
     with sandbox.running() as base_url:
         process = begun(sandbox, base_url, tmp_path, 2)
         time.sleep(0.3)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=15)
+        _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130, err
     assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: Path, number: signal.Signals) -> None:
-    """The moment after the last call is the publisher's: cut there, the store is whole, and so is what readers open."""
+    """A signal after the last call hits the publisher: the store is complete, and so is each publication."""
     sandbox = account(CUSTOMERS)
     targets = ("--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
     with sandbox.running() as base_url:
@@ -134,7 +135,7 @@ def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: 
         last = sandbox.calls_total
         process = begun(sandbox, base_url, tmp_path, 2 * last, *targets)
         process.send_signal(number)
-        _, err = process.communicate(timeout=15)
+        _, err = process.communicate(timeout=HANG)
         assert process.returncode in (0, 130), err
         assert "Traceback" not in err
         again = command("sync", "--store", "s.duckdb", *targets, env=env, cwd=tmp_path)
@@ -146,7 +147,7 @@ def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: 
 
 
 def test_a_signal_at_a_question_changes_nothing(tmp_path: Path) -> None:
-    """No answer to `customers delete` means no: 2, and the customer is still there."""
+    """Without a clear yes, `customers delete` exits with 2, and the customer is still there."""
     sandbox = account(10)
     victim = sandbox.customer_ids()[0]
     with sandbox.running() as base_url:

@@ -3,8 +3,9 @@
 In: the arguments, environment and standard input of a process. Out: a call of one job in `pipelines`, its result
 printed through `pipelines.report`, and an exit code.
 
-`main` holds the entry point and the list of commands; `options` what several commands share; `exit_codes` the codes.
-Every other module holds the command or the group of its name (`ask` holds `sql`, `imports` holds `import`).
+`main` holds the entry point and the list of commands, `options` what several commands share, `exit_codes` the codes.
+The commands: `sync` · `state` (status, state) · `checks` (verify, doctor) · `ask` (sql) · `sandbox` (sandbox, demo) ·
+`customers` (the ten operations; `bodies` builds their requests) · `imports` (import).
 
 Promised: `--help` imports nothing heavy, so a command imports its job when it runs.
 Never done here: the work itself, or formatting. Only this folder imports click.

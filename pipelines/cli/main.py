@@ -15,15 +15,13 @@ import click
 
 from connector.errors import FlexsyncError
 from pipelines.cli.ask import sql
+from pipelines.cli.checks import doctor, verify
 from pipelines.cli.customers import customers
-from pipelines.cli.demo import demo
-from pipelines.cli.doctor import doctor
 from pipelines.cli.exit_codes import DONE, INTERNAL_ERROR, INTERRUPTED, WRONG_INPUT
 from pipelines.cli.imports import imports
-from pipelines.cli.sandbox import sandbox
+from pipelines.cli.sandbox import demo, sandbox
 from pipelines.cli.state import state, status
 from pipelines.cli.sync import sync
-from pipelines.cli.verify import verify
 
 __all__ = ["cli", "main"]
 
@@ -85,7 +83,7 @@ def _handle_signals() -> None:
 
 
 def _exit_interrupted() -> NoReturn:
-    _exit_with("interrupted.", "State is kept: the same command goes on from there.", INTERRUPTED)
+    _exit_with("interrupted.", "State is kept: the same command continues from there.", INTERRUPTED)
 
 
 def _exit_internal_error(error: Exception) -> NoReturn:

@@ -1,16 +1,50 @@
-"""`flexsync sandbox`: serve a FlexPrice API with seeded data.
+"""`flexsync demo` and `flexsync sandbox`: try Flexsync on a sample account.
 
-Promised: stdout holds one line, a command that syncs from this server; it is printed when the server accepts calls.
+Promised: neither needs an account or the internet. stdout of `demo` holds the question, its answer and the commands to
+try next; stdout of `sandbox` holds one line, a command that syncs from it, printed when the server accepts calls.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from connector.errors import FixInput
-from pipelines.cli.exit_codes import DONE
+from pipelines.cli.exit_codes import DONE, PARTIAL
 
-__all__ = ["sandbox"]
+__all__ = ["demo", "sandbox"]
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("flexsync-demo"),
+    show_default=True,
+    help="Folder for the copy; created when missing.",
+)
+@click.option("--customers", default=2000, show_default=True, help="Number of customers in the sample account.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the sample data.")
+def demo(folder: Path, customers: int, seed: int) -> int:
+    """Load a sample account from a sandbox and answer a question with SQL. Needs no account."""
+    from pipelines import demo as job
+    from pipelines.report.progress import show_progress
+    from pipelines.report.rows import write_table
+    from pipelines.report.streams import write_message
+    from pipelines.report.sync_summary import sync_summary
+
+    with show_progress() as progress:
+        report, answer = job.demo(folder, customers, seed, progress)
+    write_message(f"{sync_summary(report)}\n")
+    click.echo(job.QUESTION)
+    write_table(answer)
+    click.echo(f"\nThe copy is in {folder}/billing.duckdb and {folder}/lake. Try next:")
+    click.echo(
+        f'  flexsync sql --on {folder}/billing.duckdb "SELECT plan_name, count(*) FROM subscriptions GROUP BY 1"'
+    )
+    click.echo(f"  flexsync status --store {folder}/work.duckdb")
+    return DONE if report.status == "green" else PARTIAL
 
 
 @click.command()
@@ -30,8 +64,7 @@ def sandbox(customers: int, seed: int, port: int, host: str, latency: float | No
     wanted = ",".join(part for part in (f"latency={latency:g}" if latency else "", faults) if part)
 
     def ready(base_url: str) -> None:
-        write_message(f"Serving {customers} customers at {base_url}, API key: sandbox. Ctrl-C stops it.")
-        write_message("In another terminal:")
+        write_message(f"{customers} customers at {base_url}, API key: sandbox. Stop with Ctrl-C. In another terminal:")
         click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync --store work.duckdb")
 
     try:

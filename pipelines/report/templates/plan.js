@@ -1,6 +1,6 @@
 "use strict";
-const STEP = 500; // rows that are drawn at a time
-const PAUSE = 120; // milliseconds without a key before the table follows
+const STEP = 500; // rows drawn at a time
+const PAUSE = 120; // milliseconds after the last key before the table is filtered
 const JOINS = /(?<!\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)[\u200d\ufe0f]/u; // outside emoji
 const BLANKS = /(?![\u200d\ufe0f])[\p{Cc}\p{Cf}\p{DI}\p{Zl}\p{Zp}\p{Cs}\u2800]|(?! )\p{Zs}/u;
 const UNSEEN = new RegExp([/^ +| +$/u, JOINS, BLANKS].map((part) => part.source).join("|"), "gu");
@@ -8,11 +8,11 @@ const SIGNS = { "\n": "\u23ce", "\r": "\u240d", "\t": "\u21e5" };
 const at = (id) => document.getElementById(id);
 const rows = JSON.parse(at("entries").textContent);
 const boxes = [...document.querySelectorAll("input[name=do]")];
-const texts = []; // of each row, what is searched; made when first needed
+const texts = []; // the searchable text of each row, made when first needed
 let found = rows;
 let drawn = 0;
 
-// --- what is shown; data becomes text nodes only ---
+// --- drawing; data becomes text nodes only ---
 
 function make(tag, name, ...inside) {
   const node = document.createElement(tag);
@@ -39,7 +39,7 @@ function marked(text) {
   return [...parts, text.slice(from)].filter((part) => part !== "");
 }
 
-// A text, null, or {added, text}: `added` keeps a spreadsheet from running it and is not in the plan.
+// A text, null, or {added, text}: `added` keeps a spreadsheet from running the text, and is not in the plan.
 function shown(value, name = "value", absent = "not set") {
   if (value === null) return make("em", "", absent);
   if (value === "") return make("em", "", "empty");
@@ -74,7 +74,7 @@ function details(row) {
   const changes = (row.changes || []).flatMap((change) => changed(row, change));
   const faults = (row.faults || []).flatMap(faulty);
   if (changes.length || faults.length) cell.append(make("dl", "", ...changes, ...faults));
-  if (row.do === "archive") cell.append(make("p", "soft", "Archived for good: the API has no way back."));
+  if (row.do === "archive") cell.append(make("p", "soft", "Archived permanently: the API cannot undo it."));
   if (row.why) cell.append(make("p", "", shown(row.why, "prose")));
   for (const note of row.notes || []) cell.append(make("p", "soft", "Note: ", shown(note, "prose")));
   return cell;
@@ -97,7 +97,7 @@ function draw() {
   return fresh[0];
 }
 
-// --- what is searched ---
+// --- search ---
 
 function words(value) {
   if (value === null || value === undefined) return "";
@@ -120,7 +120,7 @@ function filter() {
   draw();
 }
 
-// --- the view in the address: #q=text&do=update,create ---
+// --- the view in the address, such as #q=text&do=update,create ---
 
 function fromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B"));
@@ -146,7 +146,7 @@ at("filter").addEventListener("input", () => {
 at("more").addEventListener("click", () => {
   const first = draw();
   if (!at("more").hidden || !first) return;
-  first.tabIndex = -1; // the button is gone: the keyboard goes on at the first new row
+  first.tabIndex = -1; // the button is hidden: move the keyboard focus to the first new row
   first.focus();
 });
 addEventListener("hashchange", fromAddress);
