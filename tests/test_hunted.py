@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import support
-from support import Bent, World, ask, calm, counting, subscriptions_of
+from support import Bent, World, ask, calm, counting, subscriptions_of, synced
 
 from connector.api.calls import Call, Reply
 from connector.errors import FixInput
@@ -86,10 +86,9 @@ def test_feature_that_does_not_fit(tmp_path: Path, only: dict[str, Any]) -> None
 
 def test_second_subscription_before_the_second_try(tmp_path: Path) -> None:
     """A customer that gets a second subscription between two tries of its usage call ends up with both, exactly."""
-    w = world(tmp_path)
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     customer = soles(w)[0]
     first = first_of(w, customer)
-    assert w.sync().status == "green"
     added: list[str] = []
 
     def bend(route: str, path: Any, query: Any, body: Any) -> Any:
@@ -136,8 +135,7 @@ def test_false_zero_of_the_subscription_that_is_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("between", [False, True], ids=["plain", "customers between"])
 def test_share_of_zeros_is_remembered(tmp_path: Path, between: bool) -> None:
     """Many zeros in new windows are noticed, also when the run before was `--only customers` and saw no usage."""
-    w = world(tmp_path, 80)
-    assert w.sync().status == "green"
+    w = synced(tmp_path, 80, kind=Bent, audit_sample=0)
     if between:
         assert w.sync(only=["customers"]).status == "green"
     w.later(35 * DAY)
@@ -277,8 +275,7 @@ def test_cursor_stays_where_a_listing_failed(tmp_path: Path) -> None:
 
 def test_server_clock_set_back(tmp_path: Path) -> None:
     """After the server's clock was set back by an hour, the next run is full and misses no change."""
-    w = world(tmp_path)
-    assert w.sync().status == "green"
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     w.later(-3600 + 300)
     w.sandbox.update_customer(w.sandbox.customer_ids()[0], name="Changed")
     w.later(1500)
@@ -397,8 +394,7 @@ def test_subscription_moves_to_another_customer(tmp_path: Path, known: bool) -> 
 
 def test_resumed_before_its_call_beside_a_fresh_customer(tmp_path: Path) -> None:
     """A subscription resumed just before its call loses no rows when a first-ever customer lands in the same batch."""
-    w = world(tmp_path)
-    w.sync()
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     customer = soles(w)[0]
     subscription = first_of(w, customer)
     fresh = without_subscription(w)[0]

@@ -726,7 +726,7 @@ def test_nothing_is_planned_for_planted_faults(tmp_path: Path) -> None:
         assert writes_of(served.sandbox) == 0
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 def test_a_thousand_faults_in_fifty_thousand_rows(tmp_path: Path) -> None:
     """The full size: 1,000 faults in 50,000 rows are found, each at its place, and come to nothing."""
     made = planted.write(tmp_path / "c.csv", 50_000, 1000, seed=7)
@@ -854,7 +854,7 @@ def test_a_large_file_is_not_held(tmp_path: Path) -> None:
     assert grown < 20
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 def test_a_million_rows(tmp_path: Path) -> None:
     """A million rows of twelve columns are checked with less than 250 MB, and read in microseconds each."""
     write_customers(tmp_path / "c.csv", 1_000_000)

@@ -414,7 +414,7 @@ def test_one_field_and_the_server_agree(data: st.DataObject, name: str) -> None:
         agreed(JUDGE, name, text)
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 @settings(max_examples=20_000, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(VALUES)))
 def test_one_field_and_the_server_agree_at_length(data: st.DataObject, name: str) -> None:

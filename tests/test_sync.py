@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NOON, Bent, World, calm, counting, served, truth
+from sizes import Size, sizes
+from support import NOON, Bent, World, calm, counting, served, subscriptions_of, synced, truth
 
 from connector.api import calls
 from connector.errors import BudgetSpent, FixInput
@@ -24,9 +25,7 @@ CHILDREN = ("GET /customers/usage", "GET /customers/{id}/entitlements", "GET /cu
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A synced account of forty customers, without the audit sample."""
-    made = World(tmp_path, calm(kind=Bent), audit_sample=0)
-    assert made.sync().status == "green"
-    return made
+    return synced(tmp_path, kind=Bent, audit_sample=0)
 
 
 def child_calls(world: World) -> int:
@@ -35,16 +34,16 @@ def child_calls(world: World) -> int:
 
 def alone(world: World, count: int = 1) -> str:
     """A customer with so many subscriptions that count, the newest of them with metered use above zero."""
+    usage = truth(world.sandbox)["usage"].values()
     for customer, group in sorted(counting(world.sandbox).items()):
-        rows = [row for row in truth(world.sandbox)["usage"].values() if row["customer_id"] == customer]
-        if len(group) == count and sum(row["current_usage"] > 0 for row in rows) >= 1:
+        if len(group) == count and any(row["customer_id"] == customer and row["current_usage"] > 0 for row in usage):
             return customer
     raise AssertionError("no such customer")
 
 
 def nobody(world: World) -> str:
     """A published customer without any subscription."""
-    owners = {row["customer_id"] for row in truth(world.sandbox)["subscriptions"].values()}
+    owners = {row["customer_id"] for row in subscriptions_of(world.sandbox)}
     return next(id for id in world.sandbox.customer_ids() if id not in owners)
 
 
@@ -397,9 +396,10 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
     world.check()
 
 
-def test_runs_of_one_second_are_told_apart(world: World) -> None:
+@sizes(default=3, sampled=8, thorough=40)
+def test_runs_of_one_second_are_told_apart(world: World, size: Size) -> None:
     """The later of two runs in one second of the server's clock is the newest, so it can be taken up again."""
-    for _ in range(6):
+    for _ in range(size.count):
         world.later(-1)
         with pytest.raises(BudgetSpent):
             world.sync(max_calls=20)
@@ -424,11 +424,12 @@ def metered(world: World, kind: str = "") -> tuple[str, str, str, Any]:
     raise AssertionError("no such row")
 
 
-def zero_all(world: World, customer: str) -> None:
-    for row in truth(world.sandbox)["usage"].values():
-        if row["customer_id"] == customer and row["current_usage"] > 0:
-            feature = truth(world.sandbox)["features"][(row["feature_id"],)]
-            world.sandbox.set_usage(customer, feature["lookup_key"], 0)
+def zero_all(world: World, *customers: str) -> None:
+    tables = truth(world.sandbox)
+    for row in tables["usage"].values():
+        if row["customer_id"] in customers and row["current_usage"] > 0:
+            feature = tables["features"][(row["feature_id"],)]
+            world.sandbox.set_usage(row["customer_id"], feature["lookup_key"], 0)
 
 
 def test_a_fall_to_zero_is_held_twice_and_believed_the_third_time(world: World) -> None:
@@ -569,8 +570,7 @@ def key_of(world: World, customer: str) -> str:
 
 def test_zeros_in_bulk_degrade(world: World) -> None:
     """When every window starts anew at zero at once, no row is suspect, yet the run is degraded."""
-    for customer in sorted(counting(world.sandbox)):
-        zero_all(world, customer)
+    zero_all(world, *counting(world.sandbox))
     world.later(40 * 86_400)
 
     def bend(route: str, path: Any, query: Any, body: Any) -> Any:
