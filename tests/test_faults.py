@@ -15,7 +15,7 @@ from command import BASE, account, ask, hard_limit, held, quick_retry, settings_
 
 from connector.api.flow import Retry
 from connector.pull import certificate
-from connector.sandbox import Faults, Sandbox
+from connector.sandbox import Clock, Faults, Sandbox
 from connector.sandbox.replies import Reply
 from connector.sandbox.routes.bodies import Params
 from pipelines import jobs
@@ -247,14 +247,17 @@ def test_one_customer_that_always_fails_is_named_and_costs_no_other(tmp_path: Pa
 
 def test_a_row_that_becomes_visible_after_the_run_is_taken_by_the_next(tmp_path: Path) -> None:
     """A commit that shows up with an old timestamp after the cursor has passed it is met again by the overlap."""
-    sandbox, store = account(), tmp_path / "s.duckdb"
+    clock = Clock(BASE)
+    sandbox, store = account(clock=clock), tmp_path / "s.duckdb"
     assert sync(sandbox, store).status == "green"
+    clock.advance(5)
     made = sandbox.create_customer(late=1.5, name="Late")
     changed = sandbox.customer_ids()[0]
     sandbox.update_customer(changed, late=1.5, name="Changed late")
+    clock.advance(1)
     assert sync(sandbox, store).status == "green"
     assert not ask(store, f"SELECT 1 FROM customers WHERE id = '{made['id']}'")
-    time.sleep(1.6)
+    clock.advance(1.6)
     assert sync(sandbox, store).status == "green"
     assert held(store) == truth(sandbox)
 

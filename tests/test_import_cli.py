@@ -301,7 +301,7 @@ def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path)
     while sandbox.calls["POST /customers"] < 40 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
     assert "the same command goes on from there" in err
     sandbox.faults = Faults()
@@ -400,7 +400,7 @@ def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_p
     while sandbox.calls["PUT /customers"] < 120 and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
     assert f"flexsync import undo {run_id} takes back what was written" in err
     sandbox.faults = Faults()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import BASE, Done, command, environment, quick_retry, settings_for, start
+from command import BASE, PATIENCE, Done, command, environment, quick_retry, settings_for, start
 
 from connector.errors import FlexsyncError
 from connector.sandbox import Sandbox
@@ -248,7 +248,7 @@ def test_a_killed_run_leaves_no_key_in_the_log_of_the_database(tmp_path: Path) -
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (tmp_path / "s.duckdb.wal").stat().st_size > 0
     assert clean(tmp_path, Done(process.returncode, out, err)) > 0
 
