@@ -1,6 +1,5 @@
 """Lets processes sleep under libfaketime; `.ci/dates` puts this folder on PYTHONPATH.
 
-
 The monotonic clock stays the real one there, for locks wait by it. libfaketime then refuses `clock_nanosleep`, by which
 `time.sleep` waits; `select` waits as long and wakes for signals alike.
 """
