@@ -21,6 +21,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from command import COMMAND, Done, account, command, environment, flexsync, held, quick_retry, truth
+from sizes import sampled
 
 from connector.sandbox import Faults, Sandbox
 from connector.tables.schemas import SCHEMA_VERSION
@@ -414,7 +415,7 @@ def _after_the_disk_was_full(done: Done, folder: Path, sandbox: Sandbox, base_ur
     assert held(folder / "s.duckdb") == truth(sandbox)
 
 
-@pytest.mark.parametrize("kilobytes", [40, 900])
+@pytest.mark.parametrize("kilobytes", [sampled(40), 900])
 def test_a_file_that_may_not_grow(live: tuple[Sandbox, str], tmp_path: Path, kilobytes: int) -> None:
     """When the store cannot grow any further the run ends with 2 and says why; a rerun with room ends green."""
     limited = f"""
@@ -430,7 +431,7 @@ def test_a_file_that_may_not_grow(live: tuple[Sandbox, str], tmp_path: Path, kil
     _after_the_disk_was_full(Done(done.returncode, done.stdout, done.stderr), tmp_path, *live)
 
 
-@pytest.mark.parametrize("kilobytes", [20, 1500])
+@pytest.mark.parametrize("kilobytes", [sampled(20), 1500])
 def test_a_disk_that_is_full(live: tuple[Sandbox, str], tmp_path: Path, kilobytes: int) -> None:
     """The same on a file system that really is full."""
     disk = tmp_path / "disk"

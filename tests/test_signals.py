@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command import PATIENCE, account, ask, command, environment, held, start, tables, truth
+from sizes import sampled
 
 from connector.sandbox import Faults, Sandbox
 from connector.store.store import Store
@@ -51,7 +52,7 @@ def committed(store: Path) -> set[tuple[str, str, str]]:
         return {tuple(row) for row in opened.rows(query)}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, sampled(signal.SIGTERM)])
 def test_a_signal_keeps_the_state_and_no_committed_call_is_repeated(
     slow: tuple[Sandbox, str], tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -100,10 +101,10 @@ def question(resource: str, customer: str, subscription: str) -> tuple[str, obje
     ("calls", "pause"),
     [
         (1, 0.0),
-        pytest.param(1, 0.05, marks=pytest.mark.sampled),
+        sampled(1, 0.05),
         (4, 0.05),
         (120, 0.1),
-        pytest.param(250, 0.0, marks=pytest.mark.sampled),
+        sampled(250, 0.0),
     ],
 )
 def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, calls: int, pause: float) -> None:
@@ -135,7 +136,7 @@ def test_a_signal_while_the_server_keeps_everybody_waiting(tmp_path: Path) -> No
     assert time.monotonic() - began < 60  # of the 600 that the server asked for
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [sampled(signal.SIGINT), signal.SIGTERM])
 def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: Path, number: signal.Signals) -> None:
     """The moment after the last call is the publisher's: cut there, the store is whole, and so is what readers open."""
     sandbox = account(CUSTOMERS)
