@@ -76,7 +76,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
                     loop.remove_signal_handler(number)
                     signal.signal(number, signal.SIG_IGN)
                 raise Interrupted(
-                    "interrupted.", remedy="State is kept: the same command goes on from there."
+                    "interrupted.", remedy="State is kept: the same command continues from there."
                 ) from None
     finally:
         for number in handled:  # the loop leaves SIGTERM to the system

@@ -5,6 +5,7 @@ A proof that can be made as large as one likes (crash points, schedules, fuzz) i
 - default: a few cases, always the same ones.
 - `sampled` (`pytest -m sampled`, run by `.ci/run`): about a tenth, other ones for each commit. The seed comes from
   `FLEXSYNC_TEST_SEED`, any text; `.ci/run` gives the commit's hash. The same text draws the same cases again.
+  Variants that differ little from what runs by default are marked so too; all of them run then.
 - `thorough` (`pytest -m thorough`): the full size, from the same seed; takes hours.
 """
 
@@ -43,6 +44,11 @@ class Size:
         given_to = given(*drawn, **named)(check)
         limits = settings(max_examples=self.count, derandomize=False, database=None, suppress_health_check=QUIET)
         limits(hypothesis.seed(self.seed)(given_to))()
+
+
+def sampled(*values: Any, id: str | None = None) -> Any:
+    """One parameter set of `pytest.mark.parametrize`, a variant of what others show, that `-m sampled` adds."""
+    return pytest.param(*values, id=id, marks=pytest.mark.sampled)
 
 
 def sizes(default: int, sampled: int, thorough: int) -> pytest.MarkDecorator:

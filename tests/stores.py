@@ -111,8 +111,8 @@ def publish_once(folder: str, to: str, began: Any) -> None:
         publish.publish(store, to)
 
 
-def read_on(to: str, stop: Any, told: Any) -> None:
-    """Open, compare and close until told to stop; then tell the runs seen, and what went wrong."""
+def read_on(to: str, stop: Any, told: Any, ready: Any) -> None:
+    """Open, compare and close until told to stop, `ready` after the first time; then tell the runs and the faults."""
     seen: set[str] = set()
     faults: list[str] = []
     times = 0
@@ -127,4 +127,6 @@ def read_on(to: str, stop: Any, told: Any) -> None:
         except Exception as error:  # whatever it is, the test shall name it
             faults.append(f"{type(error).__name__}: {error}")
             times += 1
+        if times == 1:
+            ready.release()
     told.put((times, sorted(seen), faults))

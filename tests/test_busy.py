@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 from command import ask, environment, flexsync, server
+from sizes import Size, sizes
 
 
 def _rows(base_url: str) -> dict[str, tuple[str, ...]]:
@@ -68,12 +68,7 @@ def _copy_under_churn(folder: Path, customers: int) -> None:
         assert all(now[id][2] >= began_at for id in behind), "a change from before the second run is not in the copy"
 
 
-def test_a_busy_account_is_copied_whole(tmp_path: Path) -> None:
-    """1,500 customers, twenty creates, updates and archives a second: both runs are green, and nobody is missing."""
-    _copy_under_churn(tmp_path, 1500)
-
-
-@pytest.mark.heavy
-def test_a_busy_account_of_5000_is_copied_whole(tmp_path: Path) -> None:
-    """The same with 5,000 customers."""
-    _copy_under_churn(tmp_path, 5000)
+@sizes(default=400, sampled=1500, thorough=5000)
+def test_a_busy_account_is_copied_whole(tmp_path: Path, size: Size) -> None:
+    """Twenty creates, updates and archives a second: a full and an incremental run are green, and nobody is missing."""
+    _copy_under_churn(tmp_path, size.count)

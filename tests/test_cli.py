@@ -21,7 +21,7 @@ import click
 import duckdb
 import httpx
 import pytest
-from command import COMMAND, Done, account, ask, command, environment, flexsync, held, start, tables, truth
+from command import COMMAND, PATIENCE, Done, account, ask, command, environment, flexsync, held, start, tables, truth
 from pyarrow import parquet
 
 from connector.sandbox import Faults, Sandbox
@@ -89,7 +89,9 @@ try:
 except SystemExit:
     sys.stderr.write(str([name for name in "{heavy}".split() if name in sys.modules]))
 """
-    done = subprocess.run([COMMAND[0], "-c", script], env=environment(), capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [COMMAND[0], "-c", script], env=environment(), capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.stderr == "[]"
     assert "customers" in done.stdout
     assert "flexsync" in command("--version", env=environment(), cwd=tmp_path).out
@@ -117,7 +119,7 @@ def test_demo_answers_a_question_and_the_commands_that_it_suggests_work(tmp_path
     for line in typed:
         again = subprocess.run(
             line.replace("flexsync", f"{COMMAND[0]} -m pipelines.cli", 1), shell=True, cwd=tmp_path,
-            env=environment(key=""), capture_output=True, text=True, timeout=60, check=False,
+            env=environment(key=""), capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert again.returncode == 0, again.stderr
         assert again.stdout
@@ -146,11 +148,11 @@ def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Si
     assert line == f"{said} flexsync sync --store work.duckdb"
     words = line.replace("flexsync", f"{COMMAND[0]} -m pipelines.cli", 1)
     done = subprocess.run(
-        words, shell=True, cwd=tmp_path, env=environment(key=""), capture_output=True, timeout=60, check=False
+        words, shell=True, cwd=tmp_path, env=environment(key=""), capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     process.send_signal(number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     with pytest.raises(httpx.ConnectError):
@@ -383,7 +385,14 @@ def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tm
     """`flexsync sql … | head -1` ends without a message."""
     words = f'{COMMAND[0]} -m pipelines.cli sql --store {copied} "SELECT * FROM range(200000)" --format csv | head -1'
     done = subprocess.run(
-        words, shell=True, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        words,
+        shell=True,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.stdout == "range\n"
     assert done.stderr == ""
@@ -408,7 +417,7 @@ def test_sql_while_a_sync_holds_the_store(tmp_path: Path) -> None:
         alone = command("sql", query, env=env, cwd=tmp_path)
         assert process.poll() is None, "the sync ended before the queries did"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
+        process.communicate(timeout=PATIENCE)
     assert (done.code, done.out) == (0, "n\n60\n")
     assert "a sync holds" in done.err
     assert "lake" in done.err or "out.duckdb" in done.err

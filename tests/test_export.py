@@ -138,7 +138,7 @@ def test_hostile_values_plan_nothing(people: list[dict[str, Any]], form: str) ->
     assert_plans_nothing(sandbox, saved(cells_of(text), csv.QUOTE_ALL), WAYS[:1])  # opened and saved elsewhere
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 @settings(FEW, max_examples=3000)
 @given(people_of, st.sampled_from(FORMS))
 def test_hostile_values_plan_nothing_many_times(people: Any, form: Any) -> None:

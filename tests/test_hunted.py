@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import support
-from support import Bent, World, ask, calm, counting, subscriptions_of
+from sizes import sampled
+from support import Bent, World, ask, calm, counting, subscriptions_of, synced
 
 from connector.api.calls import Call, Reply
 from connector.errors import FixInput
@@ -61,7 +62,7 @@ def doubled(w: World, table: str, key: str) -> list[Any]:
 # --- answers that do not fit, or lie -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("only", [{}, {"only": ["entitlements"]}], ids=["everything", "entitlements"])
+@pytest.mark.parametrize("only", [{}, sampled({"only": ["entitlements"]})], ids=["everything", "entitlements"])
 def test_feature_that_does_not_fit(tmp_path: Path, only: dict[str, Any]) -> None:
     """Every run is degraded while a feature that rows refer to does not fit its table; mended, the next is green."""
     w = world(tmp_path)
@@ -87,10 +88,9 @@ def test_feature_that_does_not_fit(tmp_path: Path, only: dict[str, Any]) -> None
 
 def test_second_subscription_before_the_second_try(tmp_path: Path) -> None:
     """A customer that gets a second subscription between two tries of its usage call ends up with both, exactly."""
-    w = world(tmp_path)
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     customer = soles(w)[0]
     first = first_of(w, customer)
-    assert w.sync().status == "green"
     added: list[str] = []
 
     def bend(route: str, path: Any, query: Any, body: Any) -> Any:
@@ -165,11 +165,10 @@ def test_subscription_that_ends_before_its_second_call(tmp_path: Path) -> None:
     assert found == [(first,)]
 
 
-@pytest.mark.parametrize("between", [False, True], ids=["plain", "customers between"])
+@pytest.mark.parametrize("between", [sampled(False), True], ids=["plain", "customers between"])
 def test_share_of_zeros_is_remembered(tmp_path: Path, between: bool) -> None:
     """Many zeros in new windows are noticed, also when the run before was `--only customers` and saw no usage."""
-    w = world(tmp_path, 80)
-    assert w.sync().status == "green"
+    w = synced(tmp_path, 80, kind=Bent, audit_sample=0)
     if between:
         assert w.sync(only=["customers"]).status == "green"
     w.later(35 * DAY)
@@ -309,8 +308,7 @@ def test_cursor_stays_where_a_listing_failed(tmp_path: Path) -> None:
 
 def test_server_clock_set_back(tmp_path: Path) -> None:
     """After the server's clock was set back by an hour, the next run is full and misses no change."""
-    w = world(tmp_path)
-    assert w.sync().status == "green"
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     w.later(-3600 + 300)
     w.sandbox.update_customer(w.sandbox.customer_ids()[0], name="Changed")
     w.later(1500)
@@ -400,7 +398,7 @@ class Moved(Bent):
         return super().handle(call)
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["fresh", "called before"])
+@pytest.mark.parametrize("known", [sampled(False), True], ids=["fresh", "called before"])
 def test_subscription_moves_to_another_customer(tmp_path: Path, known: bool) -> None:
     """A subscription that changed its customer takes its rows along: none is left behind, none stands twice."""
     w = world(tmp_path, kind=Moved)
@@ -425,8 +423,7 @@ def test_subscription_moves_to_another_customer(tmp_path: Path, known: bool) -> 
 
 def test_resumed_before_its_call_beside_a_fresh_customer(tmp_path: Path) -> None:
     """A subscription resumed just before its call loses no rows when a first-ever customer lands in the same batch."""
-    w = world(tmp_path)
-    w.sync()
+    w = synced(tmp_path, kind=Bent, audit_sample=0)
     customer = soles(w)[0]
     subscription = first_of(w, customer)
     fresh = without_subscription(w)[0]

@@ -14,8 +14,8 @@ from connector.settings import load
 from pipelines import import_customers as job
 from pipelines.export_customers import export_customers
 
-ROWS = 10_000
-HEAVY_ROWS = 100_000
+ROWS = 4_000
+MANY_ROWS = 100_000
 
 
 def check(folder: Path, rows: int) -> dict[str, int]:
@@ -69,15 +69,15 @@ def states(sandbox: Sandbox) -> dict[str, str]:
 
 
 def test_a_large_file_takes_few_calls(tmp_path: Path) -> None:
-    """10,000 rows with 1 % changed: a read per thousand rows, 100 writes, and only those customers move."""
+    """4,000 rows with 1 % changed: a read per thousand rows, 40 writes, and only those customers move."""
     with hard_limit(120):
-        assert check(tmp_path, ROWS) == {"plan": 11, "reads": 11 + 3, "writes": 100}
+        assert check(tmp_path, ROWS) == {"plan": 5, "reads": 5 + 3, "writes": 40}
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 def test_a_hundred_thousand_rows_take_a_hundred_reads(tmp_path: Path) -> None:
     """100,000 rows with 1 % changed: 101 reads to plan, 1,000 writes, 12 more reads to check and read back."""
     with hard_limit(600):
-        counts = check(tmp_path, HEAVY_ROWS)
+        counts = check(tmp_path, MANY_ROWS)
         assert (counts["plan"], counts["writes"]) == (101, 1000)
         assert counts["reads"] - counts["plan"] <= 25

@@ -796,7 +796,7 @@ def test_plans_equal_a_plain_model(
     check_against_model(people, rows, how)
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 @settings(FEW, max_examples=5000)
 @given(people_of, file_of, how)
 def test_plans_equal_a_plain_model_many_times(people: Any, rows: Any, how: Any) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from sizes import Size, sizes
 from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
 from connector.errors import FixInput
 from connector.publications import contents, lake, reading
 from connector.publications.publish import publish
 
-KILLS = 16  # per kind
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES
     ('a', '', NULL, MAP {}, '9999-12-31 23:59:59.999999+00', '0001-01-01 00:00:00+00', NULL, '{"x": "\\u003c"}', 'r'),
     ('b', 'Zoë 漢字 🜚 "quoted" ''single''', E'two\\nlines\\ttab', NULL, NULL, '1969-12-31 23:59:59.999999+00', NULL,
@@ -277,41 +276,44 @@ def test_a_full_disk_leaves_the_old_publication(tmp_path: Path, kind: str, monke
         assert publish(store, target(kind, tmp_path)).run.run_id == run_id(2)
 
 
-def test_readers_see_one_run_during_twenty_publications(tmp_path: Path) -> None:
-    """While both kinds are replaced 20 times, a reading process of each sees no error and no two runs at once."""
-    stop, answers = SPAWN.Event(), SPAWN.Queue()
+@sizes(default=7, sampled=20, thorough=200)
+def test_readers_see_one_run_during_publications(tmp_path: Path, size: Size) -> None:
+    """While both kinds are replaced again and again, a reader of each sees no error and no two runs at once."""
+    stop, answers, ready = SPAWN.Event(), SPAWN.Queue(), SPAWN.Semaphore(0)
     with store_in(tmp_path, 0) as store:
         for kind in KINDS:
             publish(store, target(kind, tmp_path))
-        args = [(target(kind, tmp_path), stop, answers) for kind in KINDS]
+        args = [(target(kind, tmp_path), stop, answers, ready) for kind in KINDS]
         readers = [SPAWN.Process(target=read_on, args=given) for given in args]
         for reader in readers:
             reader.start()
-        for number in range(1, 21):
+        assert all(ready.acquire(timeout=60) for _ in readers)
+        for number in range(1, size.count + 1):
             end_run(store, number, customers=20 + number)
             for kind in KINDS:
                 publish(store, target(kind, tmp_path))
         stop.set()
-        told = [answers.get(timeout=30) for _ in readers]
+        told = [answers.get(timeout=60) for _ in readers]
         for reader in readers:
             reader.join()
     for times, seen, faults in told:
         assert faults == []
-        assert times >= len(seen) > 3
+        assert times >= len(seen) > (3 if size.count >= 20 else 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_publisher_leaves_the_old_or_the_new_run(tmp_path: Path, kind: str) -> None:
-    """Killed with -9 at 16 moments from the first to the last, what readers open is whole; leftovers go next time."""
-    moments, ends = random.Random(4711), set()
+@sizes(default=5, sampled=16, thorough=100)
+def test_a_killed_publisher_leaves_the_old_or_the_new_run(tmp_path: Path, kind: str, size: Size) -> None:
+    """Killed with -9 at moments from the first to the last, what readers open is whole; leftovers go next time."""
+    moments, ends = size.chance(), set()
     with store_in(tmp_path, 0, customers=500) as store:
         length = publish(store, target(kind, tmp_path)).seconds
-    for number in range(1, KILLS + 1):
+    for number in range(1, size.count + 1):
         with reading.open(target(kind, tmp_path)) as opened:
             old = runs_seen(opened)
         with store_in(tmp_path, number, customers=500):
             pass
-        wait = None if number == KILLS else 0.0 if number == 1 else moments.uniform(0, 1.2 * length)
+        wait = None if number == size.count else 0.0 if number == 1 else moments.uniform(0, 1.2 * length)
         _kill(str(tmp_path), target(kind, tmp_path), wait)
         with reading.open(target(kind, tmp_path)) as opened:
             found = runs_seen(opened)
@@ -319,7 +321,7 @@ def test_a_killed_publisher_leaves_the_old_or_the_new_run(tmp_path: Path, kind: 
         assert found in (old, {run_id(number)})
         ends.add(found == old)
     assert ends == {True, False}
-    with store_in(tmp_path, KILLS + 1) as store:
+    with store_in(tmp_path, size.count + 1) as store:
         publish(store, target(kind, tmp_path))
     assert list(tmp_path.rglob(".flexsync-*")) == []
 
@@ -329,7 +331,7 @@ def _kill(folder: str, to: str, wait: float | None) -> None:
     began: Any = SPAWN.Event()
     publisher = SPAWN.Process(target=publish_once, args=(folder, to, began))
     publisher.start()
-    assert began.wait(30)
+    assert began.wait(60)
     publisher.join(wait)
     if publisher.is_alive():
         publisher.kill()

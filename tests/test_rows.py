@@ -169,9 +169,9 @@ def test_a_header_that_is_not_there() -> None:
 
 def test_a_wide_file_is_refused_at_once() -> None:
     """Fifty thousand unknown columns are refused within seconds, a hundred of them by name."""
-    began = time.perf_counter()
+    began = time.process_time()
     told = refused("external_id," + ",".join(f"unknown column {n}" for n in range(50_000)) + "\n").splitlines()
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert len(told) == 101
     assert "and 49900 more like these." in told[-1]
 
@@ -481,9 +481,9 @@ def test_near_duplicates_are_warned_of_and_planned() -> None:
 
 def test_a_key_that_stands_everywhere() -> None:
     """A column of one and the same key is told within seconds, and each fault names three others and how many more."""
-    began = time.perf_counter()
+    began = time.process_time()
     found = faults_of("external_id\n" + "k\n" * 20_000)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     assert len(found) == 20_000
     assert found[1].remedy == "It stands on line 2, 4, 5 and 19996 more too: keep one of them."
     assert max(len(fault.remedy) for fault in found) < 100
@@ -728,7 +728,7 @@ def test_nothing_is_planned_for_planted_faults(tmp_path: Path) -> None:
         assert writes_of(served.sandbox) == 0
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 def test_a_thousand_faults_in_fifty_thousand_rows(tmp_path: Path) -> None:
     """The full size: 1,000 faults in 50,000 rows are found, each at its place, and come to nothing."""
     made = planted.write(tmp_path / "c.csv", 50_000, 1000, seed=7)
@@ -856,7 +856,7 @@ def test_a_large_file_is_not_held(tmp_path: Path) -> None:
     assert grown < 20
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 def test_a_million_rows(tmp_path: Path) -> None:
     """A million rows of twelve columns are checked with less than 250 MB, and read in microseconds each."""
     write_customers(tmp_path / "c.csv", 1_000_000)

@@ -174,9 +174,9 @@ def test_email_that_only_the_parser_refuses(text: str) -> None:
 def test_a_hostile_email_is_judged_at_once() -> None:
     """The longest texts that nearly are an address cost no more than milliseconds."""
     hostile = ["a." * 127 + "@", "a@" + "b." * 126, "a@" + "a-" * 126, "a@" + "b" * 253, "!" * 255, "a@b" + ".c" * 125]
-    began = time.perf_counter()
+    began = time.process_time()
     assert [passes("email", text + "!") for text in hostile] == [False] * len(hostile)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 # --- country, zone ------------------------------------------------------------------------------------------------
@@ -253,9 +253,9 @@ def test_files_of_the_zone_folder_are_no_zones(text: str) -> None:
 def test_many_wrong_zones_are_judged_at_once() -> None:
     """A hundred thousand different wrong zones take seconds, not minutes: only some are compared with all zones."""
     judge = check("timezone")
-    began = time.perf_counter()
+    began = time.process_time()
     assert all(judge(f"billing{number}@acme.example") for number in range(100_000))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 # --- tax keys -----------------------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_one_field_and_the_server_agree(data: st.DataObject, name: str) -> None:
         agreed(JUDGE, name, text)
 
 
-@pytest.mark.heavy
+@pytest.mark.thorough
 @settings(max_examples=20_000, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(VALUES)))
 def test_one_field_and_the_server_agree_at_length(data: st.DataObject, name: str) -> None:

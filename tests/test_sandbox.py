@@ -644,7 +644,7 @@ def test_process_prints_its_url_and_stops_on_sigterm() -> None:
         base_url = process.stdout.readline().strip()
         answer = httpx.get(f"{base_url}/customers", headers={"x-api-key": "sandbox"})
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
     assert answer.status_code == 200
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import account, ask, command, environment, held, start, tables, truth
+from command import PATIENCE, account, ask, command, environment, held, start, tables, truth
+from sizes import sampled
 
 from connector.sandbox import Faults, Sandbox
 from connector.store.store import Store
@@ -30,7 +31,7 @@ def slow() -> Iterator[tuple[Sandbox, str]]:
 def begun(sandbox: Sandbox, base_url: str, folder: Path, calls: int, *arguments: str) -> subprocess.Popen[str]:
     """Start a sync and wait until it has made so many calls."""
     process = start("sync", "--store", "s.duckdb", *arguments, env=environment(base_url), cwd=folder)
-    deadline = time.monotonic() + HANG
+    deadline = time.monotonic() + PATIENCE
     while sandbox.calls_total < calls:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
@@ -52,16 +53,20 @@ def committed(store: Path) -> set[tuple[str, str, str]]:
         return {tuple(row) for row in opened.rows(query)}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, sampled(signal.SIGTERM)])
 def test_a_signal_keeps_the_state_and_no_committed_call_is_repeated(
     slow: tuple[Sandbox, str], tmp_path: Path, number: signal.Signals
 ) -> None:
     """Interrupted in the fan-out: 130, a message, a resumable run; the next one makes only the calls that are left."""
     sandbox, base_url = slow
     process = begun(sandbox, base_url, tmp_path, 60, "--max-in-flight", "4")
-    time.sleep(1.3)  # at least one commit of answers
+    log = tmp_path / "s.duckdb.wal"
+    size = log.stat().st_size
+    while log.stat().st_size == size:  # until answers are committed
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
     process.send_signal(number)
-    out, err = process.communicate(timeout=HANG)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert "interrupted" in err
@@ -93,7 +98,16 @@ def question(resource: str, customer: str, subscription: str) -> tuple[str, obje
     return f"/v1/customers/{customer}/{tail}", ()
 
 
-@pytest.mark.parametrize(("calls", "pause"), [(1, 0.0), (1, 0.05), (4, 0.05), (120, 0.1), (250, 0.0)])
+@pytest.mark.parametrize(
+    ("calls", "pause"),
+    [
+        (1, 0.0),
+        sampled(1, 0.05),
+        (4, 0.05),
+        (120, 0.1),
+        sampled(250, 0.0),
+    ],
+)
 def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, calls: int, pause: float) -> None:
     """A second Ctrl-C, at any stage, leaves a store that opens; the next run gives the right tables."""
     sandbox, base_url = slow
@@ -101,7 +115,7 @@ def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, ca
     process.send_signal(signal.SIGINT)
     time.sleep(pause)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=HANG)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     sandbox.faults = Faults()
@@ -118,12 +132,12 @@ def test_a_signal_while_the_server_keeps_everybody_waiting(tmp_path: Path) -> No
         time.sleep(0.3)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=HANG)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # of the 600 that the server asked for
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [sampled(signal.SIGINT), signal.SIGTERM])
 def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: Path, number: signal.Signals) -> None:
     """A signal after the last call hits the publisher: the store is complete, and so is each publication."""
     sandbox = account(CUSTOMERS)
@@ -135,7 +149,7 @@ def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: 
         last = sandbox.calls_total
         process = begun(sandbox, base_url, tmp_path, 2 * last, *targets)
         process.send_signal(number)
-        _, err = process.communicate(timeout=HANG)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode in (0, 130), err
         assert "Traceback" not in err
         again = command("sync", "--store", "s.duckdb", *targets, env=env, cwd=tmp_path)

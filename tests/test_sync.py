@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NOON, Bent, World, calm, counting, served, truth
+from sizes import Size, sampled, sizes
+from support import NOON, Bent, World, calm, counting, served, subscriptions_of, synced, truth
 
 from connector.api import calls
 from connector.errors import BudgetSpent, FixInput
@@ -24,9 +25,7 @@ CHILDREN = ("GET /customers/usage", "GET /customers/{id}/entitlements", "GET /cu
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A synced account of forty customers, without the audit sample."""
-    made = World(tmp_path, calm(kind=Bent), audit_sample=0)
-    assert made.sync().status == "green"
-    return made
+    return synced(tmp_path, kind=Bent, audit_sample=0)
 
 
 def child_calls(world: World) -> int:
@@ -35,16 +34,16 @@ def child_calls(world: World) -> int:
 
 def alone(world: World, count: int = 1) -> str:
     """A customer with so many subscriptions that count, the newest of them with metered use above zero."""
+    usage = truth(world.sandbox)["usage"].values()
     for customer, group in sorted(counting(world.sandbox).items()):
-        rows = [row for row in truth(world.sandbox)["usage"].values() if row["customer_id"] == customer]
-        if len(group) == count and sum(row["current_usage"] > 0 for row in rows) >= 1:
+        if len(group) == count and any(row["customer_id"] == customer and row["current_usage"] > 0 for row in usage):
             return customer
     raise AssertionError("no such customer")
 
 
 def nobody(world: World) -> str:
     """A published customer without any subscription."""
-    owners = {row["customer_id"] for row in truth(world.sandbox)["subscriptions"].values()}
+    owners = {row["customer_id"] for row in subscriptions_of(world.sandbox)}
     return next(id for id in world.sandbox.customer_ids() if id not in owners)
 
 
@@ -272,7 +271,7 @@ def test_another_environment_is_refused(world: World) -> None:
     assert world.sync().status == "green"
 
 
-@pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
+@pytest.mark.parametrize("skew", [-86_400.0, sampled(86_400.0)])
 def test_a_server_with_a_wrong_clock(tmp_path: Path, skew: float) -> None:
     """Windows follow the server's clock, whatever ours says."""
     world = World(tmp_path, Sandbox(customers=20, clock=Clock(NOON, skew=skew)))
@@ -397,9 +396,10 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
     world.check()
 
 
-def test_runs_of_one_second_are_told_apart(world: World) -> None:
+@sizes(default=3, sampled=8, thorough=40)
+def test_runs_of_one_second_are_told_apart(world: World, size: Size) -> None:
     """The later of two runs in one second of the server's clock is the newest, so it can be taken up again."""
-    for _ in range(6):
+    for _ in range(size.count):
         world.later(-1)
         with pytest.raises(BudgetSpent):
             world.sync(max_calls=20)
@@ -424,11 +424,12 @@ def metered(world: World, kind: str = "") -> tuple[str, str, str, Any]:
     raise AssertionError("no such row")
 
 
-def zero_all(world: World, customer: str) -> None:
-    for row in truth(world.sandbox)["usage"].values():
-        if row["customer_id"] == customer and row["current_usage"] > 0:
-            feature = truth(world.sandbox)["features"][(row["feature_id"],)]
-            world.sandbox.set_usage(customer, feature["lookup_key"], 0)
+def zero_all(world: World, *customers: str) -> None:
+    tables = truth(world.sandbox)
+    for row in tables["usage"].values():
+        if row["customer_id"] in customers and row["current_usage"] > 0:
+            feature = tables["features"][(row["feature_id"],)]
+            world.sandbox.set_usage(row["customer_id"], feature["lookup_key"], 0)
 
 
 def test_a_fall_to_zero_is_held_twice_and_believed_the_third_time(world: World) -> None:
@@ -569,8 +570,7 @@ def key_of(world: World, customer: str) -> str:
 
 def test_zeros_in_bulk_degrade(world: World) -> None:
     """When every window starts anew at zero at once, no row is suspect, yet the run is degraded."""
-    for customer in sorted(counting(world.sandbox)):
-        zero_all(world, customer)
+    zero_all(world, *counting(world.sandbox))
     world.later(40 * 86_400)
 
     def bend(route: str, path: Any, query: Any, body: Any) -> Any:
@@ -588,7 +588,7 @@ def test_zeros_in_bulk_degrade(world: World) -> None:
 # --- rows that do not fit ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("several", [1, 2])
+@pytest.mark.parametrize("several", [sampled(1), 2])
 def test_a_value_that_does_not_fit_keeps_the_last_good_row(world: World, several: int) -> None:
     """A poisoned customer: last good rows stay, the rejects name it, the run is degraded, and mended it is green."""
     customer = alone(world, several)
@@ -652,7 +652,8 @@ def test_a_rejected_customer_who_leaves_does_not_degrade_for_ever(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("name", 7), ("created_by", {"a": 1}), ("metadata", {"a": 1}), ("address_city", ["x"])]
+    ("field", "value"),
+    [sampled("name", 7), sampled("created_by", {"a": 1}), ("metadata", {"a": 1}), sampled("address_city", ["x"])],
 )
 def test_a_customer_that_does_not_fit_is_listed_and_mended(world: World, field: str, value: Any) -> None:
     """A customer of the wrong shape keeps its last good row, is named in the rejects, and leaves them when mended."""
@@ -734,8 +735,15 @@ def test_the_newest_feature_wins(tmp_path: Path) -> None:
 # --- old servers ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("customers", [30, 1200])
-@pytest.mark.parametrize("old", ["filters_refused", "filters_ignored"])
+@pytest.mark.parametrize(
+    ("old", "customers"),
+    [
+        ("filters_refused", 30),
+        sampled("filters_refused", 1200),
+        sampled("filters_ignored", 30),
+        ("filters_ignored", 1200),
+    ],
+)
 def test_old_servers_are_listed_by_offset(tmp_path: Path, old: str, customers: int) -> None:
     """A server that refuses or ignores filters is read by offset, small or large; the run says so, twice over."""
     faults = Faults(old=frozenset({old}))

@@ -28,8 +28,8 @@ from pipelines.artifacts import alone, check_not_undone, results_of
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
 from pipelines.import_customers.account import Account, check_environment
 from pipelines.import_customers.applied import Applied
-from pipelines.runner import run
 from pipelines.progress import Progress
+from pipelines.runner import run
 
 __all__ = ["apply"]
 

@@ -28,8 +28,8 @@ from pipelines.artifacts import alone, put_aside
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.planned import Draft, Planned, rejected_of
-from pipelines.runner import run
 from pipelines.progress import Progress
+from pipelines.runner import run
 
 __all__ = ["plan"]
 

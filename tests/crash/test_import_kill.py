@@ -2,7 +2,7 @@
 
 SIGKILL comes at seeded points: after so many calls, so many journal lines, or so long; with and without answers that
 get lost on the way. The plan holds creates, updates, changes of external_id beside null metadata (two writes each) and
-archives. `pytest -m heavy tests/crash` does more.
+archives. `sizes.py` says how many points there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
+from sizes import Size, sizes
 
 from connector.push.apply.journal import path_of, read
 from connector.push.apply.orders import Pace
@@ -27,8 +27,6 @@ from connector.sandbox import Faults, Sandbox
 from connector.settings import load
 from pipelines import import_customers as job
 
-POINTS = 50
-HEAVY_POINTS = 400
 PACE = Pace(batch=8, looks=(0.0, 0.02, 0.05, 0.1))  # small, so that every phase comes often
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEPT = ("external_id", "name", "email", "contact", "timezone", "metadata", "status", "address_city")
@@ -105,10 +103,10 @@ def end_state(sandbox: Sandbox) -> list[str]:
 class Killer:
     """Waits for a seeded moment in the life of a process, and kills it."""
 
-    def __init__(self, seed: int, sandbox: Sandbox, seconds: float) -> None:
-        chance = random.Random(seed)
+    def __init__(self, seed: int, point: int, sandbox: Sandbox, seconds: float) -> None:
+        chance = random.Random(seed + point)
         self.sandbox = sandbox
-        self.way = ("calls", "journal", "time")[seed % 3]
+        self.way = ("calls", "journal", "time")[point % 3]
         self.calls = chance.randrange(1, 60)
         self.lines = chance.randrange(1, 120)
         self.seconds = chance.uniform(0.0, seconds)
@@ -143,17 +141,17 @@ def undisturbed(folder: Path) -> tuple[list[str], float]:
         return end_state(sandbox), time.monotonic() - began
 
 
-def check_point(seed: int, folder: Path, wanted: list[str], seconds: float, happened: Counter[str]) -> None:
+def check_point(seed: int, point: int, folder: Path, wanted: list[str], seconds: float, happened: Counter[str]) -> None:
     """One kill, sometimes two, and the runs that end it; every other point with answers that get lost."""
     folder.mkdir()
     sandbox = account()
     with sandbox.running() as base_url:
         path = planned(sandbox, base_url, folder)
         journal = path_of(Plan.read(path))
-        if seed % 2:
-            sandbox.faults = Faults(**{**LOST.__dict__, "seed": seed})
-        for attempt in range(2 if seed % 4 == 0 else 1):
-            struck = Killer(seed + 1000 * attempt, sandbox, seconds).strike(start(base_url, path), journal)
+        if point % 2:
+            sandbox.faults = Faults(**{**LOST.__dict__, "seed": seed + point})
+        for attempt in range(2 if point % 4 == 0 else 1):
+            struck = Killer(seed, point + 1000 * attempt, sandbox, seconds).strike(start(base_url, path), journal)
             happened["killed" if struck else "too late"] += 1
         happened["amid the writes"] += 0 < journal_lines(journal, "answer") < 40
         for _ in range(8):
@@ -162,48 +160,43 @@ def check_point(seed: int, folder: Path, wanted: list[str], seconds: float, happ
             if process.exitcode == 0:
                 break
             assert process.exitcode is not None
-            assert process.exitcode > 0, f"point {seed}: the run after the kill died with {process.exitcode}"
-        assert process.exitcode == 0, f"point {seed}: eight runs ended with {process.exitcode}"
-        assert end_state(sandbox) == wanted, f"point {seed}: the accounts differ"
-        explained(seed, path, journal)
+            assert process.exitcode > 0, (
+                f"seed {seed}, point {point}: the run after the kill died with {process.exitcode}"
+            )
+        assert process.exitcode == 0, f"seed {seed}, point {point}: eight runs ended with {process.exitcode}"
+        assert end_state(sandbox) == wanted, f"seed {seed}, point {point}: the accounts differ"
+        explained(f"seed {seed}, point {point}", path, journal)
 
 
 def journal_lines(journal: Path, what: str) -> int:
     return sum(line.what == what for line in read(journal)) if journal.exists() else 0
 
 
-def explained(seed: int, path: Path, journal: Path) -> None:
+def explained(point: str, path: Path, journal: Path) -> None:
     """The journal says of every planned row once what became of it, after an intent of the same row."""
     lines = list(read(journal))
     outcomes = Counter(line.n for line in lines if line.what == "outcome")
-    assert outcomes == Counter(range(40)), f"point {seed}: not one outcome a row"
+    assert outcomes == Counter(range(40)), f"{point}: not one outcome a row"
     assert {line.outcome for line in lines if line.what == "outcome"} == {"done"}
     assert {line.n for line in lines if line.what == "intent"} == set(range(40))
     entries = [entry for entry in Plan.read(path).entries() if entry.writes]
     assert all(line.external_id == entries[line.n].external_id for line in lines if line.n >= 0)
 
 
-def check_points(first: int, kills: int, folder: Path) -> Counter[str]:
+def check_points(size: Size, folder: Path) -> Counter[str]:
     """Go from point to point until so many applies were killed; returns what happened how often."""
     wanted, seconds = undisturbed(folder / "alone")
     happened: Counter[str] = Counter()
-    for seed in range(first, first + 3 * kills):
-        if happened["killed"] >= kills:
+    for point in range(3 * size.count):
+        if happened["killed"] >= size.count:
             break
-        check_point(seed, folder / str(seed), wanted, seconds, happened)
+        check_point(size.seed, point, folder / str(point), wanted, seconds, happened)
     return happened
 
 
-@pytest.mark.parametrize("first", [0, 1000])
-def test_a_killed_apply_ends_like_an_undisturbed_one(tmp_path: Path, first: int) -> None:
-    """SIGKILL at 50 seeded points, half with lost answers: equal accounts, nobody twice, every row explained."""
-    happened = check_points(first, POINTS // 2, tmp_path)
-    assert happened["killed"] >= POINTS // 2, happened
-    assert happened["amid the writes"] >= 7, happened
-
-
-@pytest.mark.heavy
-def test_a_killed_apply_ends_like_an_undisturbed_one_at_many_points(tmp_path: Path) -> None:
-    """The same at 400 points."""
-    happened = check_points(2000, HEAVY_POINTS, tmp_path)
-    assert happened["killed"] >= HEAVY_POINTS, happened
+@sizes(default=8, sampled=30, thorough=400)
+def test_a_killed_apply_ends_like_an_undisturbed_one(tmp_path: Path, size: Size) -> None:
+    """SIGKILL at seeded points, half with lost answers: equal accounts, nobody twice, every row explained."""
+    happened = check_points(size, tmp_path)
+    assert happened["killed"] >= size.count, happened
+    assert happened["amid the writes"] >= size.count // 4, happened

@@ -1,7 +1,7 @@
 """A sync that is killed anywhere, and run again, ends with the tables of one that was left alone.
 
 SIGKILL comes at seeded points: after so many calls, when the store's log grows (inside a commit), or after so long.
-Pages and batches are small, so that every phase of a run has many of them. `pytest -m heavy tests/crash` does more.
+Pages and batches are small, so that every phase of a run has many of them. `sizes.py` says how many points there are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
+from sizes import Size, sizes
 
 from connector.errors import FixInput
 from connector.publications import reading
@@ -26,8 +26,6 @@ from connector.tables.schemas import TABLES
 CUSTOMERS = 45
 PAGE = 20
 BATCH = 12
-POINTS = 50
-HEAVY_POINTS = 400
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 STAMPS = ("run_id", "observed_at")
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -101,12 +99,12 @@ def child_calls(sandbox: Sandbox, begin: int) -> list[tuple[str, str, str]]:
 class Killer:
     """Waits for a seeded moment in the life of a process, and kills it."""
 
-    def __init__(self, seed: int, sandbox: Sandbox, seconds: float, calls: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, point: int, sandbox: Sandbox, alone: Undisturbed) -> None:
+        self.random = random.Random(seed + point)
         self.sandbox = sandbox
-        self.way = ("calls", "log", "time")[seed % 3]
-        self.calls = self.random.randrange(1, calls)
-        self.seconds = self.random.uniform(0.0, seconds)
+        self.way = ("calls", "log", "time")[point % 3]
+        self.calls = self.random.randrange(1, alone.calls)
+        self.seconds = self.random.uniform(0.0, alone.seconds)
         self.growths = self.random.randrange(1, 22)
 
     def strike(self, process: Any, folder: Path) -> bool:
@@ -143,7 +141,7 @@ class Undisturbed:
         assert tables(folder / "billing.duckdb") == self.tables
 
 
-def check_points(kills: int, folder: Path) -> dict[str, int]:
+def check_points(size: Size, folder: Path) -> dict[str, int]:
     """Go from point to point until so many runs were killed; returns what happened how often.
 
     At each: kill, run again until it is done, compare. A run that was done before its moment came is not counted.
@@ -153,10 +151,10 @@ def check_points(kills: int, folder: Path) -> dict[str, int]:
     sandbox.log = type(sandbox.log)(maxlen=None)
     with sandbox.running() as base_url:
         alone = Undisturbed(sandbox, base_url, _made(folder / "alone"))
-        for seed in range(3 * kills):
-            if happened["killed"] >= kills:
+        for point in range(3 * size.count):
+            if happened["killed"] >= size.count:
                 break
-            check_point(seed, sandbox, base_url, alone, _made(folder / str(seed)), happened)
+            check_point(size.seed, point, sandbox, base_url, alone, _made(folder / str(point)), happened)
     return happened
 
 
@@ -166,14 +164,14 @@ def _made(folder: Path) -> Path:
 
 
 def check_point(
-    seed: int, sandbox: Sandbox, base_url: str, alone: Undisturbed, folder: Path, happened: dict[str, int]
+    seed: int, point: int, sandbox: Sandbox, base_url: str, alone: Undisturbed, folder: Path, happened: dict[str, int]
 ) -> None:
     """One kill, sometimes two, and the run that ends it."""
     store = folder / "work.duckdb"
-    publish = seed % 3 == 2  # those are killed by time, so amid publishing too
-    for attempt in range(2 if seed % 4 == 0 else 1):
+    publish = point % 3 == 2  # those are killed by time, so amid publishing too
+    for attempt in range(2 if point % 4 == 0 else 1):
         process = start(base_url, folder, publish=publish)
-        struck = Killer(seed + 3 * attempt, sandbox, alone.seconds, alone.calls).strike(process, folder)
+        struck = Killer(seed, point + 3 * attempt, sandbox, alone).strike(process, folder)
         happened["killed" if struck else "too late"] += 1
     time.sleep(0.05)  # calls that were in flight are answered, and logged, as if they had been made before
     done, begin = done_items(store), len(sandbox.log)
@@ -181,17 +179,19 @@ def check_point(
     happened["before the store"] += before is None
     process = start(base_url, folder, publish=publish)
     process.join()
-    assert process.exitcode == 0, f"point {seed}: the run after the kill ended with {process.exitcode}"
+    assert process.exitcode == 0, f"seed {seed}, point {point}: the run after the kill ended with {process.exitcode}"
     after = last_run(store)
     assert after
     assert after[1] == "green"
     if before and before[1] in ("running", "interrupted"):
         happened["resumed"] += 1
         happened["amid the queue"] += 0 < len(done) < len(done_items(store))
-        assert after[0] == before[0], f"point {seed}: an interrupted run was not taken up again"
+        assert after[0] == before[0], f"seed {seed}, point {point}: an interrupted run was not taken up again"
         repeated = set(child_calls(sandbox, begin)) & done
-        assert not repeated, f"point {seed}: {len(repeated)} calls whose answers were committed were made again"
-    assert tables(store) == alone.tables, f"point {seed}: the tables differ"
+        assert not repeated, (
+            f"seed {seed}, point {point}: {len(repeated)} calls whose answers were committed were made again"
+        )
+    assert tables(store) == alone.tables, f"seed {seed}, point {point}: the tables differ"
     if publish:
         assert tables(folder / "billing.duckdb") == alone.tables
         assert tables(folder / "lake") == alone.tables
@@ -208,16 +208,10 @@ def last_run(store: Path) -> tuple[str, str] | None:
         return None
 
 
-def test_a_killed_sync_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
-    """SIGKILL at 50 seeded points: the next run ends green with equal tables and repeats no committed call."""
-    happened = check_points(POINTS, tmp_path)
-    assert happened["killed"] >= POINTS, happened
-    assert happened["amid the queue"] >= 5, happened
-    assert happened["resumed"] >= 15, happened
-
-
-@pytest.mark.heavy
-def test_a_killed_sync_ends_like_an_undisturbed_one_at_many_points(tmp_path: Path) -> None:
-    """The same at 400 points."""
-    happened = check_points(HEAVY_POINTS, tmp_path)
-    assert happened["killed"] >= HEAVY_POINTS, happened
+@sizes(default=5, sampled=24, thorough=400)
+def test_a_killed_sync_ends_like_an_undisturbed_one(tmp_path: Path, size: Size) -> None:
+    """SIGKILL at seeded points: the next run ends green with equal tables and repeats no committed call."""
+    happened = check_points(size, tmp_path)
+    assert happened["killed"] >= size.count, happened
+    assert happened["amid the queue"] >= size.count // 10, happened
+    assert happened["resumed"] >= size.count // 4, happened

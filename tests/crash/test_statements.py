@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' helpers
 
-from support import World, assert_exact, calm, counting, held, truth
+from sizes import Size, sizes
+from support import Rows, World, assert_exact, calm, counting, held, truth
 
 from connector.store.store import Store
 
 CUSTOMERS = 30
-POINTS = 24
-HEAVY_POINTS = 400
 BATCH = 10
 WORKERS = 4
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -131,29 +127,29 @@ def committed(folder: Path) -> set[str]:
         return {" ".join(row) for row in store.rows(query)}
 
 
-def check_points(points: int, seed: int, folder: Path) -> None:
+def check_points(size: Size, folder: Path) -> None:
     base = folder / "base"
     base.mkdir()
     assert run(base, False) == 0
     (base / "calls").unlink()
     alone = shutil.copytree(base, folder / "alone")
     assert run(alone, True) == 0
+    want = truth(scene(alone, True).sandbox)
     with Store.open(alone / "store.duckdb") as store:
-        assert_exact(held(store), truth(scene(alone, True).sandbox))
-    chance, statements = random.Random(seed), int((alone / "statements").read_text())
+        assert_exact(held(store), want)
+    chance, statements = size.chance(), int((alone / "statements").read_text())
     killed = repeated_most = 0
-    for point in range(points):
+    for point in range(size.count):
         place = shutil.copytree(base, folder / str(point))
         killed += run(place, True, chance.randrange(1, statements)) == -signal.SIGKILL
-        repeated_most = max(repeated_most, check_point(place))
+        repeated_most = max(repeated_most, check_point(place, want))
         shutil.rmtree(place)
-    assert killed >= points * 0.9, f"only {killed} of {points} were killed"
+    assert killed >= size.count * 0.9, f"only {killed} of {size.count} were killed"
     assert repeated_most > 0, "no kill came while answers were waiting for their commit"
 
 
-def check_point(place: Path) -> int:
+def check_point(place: Path, want: dict[str, Rows]) -> int:
     """Run again after the kill, and look; returns how many per-customer calls were repeated."""
-    want = truth(scene(place, True).sandbox)
     with Store.open(place / "store.duckdb") as store:
         ended = store.rows("SELECT count(*) FROM flexsync.runs WHERE status IN ('green', 'degraded')")[0][0]
         if ended > 1:  # killed after its end: what it says of itself has to be true
@@ -176,12 +172,7 @@ def check_point(place: Path) -> int:
     return len(again) if ended == 1 else 0
 
 
-def test_a_run_killed_before_any_statement_ends_with_the_truth(tmp_path: Path) -> None:
-    """SIGKILL before 24 seeded statements of an incremental run: the next run leaves every table exact."""
-    check_points(POINTS, 1, tmp_path)
-
-
-@pytest.mark.heavy
-def test_a_run_killed_before_many_statements_ends_with_the_truth(tmp_path: Path) -> None:
-    """The same before 400 statements."""
-    check_points(HEAVY_POINTS, 2, tmp_path)
+@sizes(default=4, sampled=14, thorough=400)
+def test_a_run_killed_before_any_statement_ends_with_the_truth(tmp_path: Path, size: Size) -> None:
+    """SIGKILL before seeded statements of an incremental run: the next run leaves every table exact."""
+    check_points(size, tmp_path)
