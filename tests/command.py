@@ -38,7 +38,7 @@ PER_RUN = {"run_id", "observed_at"}  # columns in which two runs over the same a
 
 @contextmanager
 def hard_limit(seconds: float) -> Iterator[None]:
-    """Raise `TimeoutError` when the block runs for `seconds`; never before `PATIENCE`, which a busy machine may take."""
+    """Raise `TimeoutError` when the block runs for `seconds`, and never before `PATIENCE`."""
     seconds = max(seconds, PATIENCE)
 
     def too_long(*_: object) -> None:
