@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from command import Done, command, environment
 from importing import account, shop
-from pipelines.report.imports import write_page
 from pyarrow import parquet
 from support import customers_of
 
@@ -30,6 +29,7 @@ from connector.store.store import Store
 from connector.tables.import_results import COLUMNS
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import import_customers as job
+from pipelines.report.plan_page import write_page
 
 MADE = Path(__file__).parent / "versions" / "0.1.0-schema-1" / "made.tar.xz"
 RUN = "20261128T104021Z-01ff82"  # the last sync

@@ -2,7 +2,7 @@
 
 In: calls, in process (`Sandbox.answer`) or on a socket (`Sandbox.serving`, `Sandbox.running`), and changes from
 outside the API (`Sandbox.create_customer` …). Out: what contract.md says of the customer routes, byte for byte.
-Never here: a client; and never needed: an account or the internet.
+Never done here: calling a server. No account and no internet is needed.
 
 Imports fall one way: `sandbox` puts together `server` (admits, routes, delivers), `recorded` (an account from a
 recording), `faults` (what goes wrong around a call), `routes` (what a call means) and `data` (the account).

@@ -2,7 +2,7 @@
 
 In: the switches that a user sets (`Faults`), and each routed call with a function that gives the server's own answer.
 Out: that answer, changed, replaced, late or cut; list requests that are read differently; an account that lags or
-commits late. Never here: what a correct answer says (`routes`, `data`), or how bytes are sent (`server`).
+commits late. Never done here: what a correct answer says (`routes`, `data`), or how bytes are sent (`server`).
 
 A fault is a field of `switches.Faults` and one function in the module of its moment:
 
