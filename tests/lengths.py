@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 FILE_LIMIT, FUNCTION_LIMIT = 400, 40  # lines
-FILE_MEDIAN, FUNCTION_MEDIAN = (100, 200), 10  # lines
+FILE_MEDIAN, FUNCTION_MEDIAN = 200, 10  # lines
 
 
 class Length(NamedTuple):
