@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command import hard_limit
 
+from connector.push.apply.apply import Pace
 from connector.sandbox import Sandbox
 from connector.settings import load
 from pipelines import import_customers as job
@@ -29,7 +30,7 @@ def check(folder: Path, rows: int) -> dict[str, int]:
         found = job.plan(settings, folder / "c.csv", folder / "c.plan")
         reads = sandbox.calls["POST /customers/search"]
         assert (found.counts.update, found.counts.unchanged) == (rows // 100, rows - rows // 100)
-        done = job.apply(settings, folder / "c.plan", job.Confirmed(yes=True))
+        done = job.apply(settings, folder / "c.plan", job.Confirmed(yes=True), pace=Pace(window=60.0))
         assert done.tally.outcomes == {"done": rows // 100}
         counts = dict(sandbox.calls)
         assert job.plan(settings, folder / "c.csv", folder / "d.plan").counts.writes == 0
