@@ -323,7 +323,7 @@ def test_a_server_that_ignores_filters_is_refused(tmp_path: Path) -> None:
     """A walk that cannot be trusted ends with a sentence, and leaves no file under the name."""
     sandbox = Sandbox(customers=2500, faults=Faults(old=frozenset({"filters_ignored"})))
     with shop(tmp_path, sandbox=sandbox) as it:
-        with pytest.raises(Refused, match="asked was after") as error:
+        with pytest.raises(Refused, match="the filter said after") as error:
             export_customers(it.settings(), it.path("out.csv"), print, "auto")
         assert "too old" in error.value.remedy
     assert list(tmp_path.iterdir()) == []

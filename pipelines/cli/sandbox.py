@@ -52,7 +52,7 @@ def demo(folder: Path, customers: int, seed: int) -> int:
 @click.option("--seed", default=7, show_default=True, help="Seed of the data; the same seed gives the same account.")
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--latency", type=float, help="Delay of every response, in milliseconds.")
+@click.option("--latency", type=float, help="Delay of each response, in milliseconds.")
 @click.option(
     "--faults", default="", help="Faults to inject, such as error_rate=0.05,rate=20,retry_after=1. See docs/sandbox.md."
 )

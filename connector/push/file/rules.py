@@ -1,4 +1,4 @@
-"""What the server accepts in a customer's fields, checked before any call (contract.md 5.1, 5.3).
+"""What a file may hold in a customer's fields: the server's rules (contract.md 5.1, 5.3) and a few stricter ones.
 
 To add a rule for a field, add a check to `_CHECKS`. Lengths are in `connector.api.fields`.
 

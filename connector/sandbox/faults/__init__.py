@@ -4,7 +4,8 @@ In: the switches that a user sets (`Faults`), and each routed call with a functi
 Out: that answer, changed, replaced, late or cut; list requests that are read differently; an account that lags or
 commits late. Never done here: what a correct answer says (`routes`, `data`), or how bytes are sent (`server`).
 
-A fault is a field of `switches.Faults` and one function in the module of its moment:
+A fault is a field of `switches.Faults` and one function in the module of its moment. Each function gets a `draw.Draw`:
+the switches, the route's name, and seeded draws.
 
 - `early`: an answer in place of the server's (429, 502, a cut connection);
 - `requests`: a list request that the server reads differently (old servers, chance);

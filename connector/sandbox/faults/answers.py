@@ -12,13 +12,12 @@ from typing import Any
 
 import msgspec
 
+from connector.sandbox.faults.draw import Draw
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.ids import timeless
 from connector.sandbox.replies import Json, Reply, encode
 
 __all__ = ["ANSWERS", "nested_errors"]
-
-Hit = Callable[[float], bool]
 
 PER_CUSTOMER = ("usage", "entitlements")
 """The routes whose answers hold one customer's features."""
@@ -26,9 +25,9 @@ FREE = frozenset({"metadata", "config_value", "config_values"})
 """Objects whose keys belong to the customer: an extra member there would be data."""
 
 
-def zero_usage(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
+def zero_usage(draw: Draw, reply: Reply) -> None:
     """Zeros where the analytics store failed, and late ones (contract.md 11)."""
-    if route != "usage" or reply.status != 200 or not hit(faults.zero_usage):
+    if draw.route != "usage" or reply.status != 200 or not draw.hit(draw.faults.zero_usage):
         return
     body: Json = msgspec.json.decode(reply.body)
     for feature in body["features"]:
@@ -36,18 +35,19 @@ def zero_usage(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
         feature["current_usage"] = "0"
         feature["usage_percent"] = "100" if limit is not None and limit <= 0 else "0"
     reply.body = encode(body)
-    reply.delay += faults.zero_usage_delay
+    reply.delay += draw.faults.zero_usage_delay
 
 
-def skip_entitlements(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
+def skip_entitlements(draw: Draw, reply: Reply) -> None:
     """An entitlements answer without its features (contract.md 6.2)."""
-    if route == "entitlements" and reply.status == 200 and hit(faults.skip_entitlements):
+    if draw.route == "entitlements" and reply.status == 200 and draw.hit(draw.faults.skip_entitlements):
         reply.body = encode({**msgspec.json.decode(reply.body), "features": []})
 
 
-def wrong_types(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
+def wrong_types(draw: Draw, reply: Reply) -> None:
     """One value of the wrong type in what certain customers have."""
-    if route not in PER_CUSTOMER or reply.status != 200 or not (faults.poison or faults.wrong_types):
+    faults = draw.faults
+    if draw.route not in PER_CUSTOMER or reply.status != 200 or not (faults.poison or faults.wrong_types):
         return
     body: Json = msgspec.json.decode(reply.body)
     if poisoned(faults, body["customer_id"]):
@@ -72,9 +72,9 @@ def poison(body: Json) -> Json:
     return body
 
 
-def extra_fields(faults: Faults, hit: Hit, route: str, reply: Reply) -> None:
+def extra_fields(draw: Draw, reply: Reply) -> None:
     """Members that a later version of the API might send."""
-    if faults.extra_fields and reply.status == 200 and reply.body:
+    if draw.faults.extra_fields and reply.status == 200 and reply.body:
         reply.body = encode(with_extras(msgspec.json.decode(reply.body)))
 
 
@@ -88,7 +88,7 @@ def with_extras(value: Any) -> Any:
     return {**found, "x_new_member": {"since": "2027", "list": [1, None]}}
 
 
-ANSWERS: tuple[Callable[[Faults, Hit, str, Reply], None], ...] = (
+ANSWERS: tuple[Callable[[Draw, Reply], None], ...] = (
     zero_usage,
     skip_entitlements,
     wrong_types,

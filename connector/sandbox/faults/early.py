@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from connector.sandbox.faults.draw import Draw
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.replies import Reply, bare, error_reply
 
 __all__ = ["EARLY", "RateLimit"]
-
-Hit = Callable[[float], bool]
 
 PROXY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
@@ -39,35 +38,35 @@ class RateLimit:
         return Reply(429, b'{"message":"Too Many Requests"}', "application/json", headers)
 
 
-def cut(faults: Faults, hit: Hit) -> Reply | None:
+def cut(draw: Draw) -> Reply | None:
     """The connection is closed at once."""
-    return Reply(0, delivery="cut") if hit(faults.cut) else None
+    return Reply(0, delivery="cut") if draw.hit(draw.faults.cut) else None
 
 
-def proxy502(faults: Faults, hit: Hit) -> Reply | None:
+def proxy502(draw: Draw) -> Reply | None:
     """A proxy answers with a page."""
-    return Reply(502, PROXY_PAGE, "text/html") if hit(faults.proxy502) else None
+    return Reply(502, PROXY_PAGE, "text/html") if draw.hit(draw.faults.proxy502) else None
 
 
-def unauthorized(faults: Faults, hit: Hit) -> Reply | None:
+def unauthorized(draw: Draw) -> Reply | None:
     """A transient 401 (contract.md 1.2)."""
-    return bare(401, error="Unauthorized") if hit(faults.unauthorized) else None
+    return bare(401, error="Unauthorized") if draw.hit(draw.faults.unauthorized) else None
 
 
-def empty500(faults: Faults, hit: Hit) -> Reply | None:
+def empty500(draw: Draw) -> Reply | None:
     """A panic: no body (contract.md 2.2)."""
-    return Reply(500, b"", None) if hit(faults.empty500) else None
+    return Reply(500, b"", None) if draw.hit(draw.faults.empty500) else None
 
 
-def error(faults: Faults, hit: Hit) -> Reply | None:
+def error(draw: Draw) -> Reply | None:
     """A JSON error with status `error_status`."""
-    if not hit(faults.error_rate):
+    if not draw.hit(draw.faults.error_rate):
         return None
-    code = "service_unavailable" if faults.error_status == 503 else "internal_error"
+    code = "service_unavailable" if draw.faults.error_status == 503 else "internal_error"
     reply = error_reply(code, "An unexpected error occurred")
-    reply.status = faults.error_status
+    reply.status = draw.faults.error_status
     return reply
 
 
-EARLY: tuple[Callable[[Faults, Hit], Reply | None], ...] = (cut, proxy502, unauthorized, empty500, error)
+EARLY: tuple[Callable[[Draw], Reply | None], ...] = (cut, proxy502, unauthorized, empty500, error)
 """Asked in this order; the first answer is sent."""

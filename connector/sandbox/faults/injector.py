@@ -12,6 +12,7 @@ from random import Random
 
 from connector.sandbox.faults.answers import ANSWERS, nested_errors
 from connector.sandbox.faults.delivery import DELIVERY
+from connector.sandbox.faults.draw import Draw
 from connector.sandbox.faults.early import EARLY, RateLimit
 from connector.sandbox.faults.requests import REQUESTS
 from connector.sandbox.faults.switches import LASTING, Faults
@@ -35,10 +36,6 @@ class Injector:
         self.seen = 0
         self.quiet = faults == Faults(**{name: getattr(faults, name) for name in LASTING})
 
-    def hit(self, share: float) -> bool:
-        """One draw: true for `share` of the calls."""
-        return share > 0 and self.chance.random() < share
-
     def applies(self, route: str) -> bool:
         """Whether the next call of a route may be troubled; counts it."""
         if self.quiet or (self.faults.endpoint and route not in self.faults.endpoint):
@@ -55,22 +52,23 @@ class Injector:
         """
         if not self.applies(route):
             return nested_errors(self.faults, answer())
-        reply = self._early()
+        draw = Draw(self.faults, route, self.chance)
+        reply = self._early(draw)
         if reply is None:
             reply = answer()
             for change in ANSWERS:
-                change(self.faults, self.hit, route, reply)
+                change(draw, reply)
         reply = nested_errors(self.faults, reply)
         for deliver in DELIVERY:
-            deliver(self.faults, self.chance, self.hit, reply)
+            deliver(draw, reply)
         return reply
 
-    def _early(self) -> Reply | None:
+    def _early(self, draw: Draw) -> Reply | None:
         reply = self.rate_limit(self.faults, time.monotonic())
         for early in EARLY:
             if reply is not None:
                 break
-            reply = early(self.faults, self.hit)
+            reply = early(draw)
         return reply
 
     def edit_request(self, request: Filter, noun: str) -> None:

@@ -17,7 +17,7 @@ __all__ = ["LASTING", "OLD", "Faults"]
 OLD = ("filters_refused", "filters_ignored", "nested_errors", "archived_included")
 """Behaviours of servers before 2026-07 (contract.md 2.1, 3.6) and of ones that know no filters."""
 LASTING = ("seed", "churn", "late", "lag", "old", "cache", "loose_ties")
-"""Switches that no share draws and no `endpoint` limits: with only these on, no call is touched."""
+"""Switches that no share draws and no `endpoint` limits: they act on the account and on how requests are read."""
 
 
 @dataclass(kw_only=True)
@@ -25,11 +25,11 @@ class Faults:
     """What goes wrong, by switch. A share is between 0 and 1, and is drawn for each call.
 
     Args:
-        latency: milliseconds before every answer.
+        latency: milliseconds before each answer of a known route.
         jitter: at most this many milliseconds more, drawn for each call.
         rate: calls per second; the server answers 429 beyond it.
         retry_after: seconds named with a 429 (None: the header is left out).
-        error_rate: share of JSON errors with `error_status`.
+        error_rate: share of JSON errors with status `error_status`.
         empty500: share of 500s with an empty body.
         proxy502: share of HTML pages from a proxy.
         unauthorized: share of transient 401s (contract.md 1.2).
@@ -37,8 +37,10 @@ class Faults:
         cut_body: share of connections closed in mid-body.
         lost: share of answers that never come: the call is carried out, then the connection is closed.
         torn: share of 200s with a truncated JSON body and a matching Content-Length.
-        drip: share of bodies sent in small pieces, `drip_delay` seconds apart.
-        zero_usage: share of usage answers whose zeros mean a failure; `zero_usage_delay` seconds late (contract.md 11).
+        drip: share of bodies sent in small pieces.
+        drip_delay: seconds between these pieces.
+        zero_usage: share of usage answers whose zeros mean a failure (contract.md 11).
+        zero_usage_delay: seconds that these answers are late.
         skip_entitlements: share of entitlements answers with no features (contract.md 6.2).
         extra_fields: unknown members in every object.
         wrong_types: share of customers (always the same ones) with a value of a wrong type in usage and entitlements.
@@ -51,8 +53,9 @@ class Faults:
         loose_ties: random order of rows that the sort leaves equal (contract.md 3.3), and a random choice among equally
             common reset periods (6.2).
         old: behaviours of old servers, words of OLD.
-        endpoint: limits all shares and delays to these routes (names of `routes.NAMES`); empty means all.
+        endpoint: limits every fault above `churn` to these routes (names of `routes.NAMES`); empty means all.
         first: limits them to the first calls that they could apply to, this many; 0 means no limit.
+        seed: of all draws.
     """
 
     latency: float = 0.0
@@ -119,4 +122,5 @@ def _value(name: str, kind: str, value: str) -> object:
             return {"": True, "1": True, "true": True, "0": False, "false": False}[value.lower()]
         return int(value) if kind == "int" else float(value)
     except (ValueError, KeyError):
-        raise FixInput(f"fault {name}: {value!r} does not fit.", remedy=f"Give a value of type {kind}.") from None
+        what = {"bool": "1 or 0", "int": "a whole number, such as 3"}.get(kind, "a number, such as 0.5")
+        raise FixInput(f"fault {name}: {value!r} does not fit.", remedy=f"Give {what}.") from None
