@@ -199,7 +199,7 @@ def test_a_plan_is_read_and_shown(old: Path) -> None:
     assert "billing@quay.example" in page
     text = (old / "waiting.plan").read_bytes()
     (old / "waiting.plan").write_bytes(text.replace(b"Cedar Ltd", b"Cedar LTD"))
-    with pytest.raises(FixInput, match="changed or cut"):
+    with pytest.raises(FixInput, match="changed or truncated"):
         Plan.read(old / "waiting.plan")
 
 
