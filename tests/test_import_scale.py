@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import hard_limit
 
-from connector.push.apply.apply import Pace
+from connector.push.apply.orders import Pace
 from connector.sandbox import Sandbox
 from connector.settings import load
 from pipelines import import_customers as job
