@@ -5,7 +5,7 @@ A proof that can be made as large as one likes (crash points, schedules, fuzz) i
 - default: a few cases, always the same ones.
 - `sampled` (`pytest -m sampled`, run by `.ci/run`): about a tenth, other ones for each commit. The seed comes from
   `FLEXSYNC_TEST_SEED`, any text; `.ci/run` gives the commit's hash. The same text draws the same cases again.
-  Variants that differ little from what runs by default are marked so too; all of them run then.
+  Variants of what runs by default, and whole runs under one more condition, are marked so too; all of them run then.
 - `thorough` (`pytest -m thorough`): the full size, from the same seed; takes hours.
 """
 

@@ -97,6 +97,7 @@ def test_read_only_key_cannot_write(live: tuple[Sandbox, str], tmp_path: Path) -
     says(done, 3, "403", "insufficient permissions")
 
 
+@pytest.mark.sampled
 def test_unreachable_host(tmp_path: Path) -> None:
     """A refused connection ends with 3 within seconds, names host and port, and leaves the state alone."""
     with closing(socket.socket()) as taken:
@@ -415,6 +416,7 @@ def _after_the_disk_was_full(done: Done, folder: Path, sandbox: Sandbox, base_ur
     assert held(folder / "s.duckdb") == truth(sandbox)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kilobytes", [sampled(40), 900])
 def test_a_file_that_may_not_grow(live: tuple[Sandbox, str], tmp_path: Path, kilobytes: int) -> None:
     """When the store cannot grow any further the run ends with 2 and says why; a rerun with room ends green."""

@@ -159,6 +159,7 @@ def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Si
         httpx.get(f"http://127.0.0.1:{port}/v1/customers", trust_env=False)
 
 
+@pytest.mark.sampled
 def test_sandbox_says_when_the_port_is_taken(tmp_path: Path) -> None:
     """A taken port and an unknown fault exit with 2, and the message holds the value."""
     with closing(socket.socket()) as taken:
@@ -202,6 +203,7 @@ def test_dry_run_writes_nothing(run: Any, live: tuple[Sandbox, str], tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sampled
 def test_only_some_resources(run: Any, tmp_path: Path) -> None:
     """`--only` loads what was named and what that needs, and the rest stays empty."""
     assert run("sync", "--only", "customers").code == 0
@@ -228,6 +230,7 @@ def test_a_spent_budget_is_resumable(
     assert held(tmp_path / "flexsync.duckdb") == truth(live[0])
 
 
+@pytest.mark.sampled
 def test_a_degraded_run_says_why_and_publishes_unless_only_green_runs_may(tmp_path: Path) -> None:
     """Degraded: 1, the reason on stderr and in the certificate; `--publish-when green` keeps the old copy."""
     sandbox = account()
@@ -398,6 +401,7 @@ def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tm
     assert done.stderr == ""
 
 
+@pytest.mark.sampled
 def test_sql_while_a_sync_holds_the_store(tmp_path: Path) -> None:
     """A note names the publication that is queried instead; without one, the exit code is 4."""
     sandbox = account()

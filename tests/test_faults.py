@@ -95,6 +95,7 @@ def slower(attempts: int) -> Any:
     return Retry(attempts, tenacity.wait_random_exponential(multiplier=0.3, max=3))
 
 
+@pytest.mark.sampled
 def test_unknown_fields_are_kept_and_named(tmp_path: Path, calm_store: Path) -> None:
     """Members that the schema does not know go to `extra`, are named in the report, and change nothing else."""
     report = sync(account(faults=Faults(extra_fields=True)), tmp_path / "s.duckdb")
@@ -117,6 +118,7 @@ def false_zeros(store: Path, sandbox: Sandbox) -> set[tuple[str, str]]:
     return {key for key in found if real[key] != 0}
 
 
+@pytest.mark.sampled
 def test_false_zeros_on_first_sight_are_called_unproven(tmp_path: Path) -> None:
     """A false zero that nothing can be compared with is in the tables, and the certificate names each one."""
     sandbox = account(faults=Faults(zero_usage=0.2))
@@ -151,6 +153,7 @@ def test_false_zeros_after_a_good_run_are_held_back(tmp_path: Path, calm_store: 
     assert tables(store) == calm
 
 
+@pytest.mark.sampled
 def test_slow_zeros_on_first_sight_are_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zero that took as long as the server's analytics time-out is listed as suspect, even with nothing before it."""
     monkeypatch.setattr(suspicion, "ANALYTICS_TIMEOUT", 0.4)
@@ -164,6 +167,7 @@ def test_slow_zeros_on_first_sight_are_suspect(tmp_path: Path, monkeypatch: pyte
     assert any("suspect" in reason for reason in report.reasons)
 
 
+@pytest.mark.sampled
 def test_a_zero_that_stays_is_believed_in_the_third_run(tmp_path: Path) -> None:
     """A true correction to zero is held back twice, and then taken; `--accept-lower` takes it at once."""
     sandbox, store, other = account(40), tmp_path / "s.duckdb", tmp_path / "o.duckdb"
@@ -202,6 +206,7 @@ def test_skipped_entitlements_on_first_sight_are_not_green(tmp_path: Path) -> No
     assert any(reason.startswith("entitlements") for reason in report.reasons)
 
 
+@pytest.mark.sampled
 def test_one_customer_of_the_wrong_type_is_rejected_alone(tmp_path: Path, calm: Any) -> None:
     """A value that does not fit costs that customer's row, with the raw body and the reason, and nobody else's."""
     sandbox, store = account(), tmp_path / "s.duckdb"
@@ -250,6 +255,7 @@ def test_one_customer_that_always_fails_is_named_and_costs_no_other(tmp_path: Pa
 # --- rows that show up late -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_row_that_becomes_visible_after_the_run_is_taken_by_the_next(tmp_path: Path) -> None:
     """A commit that shows up with an old timestamp after the cursor has passed it is met again by the overlap."""
     clock = Clock(BASE)
@@ -267,6 +273,7 @@ def test_a_row_that_becomes_visible_after_the_run_is_taken_by_the_next(tmp_path:
     assert held(store) == truth(sandbox)
 
 
+@pytest.mark.sampled
 def test_a_row_that_becomes_visible_in_mid_run_is_not_missed(tmp_path: Path) -> None:
     """A customer that existed at T0 and shows up behind the walk is in the store, or the run is not green."""
     sandbox, store = account(), tmp_path / "s.duckdb"
@@ -285,6 +292,7 @@ def test_a_row_that_becomes_visible_in_mid_run_is_not_missed(tmp_path: Path) -> 
     assert any("full walk" in note for note in report.notes)
 
 
+@pytest.mark.sampled
 def test_a_replica_that_lags_is_caught_up_with(tmp_path: Path) -> None:
     """Lists that are a second behind a busy account lose no row for good: a run says that it is short, or is whole."""
     sandbox, store = account(faults=Faults(lag=1.0, churn=20)), tmp_path / "s.duckdb"
@@ -322,6 +330,7 @@ def test_old_servers_are_copied_whole(tmp_path: Path, behaviour: str, calm: Any)
         assert held(store) == truth(sandbox)
 
 
+@pytest.mark.sampled
 def test_ties_in_any_order_lose_no_row(tmp_path: Path) -> None:
     """Rows that share a microsecond and come in any order are all there."""
     sandbox, store = account(ties=25, faults=Faults(loose_ties=True)), tmp_path / "s.duckdb"
@@ -349,6 +358,7 @@ def a_metered_feature(sandbox: Sandbox, customer: str) -> str:
     return next(row["feature"]["lookup_key"] for row in body["features"] if row["feature"]["type"] == "metered")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("behaviour", [sampled("filters_refused"), "filters_ignored"])
 def test_changes_on_old_servers_arrive(tmp_path: Path, behaviour: str) -> None:
     """Without filters, what was created, renamed, archived and cancelled between two runs is there after the second."""

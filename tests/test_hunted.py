@@ -62,6 +62,7 @@ def doubled(w: World, table: str, key: str) -> list[Any]:
 # --- answers that do not fit, or lie -------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("only", [{}, sampled({"only": ["entitlements"]})], ids=["everything", "entitlements"])
 def test_feature_that_does_not_fit(tmp_path: Path, only: dict[str, Any]) -> None:
     """Every run is degraded while a feature that rows refer to does not fit its table; mended, the next is green."""
@@ -86,6 +87,7 @@ def test_feature_that_does_not_fit(tmp_path: Path, only: dict[str, Any]) -> None
     assert w.rows("select count(*) from flexsync.rejects") == [(0,)]
 
 
+@pytest.mark.sampled
 def test_second_subscription_before_the_second_try(tmp_path: Path) -> None:
     """A customer that gets a second subscription between two tries of its usage call ends up with both, exactly."""
     w = synced(tmp_path, kind=Bent, audit_sample=0)
@@ -165,6 +167,7 @@ def test_subscription_that_ends_before_its_second_call(tmp_path: Path) -> None:
     assert found == [(first,)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("between", [sampled(False), True], ids=["plain", "customers between"])
 def test_share_of_zeros_is_remembered(tmp_path: Path, between: bool) -> None:
     """Many zeros in new windows are noticed, also when the run before was `--only customers` and saw no usage."""
@@ -190,6 +193,7 @@ def test_share_of_zeros_is_remembered(tmp_path: Path, between: bool) -> None:
     assert any(reason.startswith("usage: zeros rose from ") for reason in report.reasons)
 
 
+@pytest.mark.sampled
 def test_entitlements_of_one_subscription_vanish(tmp_path: Path) -> None:
     """An answer that lacks every feature of one of two subscriptions takes no row away and degrades the run."""
     w = world(tmp_path)
@@ -217,6 +221,7 @@ def test_entitlements_of_one_subscription_vanish(tmp_path: Path) -> None:
     assert w.rows(query) == before
 
 
+@pytest.mark.sampled
 def test_reject_outlives_a_second_try_elsewhere(tmp_path: Path) -> None:
     """A second try for the subscriptions of a customer does not clear the reject of its plain answer."""
     w = world(tmp_path)
@@ -251,6 +256,7 @@ def test_reject_outlives_a_second_try_elsewhere(tmp_path: Path) -> None:
     assert list(api_calls(w, customer).values()) == [77]
 
 
+@pytest.mark.sampled
 def test_slow_zero_is_believed_in_the_third_run(tmp_path: Path) -> None:
     """A zero that always takes twelve seconds is suspect twice, and believed when it is told a third time."""
     w = world(tmp_path)
@@ -293,6 +299,7 @@ class Refusing(Bent):
         return super().handle(call)
 
 
+@pytest.mark.sampled
 def test_cursor_stays_where_a_listing_failed(tmp_path: Path) -> None:
     """Subscriptions that could not be listed are listed in full by the next run, however old they are."""
     w = world(tmp_path, kind=Refusing)
@@ -306,6 +313,7 @@ def test_cursor_stays_where_a_listing_failed(tmp_path: Path) -> None:
     w.check()
 
 
+@pytest.mark.sampled
 def test_server_clock_set_back(tmp_path: Path) -> None:
     """After the server's clock was set back by an hour, the next run is full and misses no change."""
     w = synced(tmp_path, kind=Bent, audit_sample=0)
@@ -320,6 +328,7 @@ def test_server_clock_set_back(tmp_path: Path) -> None:
     w.check()
 
 
+@pytest.mark.sampled
 def test_no_date_and_a_clock_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a Date header our own clock, an hour ahead, is no cursor: every run is full and exact."""
     w = world(tmp_path)
@@ -360,6 +369,7 @@ def test_empty_environment_id_is_not_bound(tmp_path: Path) -> None:
         w.sync()
 
 
+@pytest.mark.sampled
 def test_empty_account_then_another(tmp_path: Path) -> None:
     """An account without customers leaves no cursor: the key of another one then loads all its old rows."""
     w = world(tmp_path, 0)
@@ -398,6 +408,7 @@ class Moved(Bent):
         return super().handle(call)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("known", [sampled(False), True], ids=["fresh", "called before"])
 def test_subscription_moves_to_another_customer(tmp_path: Path, known: bool) -> None:
     """A subscription that changed its customer takes its rows along: none is left behind, none stands twice."""
@@ -421,6 +432,7 @@ def test_subscription_moves_to_another_customer(tmp_path: Path, known: bool) -> 
         w.check()
 
 
+@pytest.mark.sampled
 def test_resumed_before_its_call_beside_a_fresh_customer(tmp_path: Path) -> None:
     """A subscription resumed just before its call loses no rows when a first-ever customer lands in the same batch."""
     w = synced(tmp_path, kind=Bent, audit_sample=0)

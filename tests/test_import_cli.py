@@ -301,6 +301,7 @@ def interrupted(sandbox: Sandbox, route: str, calls: int, *flags: str, **where: 
     return str(err)
 
 
+@pytest.mark.sampled
 def test_an_interrupted_apply_goes_on(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """SIGINT ends an apply with 130 and its results so far; the same command does the rest, nobody twice."""
     sandbox, base_url = live

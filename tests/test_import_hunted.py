@@ -86,6 +86,7 @@ def test_a_pause_makes_the_check_anew(desk: Desk) -> None:
     assert done.tally.window < 1.0  # the pause that the server asked for
 
 
+@pytest.mark.sampled
 def test_a_slow_pace_shrinks_the_batch(desk: Desk) -> None:
     """At ten calls a second a hundred rows are not checked at once: no write is sent long after its check."""
     desk.plan("external_id,name", *(f"n-{number},New" for number in range(30)))
@@ -96,6 +97,7 @@ def test_a_slow_pace_shrinks_the_batch(desk: Desk) -> None:
     assert desk.sandbox.calls["POST /customers"] == 30
 
 
+@pytest.mark.sampled
 def test_a_pace_below_the_window_ends(desk: Desk) -> None:
     """Where the pace that was asked for is slower than the window allows, rows are still written, and the gap told."""
     desk.plan(*renamed(1))
@@ -108,6 +110,7 @@ def test_a_pace_below_the_window_ends(desk: Desk) -> None:
     assert done.calls["put_customers"] == desk.sandbox.calls["PUT /customers"] == 1
 
 
+@pytest.mark.sampled
 def test_slow_look_ups_end_too(desk: Desk) -> None:
     """Where a look-up alone takes longer than the window, the rows are written all the same, one by one if need be."""
     desk.plan(*renamed(4))

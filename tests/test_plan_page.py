@@ -464,6 +464,7 @@ def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
     assert [row[2] for row in shown.body] == [neutral(text) for text in made]
 
 
+@pytest.mark.sampled
 @browser
 def test_many_rows_are_drawn_five_hundred_at_a_time(tmp_path: Path) -> None:
     """The page draws 500 of 2,000 rows, and says how many there are and how many match."""

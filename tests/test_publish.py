@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_the_old_publication(tmp_path: Path, kind: str, monke
         assert publish(store, target(kind, tmp_path)).run.run_id == run_id(2)
 
 
-@sizes(default=7, sampled=20, thorough=200)
+@sizes(default=3, sampled=16, thorough=200)
 def test_readers_see_one_run_during_publications(tmp_path: Path, size: Size) -> None:
     """While both kinds are replaced again and again, a reader of each sees no error and no two runs at once."""
     stop, answers, ready = SPAWN.Event(), SPAWN.Queue(), SPAWN.Semaphore(0)
@@ -302,7 +302,7 @@ def test_readers_see_one_run_during_publications(tmp_path: Path, size: Size) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@sizes(default=5, sampled=16, thorough=100)
+@sizes(default=2, sampled=16, thorough=100)
 def test_a_killed_publisher_leaves_the_old_or_the_new_run(tmp_path: Path, kind: str, size: Size) -> None:
     """Killed with -9 at moments from the first to the last, what readers open is whole; leftovers go next time."""
     moments, ends = size.chance(), set()

@@ -187,6 +187,7 @@ def test_errors_that_repeat_the_key(echo: tuple[Echo, str], tmp_path: Path, name
     assert clean(tmp_path, *done) > 0
 
 
+@pytest.mark.sampled
 def test_a_broken_connection_and_a_host_that_is_not_there(tmp_path: Path) -> None:
     """Errors of the network hold no key, nor does the refusal of a bad address or of a key that cannot travel."""
     done = [

@@ -124,6 +124,7 @@ def test_two_interrupts_do_no_harm(slow: tuple[Sandbox, str], tmp_path: Path, ca
     assert held(tmp_path / "s.duckdb") == truth(sandbox)
 
 
+@pytest.mark.sampled
 def test_a_signal_while_the_server_keeps_everybody_waiting(tmp_path: Path) -> None:
     """A run that waits for a long Retry-After ends at once when it is interrupted."""
     sandbox = account(faults=Faults(rate=0.001, retry_after=600))
@@ -137,6 +138,7 @@ def test_a_signal_while_the_server_keeps_everybody_waiting(tmp_path: Path) -> No
     assert time.monotonic() - began < 60  # of the 600 that the server asked for
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [sampled(signal.SIGINT), signal.SIGTERM])
 def test_a_signal_while_publishing_leaves_a_whole_publication_or_none(tmp_path: Path, number: signal.Signals) -> None:
     """A signal after the last call hits the publisher: the store is complete, and so is each publication."""

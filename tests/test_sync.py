@@ -95,6 +95,7 @@ def test_a_hard_deleted_customer_is_marked_gone(world: World) -> None:
     assert (again.status, again.notes, again.moved) == ("green", [], 0)
 
 
+@pytest.mark.sampled
 def test_a_hard_deleted_subscriber_leaves_nothing_outstanding(world: World) -> None:
     """Gone while its usage was suspect and its rows rejected: its children go, and the next run is green."""
     gone = alone(world)
@@ -111,6 +112,7 @@ def test_a_hard_deleted_subscriber_leaves_nothing_outstanding(world: World) -> N
         assert world.rows(f"SELECT count(*) FROM {table} WHERE customer_id = '{gone}'") == [(0,)]
 
 
+@pytest.mark.sampled
 def test_a_customer_that_comes_back_is_not_gone(world: World) -> None:
     """A row missing from one run's every answer, and back in the next full walk, loses its mark."""
     hidden = nobody(world)
@@ -151,6 +153,7 @@ def test_subscriptions_come_and_go(world: World) -> None:
     assert world.rows(count) == [(0,)]
 
 
+@pytest.mark.sampled
 def test_a_subscription_added_between_listing_and_calling(tmp_path: Path) -> None:
     """Whoever gets a second subscription after the sweep and before its usage call ends with each one's own figures."""
     world = World(tmp_path, calm(), audit_sample=0)
@@ -185,6 +188,7 @@ def test_only_subscriptions_that_count_cause_calls(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_row_visible_late_arrives_within_the_overlap(world: World) -> None:
     """A row committed after a run passed its timestamp is brought by the next one; beyond the overlap by the count."""
     late = world.sandbox.create_customer(late=30, name="Late")["id"]
@@ -205,6 +209,7 @@ def test_a_row_visible_late_arrives_within_the_overlap(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_row_that_was_lost_is_found_again(world: World) -> None:
     """A store that lacks a customer does not agree with the count; the full walk that follows brings it back."""
     with Store.open(world.path) as store, store.transaction() as db:
@@ -215,6 +220,7 @@ def test_a_row_that_was_lost_is_found_again(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_an_outstanding_reject_does_not_hide_a_lost_row(world: World) -> None:
     """A customer whose change was rejected is still in the store, so it explains no missing one."""
     bad, lost = sorted(counting(world.sandbox))[0], nobody(world)
@@ -271,6 +277,7 @@ def test_another_environment_is_refused(world: World) -> None:
     assert world.sync().status == "green"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("skew", [-86_400.0, sampled(86_400.0)])
 def test_a_server_with_a_wrong_clock(tmp_path: Path, skew: float) -> None:
     """Windows follow the server's clock, whatever ours says."""
@@ -325,6 +332,7 @@ def test_a_surprise_in_the_audit_sample_calls_everybody(tmp_path: Path) -> None:
     assert (again.status, again.moved) == ("green", 0)
 
 
+@pytest.mark.sampled
 def test_without_pruning_everybody_is_called_once(tmp_path: Path) -> None:
     """`prune = false` asks each customer once a run, those included who had something without a subscription."""
     world = World(tmp_path, calm(kind=Bent), prune=False)
@@ -338,6 +346,7 @@ def test_without_pruning_everybody_is_called_once(tmp_path: Path) -> None:
     assert len(set(world.rows(answers)[0])) == 1
 
 
+@pytest.mark.sampled
 def test_only_what_was_asked_for_is_loaded(tmp_path: Path) -> None:
     """`--only` loads a part, and what is left out is loaded whole later."""
     world = World(tmp_path, calm())
@@ -452,6 +461,7 @@ def test_a_fall_to_zero_is_held_twice_and_believed_the_third_time(world: World) 
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_zero_that_passes_is_never_seen(world: World) -> None:
     """Zeros that are a failure of one moment are asked again at the end of the run, and leave no trace."""
     world.sandbox.faults = Faults(zero_usage=1.0, first=8)
@@ -467,6 +477,7 @@ def test_a_zero_that_passes_is_never_seen(world: World) -> None:
     assert world.rows("SELECT count(*) FROM flexsync.suspects") == [(0,)]
 
 
+@pytest.mark.sampled
 def test_a_lower_figure_can_be_accepted(world: World) -> None:
     """`--accept-lower` takes one customer's zero at once, and only that customer's."""
     customer, _feature, key, _ = metered(world)
@@ -476,6 +487,7 @@ def test_a_lower_figure_can_be_accepted(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_falling_count_is_held_once(world: World) -> None:
     """A COUNT that falls within its window is held; unchanged in the next run it is a correction."""
     customer, _feature, key, figure = metered(world, "COUNT")
@@ -485,6 +497,7 @@ def test_a_falling_count_is_held_once(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_falling_sum_is_taken(world: World) -> None:
     """A SUM can fall: only a zero is suspect there."""
     customer, _feature, key, figure = metered(world, "SUM")
@@ -502,6 +515,7 @@ def bent_entitlements(customer: str) -> Any:
     return bend
 
 
+@pytest.mark.sampled
 def test_vanished_entitlements_are_held(world: World) -> None:
     """All features gone while the subscription still counts: held twice, believed the third time."""
     customer = alone(world)
@@ -521,6 +535,7 @@ def test_vanished_entitlements_are_held(world: World) -> None:
     assert world.rows(count) == [(0,)]
 
 
+@pytest.mark.sampled
 def test_whoever_unsubscribes_in_mid_run_is_not_suspect(world: World) -> None:
     """Cancelled between the sweep and the call, a customer's empty answers are believed, now or in the next run."""
     customer = alone(world)
@@ -540,6 +555,7 @@ def test_whoever_unsubscribes_in_mid_run_is_not_suspect(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_slow_zero_is_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first zero that took as long as the server's time-out is listed; a fast one only counts as unproven."""
     world = World(tmp_path, calm(), audit_sample=0)
@@ -588,6 +604,7 @@ def test_zeros_in_bulk_degrade(world: World) -> None:
 # --- rows that do not fit ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("several", [sampled(1), 2])
 def test_a_value_that_does_not_fit_keeps_the_last_good_row(world: World, several: int) -> None:
     """A poisoned customer: last good rows stay, the rejects name it, the run is degraded, and mended it is green."""
@@ -612,6 +629,7 @@ def rows_of(world: World, table: str, customer: str) -> list[Any]:
     return world.rows(f"SELECT * FROM {table} WHERE customer_id = '{customer}' ORDER BY ALL")
 
 
+@pytest.mark.sampled
 def test_a_body_of_no_use_is_forgotten_once_it_is_mended(world: World) -> None:
     """A body about somebody else fails and is filed; the same good body as before takes the reject away."""
     customer = alone(world)
@@ -631,6 +649,7 @@ def test_a_body_of_no_use_is_forgotten_once_it_is_mended(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_rejected_customer_who_leaves_does_not_degrade_for_ever(world: World) -> None:
     """Somebody new whose every answer failed, and who unsubscribes, is asked once more and then settled."""
     customer = nobody(world)
@@ -678,6 +697,7 @@ def test_a_customer_that_does_not_fit_is_listed_and_mended(world: World, field: 
     world.check()
 
 
+@pytest.mark.sampled
 def test_an_integration_that_does_not_fit_is_listed_and_mended(world: World) -> None:
     """A link of the wrong shape keeps its last good row, and leaves the rejects when mended."""
     link = next(iter(truth(world.sandbox)["customer_integrations"].values()))
@@ -709,6 +729,7 @@ def test_unknown_fields_are_kept_and_named(world: World) -> None:
         assert world.rows(f"SELECT count(*) FROM {table} WHERE extra IS NULL") == [(0,)], table
 
 
+@pytest.mark.sampled
 def test_the_newest_feature_wins(tmp_path: Path) -> None:
     """Two bodies that show a feature in different states leave the one with the newer `updated_at`."""
     world = World(tmp_path, calm(kind=Bent), audit_sample=0)

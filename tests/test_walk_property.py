@@ -162,7 +162,7 @@ SCHEDULES = {
 # --- the walks -----------------------------------------------------------------------------------------------------
 
 
-@sizes(default=40, sampled=150, thorough=1500)
+@sizes(default=25, sampled=110, thorough=1500)
 def test_a_full_walk_meets_everybody_who_existed(size: Size) -> None:
     """Whoever was visible when a full walk began is met, whatever is created, changed or archived meanwhile."""
 
@@ -184,7 +184,7 @@ def test_a_full_walk_meets_everybody_who_existed(size: Size) -> None:
     size.examples(check, **SCHEDULES)
 
 
-@sizes(default=40, sampled=150, thorough=1500)
+@sizes(default=25, sampled=110, thorough=1500)
 def test_incremental_walks_and_the_closing_pass_bring_every_change(size: Size) -> None:
     """Whatever had changed inside the window before the closing pass began is read, in its newest state."""
 
@@ -215,7 +215,7 @@ def maybe(seed: int) -> Callable[[], bool]:
     return lambda: chance.random() < 0.2
 
 
-@sizes(default=40, sampled=150, thorough=1500)
+@sizes(default=25, sampled=110, thorough=1500)
 def test_a_crowded_microsecond_is_read_whole(size: Size) -> None:
     """More rows in one microsecond than a page, and than one `not_in` can name, are read while others leave it."""
 
@@ -286,7 +286,7 @@ def test_pages_of_the_size_of_a_crowd_end() -> None:
 # --- the certificate -----------------------------------------------------------------------------------------------
 
 
-@sizes(default=40, sampled=150, thorough=1500)
+@sizes(default=25, sampled=110, thorough=1500)
 def test_the_certificate_holds_exactly_when_nobody_is_missing(size: Size) -> None:
     """Counted on a busy account, a store is complete exactly when it holds all who existed at T0."""
 
@@ -389,12 +389,13 @@ def whole_runs(seed: int, people: int, limit: int, rate: float, runs: int) -> No
             assert_exact(held(store), truth(sandbox))
 
 
-@sizes(default=4, sampled=25, thorough=1000)
+@sizes(default=2, sampled=14, thorough=1000)
 def test_runs_on_a_busy_account_end_with_the_truth(size: Size) -> None:
     """After runs on an account that changes between any two calls, a quiet one leaves every table exact."""
     size.examples(whole_runs, **RUNS)
 
 
+@pytest.mark.sampled
 def test_a_subscription_ends_between_its_two_calls() -> None:
     """A customer's answer empties because one of its two subscriptions ended meanwhile: nothing stays suspect."""
     whole_runs(seed=41182501, people=9, limit=4, rate=0.125, runs=2)

@@ -138,13 +138,14 @@ def check_points(size: Size, folder: Path) -> None:
     with Store.open(alone / "store.duckdb") as store:
         assert_exact(held(store), want)
     chance, statements = size.chance(), int((alone / "statements").read_text())
-    killed = repeated_most = 0
-    for point in range(size.count):
+    killed = repeated_most = points = 0
+    while points < size.count or (repeated_most == 0 and points < 4 * size.count):  # few points may miss the fan-out
+        point, points = points, points + 1
         place = shutil.copytree(base, folder / str(point))
         killed += run(place, True, chance.randrange(1, statements)) == -signal.SIGKILL
         repeated_most = max(repeated_most, check_point(place, want))
         shutil.rmtree(place)
-    assert killed >= size.count * 0.9, f"only {killed} of {size.count} were killed"
+    assert killed >= points * 0.9, f"only {killed} of {points} were killed"
     assert repeated_most > 0, "no kill came while answers were waiting for their commit"
 
 
@@ -172,7 +173,7 @@ def check_point(place: Path, want: dict[str, Rows]) -> int:
     return len(again) if ended == 1 else 0
 
 
-@sizes(default=4, sampled=14, thorough=400)
+@sizes(default=3, sampled=14, thorough=400)
 def test_a_run_killed_before_any_statement_ends_with_the_truth(tmp_path: Path, size: Size) -> None:
     """SIGKILL before seeded statements of an incremental run: the next run leaves every table exact."""
     check_points(size, tmp_path)
