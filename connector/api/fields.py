@@ -1,7 +1,7 @@
 """The fields of a customer, declared once: names, types, limits and what each means (contract.md 4, 5.1, 5.3).
 
 `connector.api.models.Customer`, the customer that `connector.push` compares, the rules for a CSV file, its template and
-its export are all made from `CustomerFields`. To add a field, add a line here.
+its export are all made from `CustomerFields`. To add a field, begin here; docs/develop.md lists the other files.
 
 Promised: `FIELDS` lists the text fields in the order of the template. Never done: checking values, see
 `connector.push.file.rules`; I/O.

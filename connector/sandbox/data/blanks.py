@@ -17,6 +17,8 @@ TEXTS = (
     "address_postal_code", "address_country", "timezone",
 )  # fmt: skip
 """The text columns of a customer."""
+OWN = ("external_id", "name", "email", "contact", "timezone")
+"""Those with a default, a place or an absence of their own; all others are "" when not given."""
 TRIAL = 14 * DAY
 ABSENT = object()
 """Marks a key that is left out when empty."""
@@ -33,7 +35,7 @@ def blank_customer(customer_id: str, fields: Json, environment: str, tenant: str
     row["email"] = fields.get("email") or ""
     if fields.get("contact") is not None:
         row["contact"] = fields["contact"]
-    row |= {key: fields.get(key) or "" for key in TEXTS[4:10]}
+    row |= {key: fields.get(key) or "" for key in TEXTS if key not in OWN}
     row["timezone"] = fields.get("timezone") or "UTC"
     row |= {"metadata": fields.get("metadata"), "environment_id": environment, "tenant_id": tenant}
     stamps = {"created_at": "", "updated_at": ""}
