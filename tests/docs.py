@@ -54,7 +54,7 @@ MASKS = [
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?", "MOMENT"),
     (r"\b(\d+ days?, )?\d+:\d\d:\d\d(\.\d+)?\b", "AGE"),
     (r"\b\d+(\.\d+)? ?(s|ms|kB|MB|GB)\b", r"# \2"),
-    (r"\b\d+ answers were the same", "# answers were the same"),  # figures move on while the sandbox stays up
+    (r"\b\d+ responses were the same", "# responses were the same"),  # figures move on while the sandbox stays up
 ]
 RATES = (r"\b\d+ of \d+", "# of #")
 

@@ -52,11 +52,11 @@ def sampled(*values: Any, id: str | None = None) -> Any:
 
 
 def sizes(default: int, sampled: int, thorough: int) -> pytest.MarkDecorator:
-    """Parametrize a test with `size`: a `Size` of `default`, `sampled` and `thorough` cases."""
+    """Parametrize a test with `size`: a `Size` of `default`, `sampled` and `thorough` cases; default 0 is left out."""
     return pytest.mark.parametrize(
         "size",
         [
-            pytest.param(Size(default, 0), id="default"),
+            *([pytest.param(Size(default, 0), id="default")] if default else []),
             pytest.param(Size(sampled, SEED), id="sampled", marks=pytest.mark.sampled),
             pytest.param(Size(thorough, SEED), id="thorough", marks=pytest.mark.thorough),
         ],

@@ -433,7 +433,7 @@ def test_a_file_that_may_not_grow(live: tuple[Sandbox, str], tmp_path: Path, kil
     _after_the_disk_was_full(Done(done.returncode, done.stdout, done.stderr), tmp_path, *live)
 
 
-@pytest.mark.parametrize("kilobytes", [sampled(20), 1500])
+@pytest.mark.parametrize("kilobytes", [sampled(20), sampled(1500)])
 def test_a_disk_that_is_full(live: tuple[Sandbox, str], tmp_path: Path, kilobytes: int) -> None:
     """The same on a file system that really is full."""
     disk = tmp_path / "disk"

@@ -23,6 +23,7 @@ import httpx
 import pytest
 from command import COMMAND, PATIENCE, Done, account, ask, command, environment, flexsync, held, start, tables, truth
 from pyarrow import parquet
+from sizes import sampled
 
 from connector.sandbox import Faults, Sandbox
 from pipelines.cli.main import cli
@@ -108,6 +109,7 @@ def test_unknown_words_exit_with_2(tmp_path: Path, arguments: tuple[str, ...]) -
 # --- demo and sandbox ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_demo_answers_a_question_and_the_commands_that_it_suggests_work(tmp_path: Path) -> None:
     """The demo needs no account, is green, and leaves a copy that the commands it prints can read."""
     done = flexsync("demo", "--folder", "d", "--customers", "60", env=environment(key=""), cwd=tmp_path)
@@ -135,7 +137,7 @@ def test_demo_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, sampled(signal.SIGINT)])
 def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Signals) -> None:
     """The line on stdout is a command that works; a signal stops the server with exit code 0 and frees the port."""
     with closing(socket.socket()) as free:
@@ -310,6 +312,7 @@ def test_doctor_lists_every_check_and_a_remedy(
     assert "export FLEXPRICE_API_KEY" in done.err
 
 
+@pytest.mark.sampled
 def test_state_show_set_and_reset(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """The cursor can be shown, moved back and deleted, and a sync after each step gives the right tables."""
     assert run("sync").code == 0
@@ -438,7 +441,7 @@ def config(folder: Path) -> Path:
 # --- a machine without a disk ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["duckdb:out.duckdb", "parquet:lake"])
+@pytest.mark.parametrize("target", ["duckdb:out.duckdb", sampled("parquet:lake")])
 def test_a_store_comes_back_from_its_publication(
     live: tuple[Sandbox, str], run: Any, tmp_path: Path, target: str
 ) -> None:

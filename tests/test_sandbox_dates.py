@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sizes import sampled
 
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.sandbox.clock import DAY, micros, parse_rfc3339
@@ -25,12 +26,12 @@ OTHERS = (
     "2026-11-24T00:00:00.000001Z",  # the same day, its first moment
     "2026-11-24T23:59:59.999999Z",  # and its last
     "2026-11-28T23:58:00Z",  # two minutes before midnight
-    "2026-12-31T23:58:00Z",
-    "2027-03-28T01:30:00Z",  # clocks go forward in Europe
-    "2026-10-25T00:30:00Z",  # and back
-    "2027-03-31T12:00:00Z",  # no such day in the month before
+    sampled("2026-12-31T23:58:00Z"),
+    sampled("2027-03-28T01:30:00Z"),  # clocks go forward in Europe
+    sampled("2026-10-25T00:30:00Z"),  # and back
+    sampled("2027-03-31T12:00:00Z"),  # no such day in the month before
     "2028-02-29T12:00:00Z",  # a leap day
-    "2031-07-31T06:00:00Z",
+    sampled("2031-07-31T06:00:00Z"),
 )
 CUSTOMERS, SEED = 200, 7
 

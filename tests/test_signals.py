@@ -101,10 +101,10 @@ def question(resource: str, customer: str, subscription: str) -> tuple[str, obje
 @pytest.mark.parametrize(
     ("calls", "pause"),
     [
-        (1, 0.0),
+        sampled(1, 0.0),
         sampled(1, 0.05),
         (4, 0.05),
-        (120, 0.1),
+        sampled(120, 0.1),
         sampled(250, 0.0),
     ],
 )
