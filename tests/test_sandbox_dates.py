@@ -26,13 +26,21 @@ OTHERS = (
     "2026-11-24T00:00:00.000001Z",  # the same day, its first moment
     "2026-11-24T23:59:59.999999Z",  # and its last
     "2026-11-28T23:58:00Z",  # two minutes before midnight
-    sampled("2026-12-31T23:58:00Z"),
-    sampled("2027-03-28T01:30:00Z"),  # clocks go forward in Europe
-    sampled("2026-10-25T00:30:00Z"),  # and back
-    sampled("2027-03-31T12:00:00Z"),  # no such day in the month before
+    "2026-12-31T23:58:00Z",
+    "2027-03-28T01:30:00Z",  # clocks go forward in Europe
+    "2026-10-25T00:30:00Z",  # and back
+    "2027-03-31T12:00:00Z",  # no such day in the month before
     "2028-02-29T12:00:00Z",  # a leap day
-    sampled("2031-07-31T06:00:00Z"),
+    "2031-07-31T06:00:00Z",
 )
+RARE = (
+    "2026-12-31T23:58:00Z",
+    "2027-03-28T01:30:00Z",
+    "2026-10-25T00:30:00Z",
+    "2027-03-31T12:00:00Z",
+    "2031-07-31T06:00:00Z",
+)
+CLOCKS = [sampled(moment) if moment in RARE else moment for moment in OTHERS]
 CUSTOMERS, SEED = 200, 7
 
 MOMENT = re.compile(r'"(?!0001-)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"')
@@ -114,7 +122,7 @@ def account_on(moment: str) -> list[tuple[str, str]]:
     return list(bodies(dated(moment)))
 
 
-@pytest.mark.parametrize("moment", OTHERS)
+@pytest.mark.parametrize("moment", CLOCKS)
 def test_a_seed_gives_the_same_account_on_every_date(moment: str) -> None:
     """Apart from moments, every endpoint gives the same body for every customer on any date, at any time of day."""
     found, expected = ([(name, timeless(body)) for name, body in account_on(date)] for date in (moment, FIRST))
@@ -138,7 +146,7 @@ def counts(sandbox: Sandbox) -> Json:
     }
 
 
-@pytest.mark.parametrize("moment", OTHERS)
+@pytest.mark.parametrize("moment", CLOCKS)
 def test_counts_do_not_depend_on_the_date(moment: str) -> None:
     """Statuses, plans, ended periods, customers with usage and numbers of grants are those of any other date."""
     found = counts(dated(moment))
@@ -147,7 +155,7 @@ def test_counts_do_not_depend_on_the_date(moment: str) -> None:
     assert sum(found["grants"]) > CUSTOMERS / 4
 
 
-@pytest.mark.parametrize("moment", OTHERS)
+@pytest.mark.parametrize("moment", CLOCKS)
 def test_moments_of_a_row_move_with_the_day(moment: str) -> None:
     """`created_at` and `updated_at` keep their distance to the day on which the account was made."""
 
@@ -159,7 +167,7 @@ def test_moments_of_a_row_move_with_the_day(moment: str) -> None:
     assert distances(dated(moment)) == distances(dated(FIRST))
 
 
-@pytest.mark.parametrize("moment", OTHERS)
+@pytest.mark.parametrize("moment", CLOCKS)
 def test_the_order_of_ids_does_not_depend_on_the_date(moment: str) -> None:
     """Sorted by text, the ids of each kind are in the same order on any date, those of upcoming grants too."""
 
@@ -201,7 +209,7 @@ def test_figures_do_not_depend_on_the_time_of_day() -> None:
         assert figures() == first
 
 
-@pytest.mark.parametrize("moment", OTHERS)
+@pytest.mark.parametrize("moment", CLOCKS)
 def test_faults_break_the_same_customers_on_every_date(moment: str) -> None:
     """Which customers have a value of the wrong type, and which value, does not depend on the date."""
 
