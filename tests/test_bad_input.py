@@ -389,6 +389,7 @@ def test_a_store_in_a_folder_that_is_not_there(live: tuple[Sandbox, str], tmp_pa
     )
 
 
+@pytest.mark.sampled
 def test_a_second_run_is_turned_away(tmp_path: Path) -> None:
     """While a run is going, another one of the same store ends with 4 at once, and the first one is not disturbed."""
     sandbox = account(faults=Faults(latency=40))

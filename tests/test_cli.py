@@ -179,6 +179,7 @@ def test_sandbox_says_when_the_port_is_taken(tmp_path: Path) -> None:
 # --- sync, status, verify, doctor, state -----------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_sync_with_json(run: Any, tmp_path: Path) -> None:
     """The report on stdout is one JSON document; every message goes to stderr."""
     done = run("sync", "--json", "--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
@@ -219,6 +220,7 @@ def test_only_some_resources(run: Any, tmp_path: Path) -> None:
     assert not found["usage"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("budget", [("--max-calls", "30"), ("--deadline", "1ms")])
 def test_a_spent_budget_is_resumable(
     run: Any, live: tuple[Sandbox, str], tmp_path: Path, budget: tuple[str, str]
@@ -387,6 +389,7 @@ def test_sql_from_standard_input_to_a_file(run: Any, copied: Path, tmp_path: Pat
     assert (tmp_path / "o.csv").read_text() == "x\n1\n"
 
 
+@pytest.mark.sampled
 def test_sql_into_a_pipe_that_closes(live: tuple[Sandbox, str], copied: Path, tmp_path: Path) -> None:
     """`flexsync sql … | head -1` ends without a message."""
     words = f'{COMMAND[0]} -m pipelines.cli sql --store {copied} "SELECT * FROM range(200000)" --format csv | head -1'

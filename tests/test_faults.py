@@ -79,6 +79,7 @@ def test_passing_faults_leave_no_trace(tmp_path: Path, name: str, calm: Any) -> 
     assert held(tmp_path / "s.duckdb") == truth(sandbox)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("retry_after", [1.0, sampled(None)], ids=["with Retry-After", "without"])
 def test_a_rate_limit_slows_and_loses_nothing(tmp_path: Path, retry_after: float | None, calm: Any) -> None:
     """A server that answers 429 beyond 60 calls a second gets its pauses, and the run ends whole."""
@@ -130,6 +131,7 @@ def test_false_zeros_on_first_sight_are_called_unproven(tmp_path: Path) -> None:
     assert report.certificate["zeros"]["unproven"] >= len(named)
 
 
+@pytest.mark.sampled
 def test_all_zeros_on_first_sight_are_not_green(tmp_path: Path) -> None:
     """When every metered figure reads zero, as with the analytics store down, the run is degraded and says so."""
     report = sync(account(faults=Faults(zero_usage=1.0)), tmp_path / "s.duckdb")
@@ -197,6 +199,7 @@ def test_skipped_entitlements_after_a_good_run_keep_the_last_rows(tmp_path: Path
     assert tables(store) == calm
 
 
+@pytest.mark.sampled
 def test_skipped_entitlements_on_first_sight_are_not_green(tmp_path: Path) -> None:
     """A customer whose usage names features and whose entitlements are empty is not called complete."""
     sandbox, store = account(faults=Faults(skip_entitlements=1.0)), tmp_path / "s.duckdb"
@@ -238,6 +241,7 @@ class Failing(Sandbox):
         return found
 
 
+@pytest.mark.sampled
 def test_one_customer_that_always_fails_is_named_and_costs_no_other(tmp_path: Path, calm: Any) -> None:
     """A customer whose calls always end in 500 makes the run degraded by name; everybody else is complete."""
     sandbox, store = Failing(customers=60, seed=7, base_time=BASE), tmp_path / "s.duckdb"
@@ -312,6 +316,7 @@ def test_a_replica_that_lags_is_caught_up_with(tmp_path: Path) -> None:
 # --- old servers ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "behaviour", ["filters_refused", sampled("filters_ignored"), sampled("nested_errors"), sampled("archived_included")]
 )

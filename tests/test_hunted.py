@@ -110,6 +110,7 @@ def test_second_subscription_before_the_second_try(tmp_path: Path) -> None:
     assert {row[0] for row in found} == {first, *added}
 
 
+@pytest.mark.sampled
 def test_false_zero_of_the_subscription_that_is_left(tmp_path: Path) -> None:
     """A false zero is caught although one of two subscriptions was just cancelled: the other keeps its figure."""
     w = world(tmp_path)
@@ -350,6 +351,7 @@ def test_no_date_and_a_clock_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         w.check()
 
 
+@pytest.mark.sampled
 def test_empty_environment_id_is_not_bound(tmp_path: Path) -> None:
     """A server that names no environment does not tie the store to the empty one; the first name does."""
     w = world(tmp_path)

@@ -197,6 +197,7 @@ def test_settings_come_from_the_file_too(run: Any, tmp_path: Path) -> None:
     assert "name Eins GmbH, timezone Europe/Berlin, metadata.source nothing → crm" in done.out
 
 
+@pytest.mark.sampled
 def test_standard_input_is_a_file(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """`-` reads the file from standard input; the plan is stdin.plan."""
     env = environment(live[1])
@@ -391,6 +392,7 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     assert (terminal.end(), written(sandbox)) == (0, 20)
 
 
+@pytest.mark.sampled
 def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """Broken off, planned anew meanwhile, and undone: every customer that the run wrote is as before."""
     sandbox, base_url = live

@@ -158,6 +158,7 @@ def _hold(path: str, held: Any, stop: Any) -> None:
         stop.wait(30)
 
 
+@pytest.mark.sampled
 def test_a_store_that_a_sync_holds_is_locked(tmp_path: Path) -> None:
     """A free store can be read, state and all; one that this or another process writes to raises LockHeld."""
     path = tmp_path / "work.duckdb"

@@ -211,6 +211,7 @@ def test_a_key_that_was_put_into_a_file(tmp_path: Path) -> None:
         clean(tmp_path, done)
 
 
+@pytest.mark.sampled
 def test_a_crash_prints_no_key(echo: tuple[Echo, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of ours ends with 5 and a traceback, and even one with all local variables does not show the key."""
 
@@ -246,6 +247,7 @@ def strip_this_file(text: str) -> str:
     return "".join(part for part in re.split(r'(?=  File ")', text) if "test_secrecy.py" not in part)
 
 
+@pytest.mark.sampled
 def test_a_killed_run_leaves_no_key_in_the_log_of_the_database(tmp_path: Path) -> None:
     """The store's write-ahead log of a run that was killed holds no key either."""
     sandbox = Echo(customers=60, seed=7, base_time=BASE, keys={MARKER: Key()})

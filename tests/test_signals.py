@@ -98,6 +98,7 @@ def question(resource: str, customer: str, subscription: str) -> tuple[str, obje
     return f"/v1/customers/{customer}/{tail}", ()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("calls", "pause"),
     [

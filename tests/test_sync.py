@@ -242,6 +242,7 @@ def test_an_outstanding_reject_does_not_hide_a_lost_row(world: World) -> None:
 # --- accounts of every kind ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_an_empty_account(tmp_path: Path) -> None:
     """Nobody there: green, nothing held, and the first customer arrives later."""
     world = World(tmp_path, calm(0))
@@ -290,6 +291,7 @@ def test_a_server_with_a_wrong_clock(tmp_path: Path, skew: float) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_clock_that_goes_back(world: World) -> None:
     """A server whose clock is set back between runs: changes arrive, and an interrupted run is taken up again."""
     world.later(-300)
@@ -362,6 +364,7 @@ def test_only_what_was_asked_for_is_loaded(tmp_path: Path) -> None:
 # --- stopped and taken up ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_spent_budget_is_gone_on_with(tmp_path: Path) -> None:
     """Runs of at most 20 calls add up to one whole run that repeats no committed call."""
     world = World(tmp_path, calm(), audit_sample=0)
@@ -405,7 +408,7 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
     world.check()
 
 
-@sizes(default=3, sampled=8, thorough=40)
+@sizes(default=0, sampled=8, thorough=40)
 def test_runs_of_one_second_are_told_apart(world: World, size: Size) -> None:
     """The later of two runs in one second of the server's clock is the newest, so it can be taken up again."""
     for _ in range(size.count):
@@ -670,6 +673,7 @@ def test_a_rejected_customer_who_leaves_does_not_degrade_for_ever(world: World) 
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("field", "value"),
     [sampled("name", 7), sampled("created_by", {"a": 1}), ("metadata", {"a": 1}), sampled("address_city", ["x"])],
@@ -719,6 +723,7 @@ def test_an_integration_that_does_not_fit_is_listed_and_mended(world: World) -> 
     world.check()
 
 
+@pytest.mark.sampled
 def test_unknown_fields_are_kept_and_named(world: World) -> None:
     """A field that this version does not know goes to `extra` of its row, and is named in the report."""
     world.sandbox.faults = Faults(extra_fields=True)
