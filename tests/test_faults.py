@@ -122,7 +122,7 @@ def false_zeros(store: Path, sandbox: Sandbox) -> set[tuple[str, str]]:
 @pytest.mark.sampled
 def test_false_zeros_on_first_sight_are_called_unproven(tmp_path: Path) -> None:
     """A false zero that nothing can be compared with is in the tables, and the certificate names each one."""
-    sandbox = account(faults=Faults(zero_usage=0.2))
+    sandbox = account(faults=Faults(zero_usage=0.5))
     report = sync(sandbox, tmp_path / "s.duckdb")
     wrong = false_zeros(tmp_path / "s.duckdb", sandbox)
     assert wrong
