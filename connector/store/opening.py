@@ -66,10 +66,15 @@ def connect(path: Path) -> Any:
         raise FixInput(
             f"{path} cannot be opened as a DuckDB file: {text}", remedy="Give a store of Flexsync's, or a new name."
         ) from error
-    db.execute("USE store")
-    db.execute("SET TimeZone = 'UTC'")  # not in `config`: the time zone extension is loaded after connecting
+    begin_session(db)
     db.execute("SET preserve_insertion_order = false")
     return db
+
+
+def begin_session(db: Any) -> None:
+    """Give a new session what every session of a store has: the attached file, and UTC whatever the machine's zone."""
+    db.execute("USE store")
+    db.execute("SET TimeZone = 'UTC'")  # not in `config`: the time zone extension is loaded after connecting
 
 
 def prepare(db: Any, path: Path) -> None:

@@ -125,8 +125,7 @@ class Store:
     def cursor(self) -> Any:
         """Open a second connection to the same file; the caller closes it."""
         db = self.db.cursor()
-        db.execute("USE store")
-        db.execute("SET TimeZone = 'UTC'")  # a session's own: the new one begins with the machine's
+        opening.begin_session(db)
         return db
 
     def rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[Row]:
