@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.tables.raw_json import UNREADABLE, fields_of, members_of
+from connector.tables.raw_json import UNREADABLE, fields_of, members_of, refuse_torn
 
 __all__ = ["PageRow", "PageRows", "read_page"]
 
@@ -88,6 +88,7 @@ def read_page(body: bytes) -> PageRows:
 
 
 def _read_by_row(body: bytes) -> PageRows:
+    refuse_torn(body)
     fields = fields_of(body)
     if "items" not in fields:
         raise msgspec.DecodeError("the body has no list 'items'")

@@ -1,24 +1,45 @@
-"""JSON taken apart without being decoded, for bodies of which one value is no proper text or number.
+r"""JSON taken apart without being decoded, for bodies of which one value is no proper text or number.
 
-A decoder refuses a whole body for one lone surrogate (`"\\ud800"`), one byte that is not UTF-8, or one value nested too
+A decoder refuses a whole body for one lone surrogate (`"\ud800"`), one byte that is not UTF-8, or one value nested too
 deep. Promised: members and fields come as the exact bytes that were sent, so that each can be decoded, or refused, by
-itself; a body that is torn, or is not an array or object at all, raises. Never done: decoding a value, recursion,
-repairing.
+itself; a body that is torn, garbled, or no array or object at all, raises. Never done: using a decoded value, repairing
+one.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["UNREADABLE", "fields_of", "is_whole", "members_of"]
+__all__ = ["UNREADABLE", "fields_of", "is_whole", "members_of", "refuse_torn"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what msgspec raises for a body from outside
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},:]', re.DOTALL)  # a quote alone is a string that never ends
-_TEXT = msgspec.json.Decoder(str)
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_SCALAR = re.compile(_STRING + rb'|[^\s,:\[\]{}"]+', re.DOTALL)
+_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+", re.DOTALL)  # up to the next bracket
+_SPACE = re.compile(rb"[ \t\r\n]*+")
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw)
+_GRAMMAR = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)  # knows surrogates, and no limit of numbers
+
+
+def refuse_torn(body: bytes) -> None:
+    """Make sure that a body is JSON by its grammar, whatever its texts and numbers are.
+
+    Args:
+        body: what a decoder refused.
+
+    Raises:
+        msgspec.DecodeError: it is torn or garbled: nothing in it can be relied on.
+    """
+    try:
+        _GRAMMAR.decode(body.decode("utf-8", "surrogateescape"))
+    except RecursionError:
+        return  # nested too deep to check; taking it apart still finds the brackets that do not match
+    except ValueError as error:
+        raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
 
 
 def members_of(raw: bytes) -> list[bytes]:
@@ -30,7 +51,8 @@ def members_of(raw: bytes) -> list[bytes]:
     Raises:
         msgspec.DecodeError: it is torn, or no array.
     """
-    return [b"".join(part).strip() for part in _parts(raw, b"[", b"]")]
+    scanner = _Scanner(raw)
+    return [scanner.value() for _ in scanner.each(b"[", b"]")]
 
 
 def fields_of(raw: bytes) -> dict[str, bytes]:
@@ -40,17 +62,16 @@ def fields_of(raw: bytes) -> dict[str, bytes]:
         raw: the object.
 
     Returns:
-        Name -> raw value. A name that is no text stands there as its bytes show it.
+        Name -> raw value. What is no text in a name stands there as lone surrogates.
 
     Raises:
         msgspec.DecodeError: it is torn, or no object.
     """
-    found = {}
-    for part in _parts(raw, b"{", b"}"):
-        name, *rest = (piece for piece in part if piece.strip())
-        if not name.startswith(b'"') or len(rest) < 2 or rest[0] != b":":
-            raise msgspec.DecodeError("JSON is malformed: a field without a name or a value")
-        found[_name(name)] = b"".join(rest[1:]).strip()
+    scanner, found = _Scanner(raw), {}
+    for _ in scanner.each(b"{", b"}"):
+        name = _name(scanner.value())
+        scanner.take(b":")
+        found[name] = scanner.value()
     return found
 
 
@@ -65,46 +86,62 @@ def is_whole(raw: bytes) -> bool:
 
 
 def _name(raw: bytes) -> str:
-    try:
-        return _TEXT.decode(raw)
-    except UNREADABLE:
-        return raw.decode("utf-8", "replace")
+    if not raw.startswith(b'"'):
+        raise msgspec.DecodeError("JSON is malformed: a field without a name")
+    return str(_GRAMMAR.decode(raw.decode("utf-8", "surrogateescape")))
 
 
-def _parts(raw: bytes, opening: bytes, closing: bytes) -> list[list[bytes]]:
-    """Return what stands between the commas of an array or object, as tokens and the bytes between them."""
-    parts: list[list[bytes]] = [[]]
-    depth = 0
-    pieces = _pieces(raw.strip())
-    if next(pieces, b"") != opening:
-        raise msgspec.DecodeError(f"JSON is malformed: expected {opening.decode()}")
-    for piece in pieces:
-        if depth == 0 and piece in (b"]", b"}"):
-            break
-        depth += (piece in (b"[", b"{")) - (piece in (b"]", b"}"))
-        if depth == 0 and piece == b",":
-            parts.append([])
+class _Scanner:
+    """A position in a JSON text."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.at = 0
+
+    def each(self, opening: bytes, closing: bytes) -> Iterator[None]:
+        """Stop before each member of the one array or object that the text is; the caller takes the member."""
+        self.take(opening)
+        if self._next() != closing:
+            yield
+            while self._next() == b",":
+                self.take(b",")
+                yield
+        self.take(closing)
+        if self._next():
+            raise msgspec.DecodeError(f"JSON is malformed: trailing characters (byte {self.at})")
+
+    def take(self, wanted: bytes) -> None:
+        """Step over one character; raises `msgspec.DecodeError` where another one stands."""
+        if self._next() != wanted:
+            raise msgspec.DecodeError(f"JSON is malformed: expected {wanted.decode()!r} (byte {self.at})")
+        self.at += 1
+
+    def value(self) -> bytes:
+        """Step over one value, and return it."""
+        first, start = self._next(), self.at
+        if first in (b"[", b"{"):
+            self._container()
+        elif scalar := _SCALAR.match(self.raw, self.at):
+            self.at = scalar.end()
         else:
-            parts[-1].append(piece)
-    else:
-        raise msgspec.DecodeError("Input data was truncated")
-    if piece != closing or next(pieces, None) is not None:
-        raise msgspec.DecodeError("JSON is malformed: the brackets do not match")
-    filled = [any(piece.strip() for piece in part) for part in parts]
-    if not all(filled) and len(parts) > 1:
-        raise msgspec.DecodeError("JSON is malformed: a comma without a value")
-    return parts if all(filled) else []
+            raise msgspec.DecodeError(f"JSON is malformed: expected a value (byte {self.at})")
+        return self.raw[start : self.at]
 
+    def _next(self) -> bytes:
+        """Step over white space, and return the next character; b"" at the end."""
+        space = _SPACE.match(self.raw, self.at)
+        self.at = space.end() if space else self.at
+        return self.raw[self.at : self.at + 1]
 
-def _pieces(raw: bytes) -> Iterator[bytes]:
-    """Yield the strings, the brackets, commas and colons, and what stands between them."""
-    end = 0
-    for token in _TOKEN.finditer(raw):
-        if token.start() > end:
-            yield raw[end : token.start()]
-        if token.group() == b'"':
-            raise msgspec.DecodeError("Input data was truncated")
-        yield token.group()
-        end = token.end()
-    if end < len(raw):
-        yield raw[end:]
+    def _container(self) -> None:
+        depth = 0
+        while True:
+            bracket = self.raw[self.at : self.at + 1]
+            if bracket not in (b"[", b"{", b"]", b"}"):  # the end, or a string that has none
+                raise msgspec.DecodeError("Input data was truncated")
+            depth += 1 if bracket in (b"[", b"{") else -1
+            self.at += 1
+            if not depth:
+                return
+            inside = _INSIDE.match(self.raw, self.at)
+            self.at = inside.end() if inside else self.at
