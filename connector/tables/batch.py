@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -80,8 +79,8 @@ class Batch:
     def _members(self, shape: Shape, name: str, index: int, answer: Answer) -> list[Any]:
         try:
             body, misfits = shape.read(answer.body)
-        except (Misfit, msgspec.DecodeError) as error:
-            return self._fail(index, f"{error}")
+        except Misfit as error:
+            return self._fail(index, f"{error.field}: {error.reason}")
         for misfit in misfits:
             self.reject(self.main, index, misfit)
         if getattr(body, "customer_id", answer.customer_id) != answer.customer_id:

@@ -5,12 +5,14 @@ Promised: each becomes a `Reject` with its reason and its raw body. Never done: 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from connector.tables.columns import Table
 from connector.tables.decoded import Answer, Reject
+from connector.tables.raw_json import UNREADABLE, fields_of, members_of
 from connector.tables.rows import Rows
 from connector.tables.schemas import CUSTOMER_INTEGRATIONS, CUSTOMERS, FEATURES, SUBSCRIPTIONS
 from connector.tables.shapes import Misfit
@@ -18,7 +20,7 @@ from connector.tables.shapes import Misfit
 __all__ = ["bad_keys", "id_in", "reject_of"]
 
 _REPEATABLE = (CUSTOMERS, SUBSCRIPTIONS, CUSTOMER_INTEGRATIONS, FEATURES)  # read twice is no fault: the store keeps one
-_Named = msgspec.defstruct("_Named", [("id", str)])
+_id = msgspec.json.Decoder(str)
 
 
 def bad_keys(table: Table, values: dict[str, list[Any]]) -> dict[int, Misfit]:
@@ -69,18 +71,17 @@ def reject_of(table: Table, answer: Answer, misfit: Misfit, rows: Rows | None = 
 def id_in(raw: bytes) -> str:
     """Return the `id` of a JSON object, or "" when it has none."""
     try:
-        return msgspec.json.decode(raw, type=_Named).id  # type: ignore[attr-defined,no-any-return]  # made at run time
-    except msgspec.DecodeError:
+        return str(_id.decode(fields_of(raw).get("id", b'""')))
+    except UNREADABLE:
         return ""
 
 
 def _item(body: bytes, key: str) -> bytes:
     """The one member of a page that a reject is about, so that a page of 1000 is not stored for it."""
-    try:
-        items = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get("items", msgspec.Raw(b"[]"))
-        for item in msgspec.json.decode(items, type=list[msgspec.Raw]):
-            if key and f'"{key}"'.encode() in bytes(item):
-                return bytes(item)
-    except msgspec.DecodeError:
-        pass
-    return body
+    named = f'"{key}"'.encode()
+    return next((item for item in _items(body) if named in item), body)
+
+
+@lru_cache(maxsize=1)  # a page of which every row is rejected is taken apart once
+def _items(body: bytes) -> list[bytes]:
+    return members_of(fields_of(body).get("items", b"[]"))

@@ -2,19 +2,21 @@
 
 A shape reads in two ways. The fast one is a typed msgspec decoder that refuses unknown fields and wrong types. The
 careful one, for bodies that the fast one refuses, keeps every unknown field as JSON text and names every field that
-does not fit. Promised: both give the same row for the same good body; numbers never pass through a float.
+does not fit; what no decoder reads as a whole it takes apart (`raw_json`), so that a value that is no text costs its
+own row. Promised: both give the same row for the same good body; numbers never pass through a float.
 Never done: building tables, guessing a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
 
 from connector.tables.columns import BOOL, DECIMAL, INT, JSON, MAP, TEXT, TEXTS, TIME, Column, Table
+from connector.tables.raw_json import UNREADABLE, fields_of, is_whole, members_of, refuse_torn
 
 Raw = msgspec.Raw
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -31,6 +33,7 @@ _TYPES: dict[str, Any] = {
 _MISSING = Raw(b"")
 EXTRA_FIELD = "extra_"  # holds the fields that the schema does not know
 _HIDDEN = "//extra"  # its name in JSON: one that no server sends
+_NO_TEXT = "holds a lone surrogate, bytes that are not UTF-8, or too many levels"
 _split = msgspec.json.Decoder(dict[str, Raw])
 _listed = msgspec.json.Decoder(list[Raw])
 
@@ -80,19 +83,20 @@ class Shape:
     def read(self, raw: bytes | Raw) -> tuple[Any, list[Misfit]]:
         """Read one object, the fast way if possible; raises `Misfit` when nothing of it can be used."""
         try:
+            bytes(raw).decode()  # the decoder does not look into what it hands on as raw JSON
             return self.decode(raw), []
         except msgspec.ValidationError:
-            misfits: list[Misfit] = []
-            return self.carefully(raw, misfits), misfits
+            pass
+        except UNREADABLE:
+            _refuse_torn(self.name, bytes(raw))
+        misfits: list[Misfit] = []
+        return self.carefully(raw, misfits), misfits
 
     def carefully(self, raw: bytes | Raw, misfits: list[Misfit]) -> Any:
         """Read one object field by field; appends misfits of list members, raises `Misfit` for its own."""
-        try:
-            fields = _split.decode(raw)
-        except msgspec.ValidationError as error:
-            raise Misfit(self.name, _shown(raw), "is not a JSON object") from error
+        fields = _apart(self.name, raw, _split.decode, fields_of, "object")
         given = {name: self._value(name, value, misfits) for name, value in fields.items() if self._keeps(name)}
-        unknown = {name: value for name, value in fields.items() if not self._knows(name)}
+        unknown = {name: _whole(name, value) for name, value in fields.items() if not self._knows(name)}
         return self.struct(**given, **{EXTRA_FIELD: unknown or None})
 
     def _keeps(self, name: str) -> bool:
@@ -114,11 +118,7 @@ class Shape:
 
 
 def _members(name: str, raw: Raw, shape: Shape, misfits: list[Misfit]) -> Iterator[Any]:
-    try:
-        items = _listed.decode(raw)
-    except msgspec.ValidationError as error:
-        raise Misfit(name, _shown(raw), "is not a JSON array") from error
-    for item in items:
+    for item in _apart(name, raw, _listed.decode, members_of, "array"):
         try:
             yield shape.carefully(item, misfits)
         except Misfit as misfit:
@@ -129,7 +129,7 @@ def _members(name: str, raw: Raw, shape: Shape, misfits: list[Misfit]) -> Iterat
 
 def _scalar(name: str, kind: str, raw: Raw) -> Any:
     if kind == JSON:
-        return raw
+        return _whole(name, raw)
     text = bytes(raw)
     if kind == DECIMAL and text[:1] in b"-0123456789":
         return text.decode()  # a bare JSON number: its text is exact
@@ -137,6 +137,37 @@ def _scalar(name: str, kind: str, raw: Raw) -> Any:
         return msgspec.json.decode(text, type=_TYPES[kind])
     except msgspec.ValidationError as error:
         raise Misfit(name, _shown(text), str(error)) from error
+    except UNREADABLE as error:
+        raise Misfit(name, _shown(text), _NO_TEXT) from error
+
+
+def _whole(name: str, raw: Raw | bytes) -> Raw:
+    """Return a value that is kept as JSON text; raises `Misfit` where readers could not read that text."""
+    written = name.encode("utf-8", "backslashreplace").decode()
+    if written != name or not is_whole(bytes(raw)):
+        raise Misfit(written, _shown(raw), _NO_TEXT)
+    return Raw(bytes(raw))
+
+
+def _apart(name: str, raw: Raw | bytes, decode: Callable[[Any], Any], split: Callable[[bytes], Any], kind: str) -> Any:
+    """Return the parts of an object or array: by a decoder, else taken apart."""
+    try:
+        return decode(raw)
+    except msgspec.ValidationError as error:
+        raise Misfit(name, _shown(raw), f"is not a JSON {kind}") from error
+    except UNREADABLE:
+        pass
+    try:
+        return split(bytes(raw))
+    except msgspec.DecodeError as error:
+        raise Misfit(name, _shown(raw), f"is not a JSON {kind}: {error}") from error
+
+
+def _refuse_torn(name: str, raw: bytes) -> None:
+    try:
+        refuse_torn(raw)
+    except msgspec.DecodeError as error:
+        raise Misfit(name, _shown(raw), str(error)) from error
 
 
 def _default(kind: str) -> Any:
