@@ -49,6 +49,7 @@ class Account:
         self.grants: dict[int, list[Json]] = {}
         self.integrations: dict[int, list[Json]] = {}
         self.size = (count, ties)
+        self.hidden: dict[str, tuple[str, int, int]] = {}  # change, row number and kind that show an id again
         self.replica: Account | None = None
         self.lag = 0  # microseconds that the replica is behind
         self.late = 0.0  # seconds until a change from outside becomes visible
@@ -110,9 +111,8 @@ class Account:
         self.externals.setdefault(row["external_id"], set()).add(number)
 
     def show_customer(self, number: int, kind: int) -> None:
-        """A row that was committed late appears, with its old timestamps."""
-        updated = self.customers.column("updated_at")[number]
-        self.customers.change(number, self.customers.written[number], updated, kind)
+        """A row changes its kind only, timestamps stay: it was committed late, is hidden, or deleted by hand."""
+        self.customers.place(number, kind)
 
     def insert_subscription(self, row: Json, created: int, updated: int, kind: int, entities: tuple[str, ...]) -> int:
         """A new subscription row."""
@@ -127,8 +127,7 @@ class Account:
 
     def show_subscription(self, number: int, kind: int) -> None:
         """As show_customer."""
-        updated = self.subscriptions.column("updated_at")[number]
-        self.subscriptions.change(number, self.subscriptions.written[number], updated, kind)
+        self.subscriptions.place(number, kind)
 
     def put_usage(self, row: int, feature_id: str, value: Decimal) -> None:
         """What a subscription has used of a feature."""
@@ -193,7 +192,8 @@ class Account:
             if number is not None and number < self.generated_customers.count
             else []
         )
-        rows += self.owned.get(customer_id, ())
+        kinds = self.subscriptions.kinds
+        rows = [row for row in (*rows, *self.owned.get(customer_id, ())) if kinds[row] != GONE]
         created = self.subscriptions.column("created_at")
         return sorted(rows, key=lambda row: (created[row], row), reverse=True)
 
