@@ -244,7 +244,7 @@ def test_reply_carries_clock_and_request_id() -> None:
 
 
 def test_reply_says_when_its_exchange_ran() -> None:
-    """A reply has the moments at which the answered exchange began and ended; failed attempts before it do not count."""
+    """A reply has the moments at which the answered exchange began and ended; failed attempts do not count."""
     times: list[float] = []
 
     async def handler(_: web.Request) -> web.Response:
