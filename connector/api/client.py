@@ -26,7 +26,7 @@ from connector.api.operations import AsyncOperations
 from connector.api.retries import PER_CUSTOMER, Failure, Retry, RetryState
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
 from connector.errors import FixInput, KeyRefused, Refused, TryAgain, Unreachable
-from connector.settings import Secret, Settings, load
+from connector.settings import Secret, Settings, load, masked
 
 __all__ = ["AsyncFlexprice", "Observer", "gate_for"]
 
@@ -78,6 +78,7 @@ class AsyncFlexprice(AsyncOperations):
         gate: Gate | None = None,
         on_call: Observer | None = None,
     ) -> None:
+        api_key = masked(api_key)
         if settings is None:
             hosts = tuple(allow_http) if allow_http is not None else None
             settings = load(base_url=base_url, api_key=api_key, environment_id=environment_id, allow_http=hosts)
