@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -41,10 +42,8 @@ def shown(name: str, value: Any, seen: set[int]) -> Iterator[str]:
     seen.add(id(value))
     yield f"{name} = {value!r}"
     if callable(value):
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             yield f"{name}{inspect.signature(value)}"
-        except (ValueError, TypeError):
-            pass
     yield str(getattr(value, "__doc__", ""))
     if isinstance(value, functools.partial):
         yield repr((value.args, value.keywords))
@@ -113,7 +112,7 @@ def shown_values() -> Iterator[str]:
 if __name__ == "__main__":
     seen: set[int] = set()
     for module in modules():
-        print(pydoc.render_doc(module, renderer=pydoc.plaintext))
+        print(pydoc.render_doc(module, renderer=pydoc.plaintext))  # type: ignore[attr-defined]  # typeshed does not know it
         for name, value in vars(module).items():
             if name != "__builtins__":
                 for text in shown(f"{module.__name__}.{name}", value, seen):

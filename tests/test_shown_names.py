@@ -7,9 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from connector.api.client import AsyncFlexprice
-from connector.settings import load
-
 KEY = "sk_01SHOWN8BYxHELPxORxREPRxNEVER"
 
 
