@@ -12,7 +12,7 @@ from connector.sandbox.replies import Refusal, error_reply, refuse
 from connector.sandbox.routes.bodies import Params, Reader, first_value, query_object, read_object
 from connector.sandbox.routes.rules import email_ok
 
-__all__ = ["Condition", "Filter", "bind_body", "bind_query"]
+__all__ = ["INVALID", "Condition", "Filter", "bind_body", "bind_query"]
 
 INVALID = "Invalid filter parameters"
 MAX_LIMIT = 1000
