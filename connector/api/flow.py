@@ -2,9 +2,9 @@
 
 Promised: never more calls in flight than `max_in_flight`, nor more of one endpoint class than its own limit allows
 (`connector.api.limits`); never more starts in any second than `calls_per_second`; a pause holds every worker
-(`connector.api.pacing`); while the gate is held, probes alone start; no endpoint starves another; a cancelled caller gives
-its place back; a spent budget (`connector.api.budget`) wakes every waiting caller. Never done: I/O, or knowing what a
-call is. One gate belongs to one event loop.
+(`connector.api.pacing`); a gate that is held lets only probes start; no endpoint starves another; a cancelled caller
+gives its place back; a spent budget (`connector.api.budget`) wakes every waiting caller. Never done: I/O, or knowing
+what a call is. One gate belongs to one event loop.
 """
 
 from __future__ import annotations
