@@ -25,7 +25,7 @@ from connector.errors import FixInput, Refused
 from connector.pull.fan_out import FanOut
 from connector.pull.pages import Walk, walk
 from connector.pull.work import Item, Result, answer_of
-from connector.settings import Settings, load
+from connector.settings import Settings, load, masked
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import RESOURCES
 from connector.tables.schemas import TABLES
@@ -54,6 +54,7 @@ def read(table: str, settings: Settings | None = None, **given: Any) -> pa.Recor
     Raises:
         FixInput: there is no such table. Others of `connector.errors` while it is read.
     """
+    given["api_key"] = masked(given.get("api_key"))
     if table not in TABLES:
         raise FixInput(f"there is no table {table!r}.", remedy=f"Known ones: {', '.join(TABLES)}.")
     schema = schema_of(table)

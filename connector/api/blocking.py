@@ -16,7 +16,7 @@ from connector.api.client import AsyncFlexprice, Observer
 from connector.api.flow import Gate
 from connector.api.operations import Operations
 from connector.errors import FixInput
-from connector.settings import Secret, Settings
+from connector.settings import Secret, Settings, masked
 
 __all__ = ["Flexprice"]
 
@@ -42,6 +42,7 @@ class Flexprice(Operations):
         gate: Gate | None = None,
         on_call: Observer | None = None,
     ) -> None:
+        api_key = masked(api_key)
         self._api = self._async = AsyncFlexprice(
             settings,
             base_url=base_url,

@@ -23,7 +23,7 @@ from connector.settings.declarations import (
 )
 from connector.settings.hosts import check_host
 from connector.settings.loading import load
-from connector.settings.values import Secret, duration
+from connector.settings.values import Secret, duration, masked
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -38,4 +38,5 @@ __all__ = [
     "check_host",
     "duration",
     "load",
+    "masked",
 ]

@@ -18,7 +18,7 @@ from connector.errors import FixInput
 from connector.settings.declarations import SECTIONS, Api, Flow, Import, Privacy, Setting, Settings, Sync, settable_in
 from connector.settings.hosts import check_host
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
-from connector.settings.values import Secret, duration
+from connector.settings.values import Environment, Secret, duration, masked
 
 __all__ = ["load"]
 
@@ -31,7 +31,7 @@ Values = dict[str, dict[str, Any]]  # section -> setting -> checked value
 def load(
     config: Path | str | None = None,
     profile: str | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     **flags: Any,
 ) -> Settings:
     """Put all sources together.
@@ -39,7 +39,7 @@ def load(
     Args:
         config: the TOML file; by default the one that FLEXSYNC_CONFIG names, if any.
         profile: the ``[profiles.NAME]`` to lay over the file; by default FLEXSYNC_PROFILE.
-        environ: the environment to read.
+        environ: the environment to read; None for this process's own.
         **flags: any setting by its name (names are unique over the sections), and `api_key`; None means "not given".
 
     Returns:
@@ -48,6 +48,8 @@ def load(
     Raises:
         FixInput: naming every fault with its place and its remedy.
     """
+    environ = Environment(os.environ if environ is None else environ)
+    given_key = flags["api_key"] = masked(flags.get("api_key"))
     named = config or environ.get("FLEXSYNC_CONFIG")
     path = Path(named) if named else None
     file = File.read(path)
@@ -59,7 +61,7 @@ def load(
     if faults:
         raise FixInput("\n".join(faults))
     return Settings(
-        api=_api(values["api"], flags.get("api_key"), environ),
+        api=_api(values["api"], given_key, environ),
         flow=Flow(**values["flow"]),
         sync=Sync(**values["sync"]),
         privacy=Privacy(**values["privacy"]),
@@ -126,7 +128,7 @@ def _example(setting: Setting) -> str:
 # --- the account ------------------------------------------------------------------------------------------------
 
 
-def _api(values: dict[str, Any], given_key: str | Secret | None, environ: Mapping[str, str]) -> Api:
+def _api(values: dict[str, Any], given_key: Secret | None, environ: Environment) -> Api:
     api = Api(**values)
     base_url = check_host(api.base_url, api.allow_http)
     if not _VARIABLE.fullmatch(api.key_env):  # it may be the key itself: do not print it
@@ -134,17 +136,17 @@ def _api(values: dict[str, Any], given_key: str | Secret | None, environ: Mappin
             "key_env is not the name of an environment variable.",
             remedy="Write the variable's name there, like FLEXPRICE_API_KEY, never the key.",
         )
-    key = given_key if given_key is not None else environ.get(api.key_env, "")
+    key = Secret(environ.get(api.key_env, "")) if given_key is None else given_key
     if not _HEADER.fullmatch(api.key_header):
         raise FixInput(f"key_header {api.key_header!r} is not a header name.", remedy="Leave it out for x-api-key.")
     return msgspec.structs.replace(api, base_url=base_url, key=_checked_key(key, api.key_env))
 
 
-def _checked_key(given: str | Secret, variable: str) -> Secret | None:
-    text = (given.reveal() if isinstance(given, Secret) else given).strip()
-    if _BAD_KEY.search(text):  # a header cannot carry it; the text itself is not shown
+def _checked_key(given: Secret, variable: str) -> Secret | None:
+    key = Secret(given.reveal().strip())
+    if _BAD_KEY.search(key.reveal()):  # a header cannot carry it; the text itself is not shown
         raise FixInput(
             f"The key in {variable} holds a space or a character outside ASCII.",
             remedy="Copy it again, without anything before or after it.",
         )
-    return Secret(text) if text else None
+    return key or None

@@ -1,6 +1,7 @@
 """The two kinds of value that TOML does not have: lengths of time and secrets.
 
-Promised: a duration always carries its unit; a `Secret` appears as ``***`` wherever Python or a library prints it.
+Promised: a duration always carries its unit; a `Secret` appears as ``***`` wherever Python or a library prints it, and
+an `Environment` as a number of variables.
 Never done: reading a source.
 """
 
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["Secret", "duration"]
+__all__ = ["Environment", "Secret", "duration", "masked"]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
@@ -54,6 +56,30 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("***",)  # a pickle is a file: unpickling gives the mask
+
+
+def masked(given: str | Secret | None) -> Secret | None:
+    """Return a given key as a secret; functions call it first, so that no traceback with local variables shows it."""
+    return given if given is None or isinstance(given, Secret) else Secret(given)
+
+
+class Environment(Mapping[str, str]):
+    """Environment variables that no print, signature or traceback shows: the key is one of them."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.__variables = variables
+
+    def __getitem__(self, name: str) -> str:
+        return self.__variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__variables)
+
+    def __len__(self) -> int:
+        return len(self.__variables)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} environment variables>"
 
 
 def duration(value: Any) -> timedelta:
