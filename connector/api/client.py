@@ -29,13 +29,8 @@ from connector.api.outages import Outages, Outcome
 from connector.api.recovery import Recovery
 from connector.api.retries import PER_CUSTOMER, Failure, Retry, RetryState
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
-<<<<<<< .merge_file_PjOdQq
-from connector.errors import FixInput, KeyRefused, Refused, TryAgain, Unreachable
-from connector.settings import Secret, Settings, load, masked
-=======
 from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
-from connector.settings import Secret, Settings, load
->>>>>>> .merge_file_FtuGdL
+from connector.settings import Secret, Settings, load, masked
 
 __all__ = ["AsyncFlexprice", "Observer", "gate_for"]
 
@@ -91,7 +86,6 @@ class AsyncFlexprice(AsyncOperations):
         gate: Gate | None = None,
         on_call: Observer | None = None,
     ) -> None:
-        api_key = masked(api_key)
         if settings is None:
             hosts = tuple(allow_http) if allow_http is not None else None
             settings = load(base_url=base_url, api_key=api_key, environment_id=environment_id, allow_http=hosts)
@@ -225,14 +219,6 @@ class AsyncFlexprice(AsyncOperations):
             return self._reply(response, body, began, elapsed, number)
         if problem is not None:
             slot.failed()
-<<<<<<< .merge_file_PjOdQq
-            return self._no_answer(call, problem, elapsed)
-        if 200 <= status < 300 and (answers.is_object(body) or status == 204):
-            slot.succeeded(elapsed)
-            self._key_worked, self._failed_in_a_row = True, 0
-            return self._reply(response, body, began, elapsed, number)
-        return self._refused(call, response, body, slot, elapsed)
-=======
             failure = self._no_answer(call, problem, elapsed)
         else:
             failure = self._refused(call, response, body, slot, elapsed)
@@ -245,7 +231,6 @@ class AsyncFlexprice(AsyncOperations):
             return Outcome.DEFERRED
         failed = status == 401 or status in answers.TRANSIENT or (200 <= status < 300 and not good)
         return Outcome.FAILED if failed else Outcome.ANSWERED
->>>>>>> .merge_file_FtuGdL
 
     def _request(self, call: Call) -> Request:
         if self._closed:

@@ -1,7 +1,7 @@
 """The completeness certificate: what a run can prove, and what it cannot.
 
-Promised: a certificate is green only when every customer that existed at T0 is in the store, and every answer that
-the run owed arrived in this run and is not suspect; whatever is missing is named. A zero that nothing can be compared
+Promised: a certificate is green only when every customer and every subscription that existed at T0 is in the store,
+counted in several windows of time, and every answer that the run owed arrived in this run and is not suspect; whatever is missing is named. A zero that nothing can be compared
 with is counted as unproven, never as proven (contract.md 6.2 and 11: the server reports a failed query as zero).
 Never done: I/O, judging single figures (see `connector.pull.suspicion`).
 """
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from connector.pull.proof_windows import Window
 
 JUMP = 0.20  # rise of the share of zeros since the last green run that degrades a run
 CROWD = 50  # from this many metered rows on, "all of them are zero" is no coincidence
@@ -36,38 +38,81 @@ class Totals:
         return self.published + self.archived
 
 
-@dataclass(slots=True)
-class CustomerProof:
-    """Customers: the server's count against the store's.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One window of `created_at`: the server's count against the store's.
 
     Attributes:
-        t0: only customers created before this moment are compared.
-        existed: the server's count; None when its totals never agreed.
-        stored: customers in the store that are not gone.
-        rejected: customers in flexsync.rejects that the store does not hold.
-        gone: customers in the store that the server no longer knows.
+        window: the window.
+        existed: rows that the server counts in it; None when it sent no total, or its totals never agreed.
+        stored: rows of it in the store that are not gone.
+    """
+
+    window: Window
+    existed: int | None
+    stored: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the store holds exactly as many rows as existed."""
+        return self.existed == self.stored
+
+
+@dataclass(slots=True)
+class ListingProof:
+    """Customers or subscriptions: the server's counts against the store's.
+
+    Attributes:
+        resource: customers or subscriptions.
+        t0: only rows created before this moment are compared.
+        counted: the counts, by window of `created_at`; a single one on servers without filters.
+        rejected: rows in flexsync.rejects that the store does not hold.
+        gone: rows in the store that the server no longer knows.
         method: how the listing was read: keyset, or offset on old servers.
     """
 
+    resource: str
     t0: datetime
-    existed: int | None
-    stored: int
-    rejected: int
-    gone: int
-    method: str
+    counted: list[Counted]
+    rejected: int = 0
+    gone: int = 0
+    method: str = "keyset"
+
+    @property
+    def existed(self) -> int | None:
+        """The server's count of all windows; None when one of them is unknown."""
+        counts = [each.existed for each in self.counted if each.existed is not None]
+        return sum(counts) if len(counts) == len(self.counted) else None
+
+    @property
+    def stored(self) -> int:
+        """Rows in the store that are not gone."""
+        return sum(each.stored for each in self.counted)
+
+    @property
+    def disagreeing(self) -> list[Window]:
+        """The windows in which the store does not hold what existed."""
+        return [each.window for each in self.counted if not each.agrees]
 
     @property
     def holds(self) -> bool:
-        """Whether the store holds exactly as many customers as existed."""
-        return self.existed is not None and self.existed == self.stored
+        """Whether the store holds exactly as many rows as existed, in every window."""
+        return not self.disagreeing
+
+    @property
+    def all_rejected(self) -> bool:
+        """Whether the quarantine explains all that is missing; walking again would bring the same rows."""
+        return 0 < self.rejected and self.existed == self.stored + self.rejected
 
     def reasons(self) -> list[str]:
         """What is missing, in words; empty when nothing is."""
-        if self.existed is None:
-            return ["customers: the server's totals never agreed, so their number is unknown"]
         if self.holds:
             return []
-        text = f"customers: {self.existed} existed at {self.t0:%Y-%m-%dT%H:%M:%SZ}, {self.stored} are in the store"
+        if self.existed is None:
+            return [f"{self.resource}: the server's totals are missing or never agreed, so their number is unknown"]
+        text = f"{self.resource}: {self.existed} existed at {self.t0:%Y-%m-%dT%H:%M:%SZ}, {self.stored} are in the store"
+        if self.existed == self.stored:
+            text += f", but not the same ones: {len(self.disagreeing)} windows of created_at differ"
         return [f"{text} ({self.rejected} of the others are in flexsync.rejects)" if self.rejected else text]
 
     def plain(self) -> dict[str, Any]:
@@ -79,6 +124,7 @@ class CustomerProof:
             "rejected": self.rejected,
             "gone": self.gone,
             "method": self.method,
+            "windows": len(self.counted),
             "holds": self.holds,
         }
 
@@ -172,6 +218,7 @@ class Certificate:
     Attributes:
         run_id: the run.
         customers: their proof; None when the listing did not finish.
+        subscriptions: their proof; None when they were not loaded, or cannot be counted.
         children: one proof for each per-customer resource.
         zeros: None when the run did not load usage.
         rejected: rows of listings in flexsync.rejects.
@@ -180,9 +227,10 @@ class Certificate:
     """
 
     run_id: str
-    customers: CustomerProof | None
+    customers: ListingProof | None
     children: Sequence[ChildProof] = ()
     zeros: ZeroWatch | None = None
+    subscriptions: ListingProof | None = None
     rejected: int = 0
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -192,6 +240,7 @@ class Certificate:
         """Everything that keeps the run from being green."""
         found = list(self.faults)
         found += self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
+        found += self.subscriptions.reasons() if self.subscriptions else []
         for child in self.children:
             found += child.reasons()
         found += self.zeros.reasons() if self.zeros else []
@@ -212,6 +261,7 @@ class Certificate:
             "reasons": self.reasons,
             "notes": self.notes,
             "customers": self.customers and self.customers.plain(),
+            "subscriptions": self.subscriptions and self.subscriptions.plain(),
             "children": {child.resource: child.plain() for child in self.children},
             "zeros": self.zeros and self.zeros.plain(),
         }

@@ -1,45 +1,44 @@
-"""Cursors: up to which moment each listing has been read.
+"""Cursors: up to which moment each walk has read its listing.
 
-Promised: a cursor is the start, by the server's clock, of the last run that read the listing. Never done: opening or
-committing a transaction.
+Promised: one row a walk, also for one that never had a row (its cursor is NULL then). Never done: deciding a cursor
+(`connector.pull.watermarks` does); opening or committing a transaction.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from connector.pull.watermarks import listing_of
+from connector.pull.windows import FULL, Run
 from connector.store.database import Database, rows
 
-LISTINGS = ("customers", "subscriptions")
+
+def by_walk(db: Database) -> dict[str, datetime | None]:
+    """Return the cursor of every walk that a run has read."""
+    return dict(rows(db, "SELECT resource, cursor FROM flexsync.cursors"))
 
 
-def get(db: Database, resource: str) -> tuple[datetime | None, datetime | None]:
-    """Return a listing's cursor and the start of its last full walk; None where there is none yet."""
-    found = rows(db, "SELECT cursor, full_at FROM flexsync.cursors WHERE resource = $r", {"r": resource})
-    return (found[0][0], found[0][1]) if found else (None, None)
+def oldest_full_walk(db: Database, walks: list[str]) -> datetime | None:
+    """Return when the oldest full walk of these walks began; None if one was never read."""
+    found = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
+    moments = [found.get(walk) for walk in walks]
+    return None if None in moments else min(moment for moment in moments if moment)
 
 
-def oldest(db: Database, resources: tuple[str, ...]) -> tuple[datetime | None, datetime | None]:
-    """Return the oldest cursor and full walk among the listings asked for; None if one was never read."""
-    pairs = [get(db, name) for name in LISTINGS if name in resources]
-    if any(None in pair for pair in pairs):
-        return None, None
-    return min(pair[0] for pair in pairs if pair[0]), min(pair[1] for pair in pairs if pair[1])
-
-
-def put(db: Database, resource: str, cursor: datetime, full_at: datetime | None, run_id: str) -> None:
-    """Move a cursor to the start of the run that read the listing.
+def move(db: Database, run: Run, listings: set[str]) -> None:
+    """Move the cursors of the listings that a run has read to their end.
 
     Args:
         db: the connection, inside a transaction.
-        resource: the listing.
-        cursor: start of the run, by the server's clock.
-        full_at: the same where the run walked the whole listing; None keeps what is there.
-        run_id: the run.
+        run: the run.
+        listings: customers, subscriptions, or both.
     """
-    kept = full_at or get(db, resource)[1]
-    db.execute("DELETE FROM flexsync.cursors WHERE resource = $r", {"r": resource})
-    db.execute(
-        "INSERT INTO flexsync.cursors VALUES ($r, $cursor, $full_at, $run)",
-        {"r": resource, "cursor": cursor, "full_at": kept, "run": run_id},
-    )
+    before = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
+    for walk, start in run.starts.items():
+        if listing_of(walk) in listings:
+            full_at = run.full_at if run.mode == FULL else before.get(walk)
+            db.execute("DELETE FROM flexsync.cursors WHERE resource = $walk", {"walk": walk})
+            db.execute(
+                "INSERT INTO flexsync.cursors VALUES ($walk, $cursor, $full_at, $run)",
+                {"walk": walk, "cursor": start.cursor, "full_at": full_at, "run": run.run_id},
+            )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connector.pull.certificate import Certificate, ChildProof, CustomerProof, ZeroWatch
+from connector.pull.certificate import Certificate, ChildProof, ZeroWatch
 from connector.pull.windows import Run
 from connector.store.database import Database, column, count, rows
 from connector.tables.resources import RESOURCES
@@ -23,27 +23,6 @@ _NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
     WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
     WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
 _FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed'"
-
-
-def customer_proof(db: Database, run: Run, existed: int | None, method: str) -> CustomerProof:
-    """Return what the store holds of the customers that existed at T0.
-
-    Args:
-        db: the connection.
-        run: the run.
-        existed: how many the server counts, or None if unknown.
-        method: keyset; or offset, where the server cannot filter and counts all customers it has.
-    """
-    before = "created_at < $t0" if method == "keyset" else "$t0 IS NOT NULL"
-    query = f"SELECT count(DISTINCT id) FROM customers WHERE {before} AND gone_at IS {{}} NULL"
-    stored = count(db, query.format(""), {"t0": run.t0})
-    gone = count(db, query.format("NOT"), {"t0": run.t0})
-    rejected = count(
-        db,
-        """SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = 'customers'
-        AND key <> '' AND key NOT IN (SELECT id FROM customers)""",
-    )
-    return CustomerProof(run.t0, existed, stored, rejected, gone, method)
 
 
 def child_proofs(db: Database, run: Run) -> list[ChildProof]:

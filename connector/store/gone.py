@@ -14,18 +14,6 @@ from connector.store.database import Database, changed, column
 from connector.tables.resources import CHILDREN
 
 
-def unseen(db: Database, t0: datetime, resource: str) -> list[str]:
-    """Return stored ids that no listing of this run has returned: created before `t0`, not marked gone."""
-    query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND created_at < $t0
-        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
-    return column(db, query, {"t0": t0, "resource": resource})
-
-
-def forget_seen(db: Database, resource: str) -> None:
-    """Forget which ids of a listing this run has seen, before it is walked once more."""
-    db.execute("DELETE FROM flexsync.met WHERE resource = $resource", {"resource": resource})
-
-
 def unswept(db: Database) -> list[str]:
     """Return subscriptions that are stored as active or trialing and that the sweep did not return."""
     query = """SELECT id FROM subscriptions WHERE gone_at IS NULL AND subscription_status IN ('active', 'trialing')

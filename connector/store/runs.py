@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from connector.pull.windows import FULL, INCREMENTAL, Run, mode_of, new_run_id, resumable, window_start
+from connector.pull.watermarks import starts
+from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
 from connector.store import counts, cursors, walks
 from connector.store.database import Database, rows
 
-_CLOCK_SKEW = timedelta(seconds=5)  # the clocks of several servers differ a little
 _UNFINISHED = ("running", "interrupted")
 _PER_RUN = ("met", "walks", "queue", "sweep", "unproven")  # tables that hold the working state of one run
 
@@ -33,14 +34,11 @@ def set_environment(db: Database, environment_id: str) -> None:
 
 def unfinished(db: Database) -> Run | None:
     """Return the newest run if it never ended."""
-    found = rows(
-        db,
-        "SELECT run_id, mode, started_at, resumed, resources, status FROM flexsync.runs ORDER BY run_id DESC LIMIT 1",
-    )
-    if not found or found[0][5] not in _UNFINISHED:
+    found = rows(db, "SELECT run_id, resumed, status FROM flexsync.runs ORDER BY run_id DESC LIMIT 1")
+    if not found or found[0][2] not in _UNFINISHED:
         return None
-    run_id, mode, started_at, resumed, resources, _ = found[0]
-    return Run(run_id, mode, started_at, walks.window_start(db, run_id), resumed, tuple(resources))
+    begun = walks.run_as_begun(db, found[0][0])
+    return begun and replace(begun, resumed=found[0][1])
 
 
 def last_finished(db: Database) -> Run | None:
@@ -52,14 +50,15 @@ def last_finished(db: Database) -> Run | None:
     )
     if not found:
         return None
-    run_id, mode, t0, resumed, resources = found[0]
-    return Run(run_id, mode, t0, None, resumed, tuple(resources))
+    run_id, mode, started_at, resumed, resources = found[0]
+    begun = walks.run_as_begun(db, run_id)  # gone when the store was restored, or an older version made it
+    return begun or Run(run_id, mode, started_at, started_at, {}, resumed, tuple(resources))
 
 
 def can_resume(run: Run, now: datetime, resume_for: timedelta, resources: tuple[str, ...], full: bool) -> bool:
     """Return whether an unfinished run is young enough and loads what is asked for now."""
     wanted = run.mode == FULL or not full
-    return wanted and run.resources == resources and resumable(run.t0, now, resume_for)
+    return wanted and run.resources == resources and resumable(run.started_at, now, resume_for)
 
 
 def resume(db: Database, run: Run) -> Run:
@@ -67,12 +66,12 @@ def resume(db: Database, run: Run) -> Run:
     db.execute(
         "UPDATE flexsync.runs SET status = 'running', resumed = resumed + 1 WHERE run_id = $run", {"run": run.run_id}
     )
-    return Run(run.run_id, run.mode, run.t0, run.since, run.resumed + 1, run.resources)
+    return replace(run, resumed=run.resumed + 1)
 
 
 def begin(
     db: Database,
-    now: datetime,
+    beginning: Beginning,
     resources: tuple[str, ...],
     *,
     full: bool,
@@ -81,7 +80,7 @@ def begin(
     version: str,
 ) -> Run:
     """Begin a run: choose its mode and empty the working tables of the run before."""
-    run = _new_run(db, now, resources, full=full, full_every=full_every, overlap=overlap)
+    run = _new_run(db, beginning, resources, full=full, full_every=full_every, overlap=overlap)
     for name in _PER_RUN:
         db.execute(f"DELETE FROM flexsync.{name}")
     db.execute(
@@ -90,23 +89,41 @@ def begin(
     )
     db.execute(
         """INSERT INTO flexsync.runs (run_id, mode, status, started_at, resources, resumed, calls, version)
-        VALUES ($run, $mode, 'running', $now, $resources, 0, 0, $version)""",
-        {"run": run.run_id, "mode": run.mode, "now": now, "resources": list(resources), "version": version},
+        VALUES ($run, $mode, 'running', $began, $resources, 0, 0, $version)""",
+        {
+            "run": run.run_id,
+            "mode": run.mode,
+            "began": beginning.began,
+            "resources": list(resources),
+            "version": version,
+        },
     )
-    walks.set_window_start(db, run.run_id, run.since)
+    walks.record_run(db, run)
     return run
 
 
 def _new_run(
-    db: Database, now: datetime, resources: tuple[str, ...], *, full: bool, full_every: timedelta, overlap: timedelta
+    db: Database,
+    beginning: Beginning,
+    resources: tuple[str, ...],
+    *,
+    full: bool,
+    full_every: timedelta,
+    overlap: timedelta,
 ) -> Run:
-    cursor, full_at = cursors.oldest(db, resources)
-    # After a server's clock was set back, an incremental window would miss the changes of the hours between.
-    clock_set_back = cursor is not None and now < cursor - _CLOCK_SKEW
-    mode = FULL if full or clock_set_back else mode_of(cursor, full_at, now, full_every)
-    since = window_start(cursor, overlap) if cursor and mode == INCREMENTAL else None
+    full_at = cursors.oldest_full_walk(db, list(beginning.watermarks))
+    mode = FULL if full else mode_of(full_at, beginning.clock, full_every)
     last = rows(db, "SELECT max(run_id) FROM flexsync.runs")[0][0]
-    return Run(new_run_id(now, last), mode, now, since, 0, resources)
+    return Run(
+        new_run_id(beginning.began, last),
+        mode,
+        beginning.began,
+        certified_until(beginning.began, beginning.newest),
+        starts(cursors.by_walk(db), beginning.watermarks, beginning.clocks, overlap),
+        0,
+        resources,
+        beginning.clock,
+    )
 
 
 def interrupt(db: Database, run_id: str, calls: int) -> None:

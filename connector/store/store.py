@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 
 from connector.errors import FixInput
-from connector.pull.certificate import Certificate, ChildProof, CustomerProof, ZeroWatch
+from connector.pull.certificate import Certificate, ChildProof, ListingProof, ZeroWatch
 from connector.pull.pages import Page, Position
-from connector.pull.windows import FULL, Run
+from connector.pull.proof_windows import Window
+from connector.pull.windows import Beginning, Run
 from connector.pull.work import Item, Result
 from connector.store import (
     counts,
@@ -27,6 +28,7 @@ from connector.store import (
     evidence,
     gone,
     import_journal,
+    listing_facts,
     listings,
     opening,
     queue,
@@ -39,6 +41,9 @@ from connector.store.database import Database, Row, count, rows
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.decode import Answer, Reader
 from connector.tables.resources import RESOURCES
+
+
+T = TypeVar("T")
 
 
 class Store:
@@ -153,33 +158,44 @@ class Store:
                     remedy="Use another --store for it, or the key of the first environment.",
                 )
 
-    def begin(
-        self,
-        now: datetime,
-        resources: tuple[str, ...],
-        *,
-        full: bool,
-        full_every: timedelta,
-        overlap: timedelta,
-        resume_for: timedelta,
-        version: str,
-    ) -> Run:
-        """Resume the interrupted run if it fits, else begin a new one.
+    def resume(self, now: datetime, resources: tuple[str, ...], *, full: bool, resume_for: timedelta) -> Run | None:
+        """Resume the interrupted run; None when there is none that fits.
 
         Args:
             now: the server's clock.
             resources: what to load.
             full: walk everything, whatever the cursors say.
-            full_every: age of the last full walk from which a run is full.
-            overlap: how long before the cursor an incremental window starts.
             resume_for: age up to which an interrupted run is resumed.
-            version: Flexsync's, for the record.
         """
         with self.transaction() as db:
             run = runs.unfinished(db)
-            if run and runs.can_resume(run, now, resume_for, resources, full):
-                return runs.resume(db, run)
-            return runs.begin(db, now, resources, full=full, full_every=full_every, overlap=overlap, version=version)
+            fits = run and runs.can_resume(run, now, resume_for, resources, full)
+            return runs.resume(db, run) if run and fits else None
+
+    def begin(
+        self,
+        beginning: Beginning,
+        resources: tuple[str, ...],
+        *,
+        full: bool,
+        full_every: timedelta,
+        overlap: timedelta,
+        version: str,
+    ) -> Run:
+        """Begin a new run.
+
+        Args:
+            beginning: the clocks, and the newest rows.
+            resources: what to load.
+            full: walk everything, whatever the cursors say.
+            full_every: age of the last full walk from which a run is full.
+            overlap: how long before the cursor an incremental window starts.
+            version: Flexsync's, for the record.
+        """
+        with self.transaction() as db:
+            return runs.begin(
+                db, beginning, resources, full=full, full_every=full_every, overlap=overlap, version=version
+            )
 
     def last_run(self) -> Run | None:
         """Return the newest run that ended green or degraded."""
@@ -210,13 +226,10 @@ class Store:
             The run's status: green or degraded.
         """
         status = "green" if certificate.green else "degraded"
-        full_at = run.t0 if run.mode == FULL else None
         with self.transaction() as db:
             evidence.save_certificate(db, certificate)
             if runs.environment(db):
-                for name in listed:
-                    if name in run.resources:
-                        cursors.put(db, name, run.t0, full_at, run.run_id)
+                cursors.move(db, run, set(listed) & set(run.resources))
             runs.finish(db, run.run_id, status, now, certificate.reasons, report)
         return status
 
@@ -262,7 +275,7 @@ class Store:
         """
         moved = Counts()
         with self.transaction() as db:
-            decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.t0)])
+            decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
             listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
             counts.add(db, run.run_id, moved)
@@ -274,16 +287,11 @@ class Store:
         with self.transaction() as db:
             rejects.release_earlier_runs(db, run.run_id, resource)
 
-    def unseen(self, run: Run, resource: str) -> list[str]:
-        """Return stored ids that no listing of this run has returned: created before T0, not marked gone."""
-        with self._query() as db:
-            return gone.unseen(db, run.t0, resource)
-
-    def forget_seen(self, run: Run, resource: str, walk: str) -> None:
-        """Forget which ids this run has seen, unless `walk` has begun already."""
+    def forget_seen(self, run: Run, resource: str, window: Window, walk: str) -> None:
+        """Forget which ids of a window this run has seen, unless `walk` has begun already."""
         with self.transaction() as db:
             if walks.position(db, run.run_id, walk) is None:
-                gone.forget_seen(db, resource)
+                listing_facts.forget_seen_in(db, resource, window)
 
     def unswept(self) -> list[str]:
         """Return subscriptions that are stored as active or trialing and that the sweep did not return."""
@@ -343,10 +351,15 @@ class Store:
 
     # --- evidence for the certificate ---
 
-    def customer_proof(self, run: Run, existed: int | None, method: str) -> CustomerProof:
-        """Return what the store holds of the customers that existed at T0."""
+    def facts(self, work: Callable[..., T], *given: Any) -> T:
+        """Return what a function of `connector.store.listing_facts` finds; it only reads."""
         with self._query() as db:
-            return evidence.customer_proof(db, run, existed, method)
+            return work(db, *given)
+
+    def save_proof(self, run: Run, proof: ListingProof) -> None:
+        """Store the windows of a listing's proof."""
+        with self.transaction() as db:
+            listing_facts.save(db, run.run_id, proof)
 
     def child_proofs(self, run: Run) -> list[ChildProof]:
         """Return, per child resource, the answers owed, held, failed, suspect and rejected."""

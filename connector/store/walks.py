@@ -6,11 +6,10 @@ Never done: opening or committing a transaction.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
 from connector.pull.pages import Position
+from connector.pull.windows import Run
 from connector.store.database import Database, rows
 
 
@@ -39,18 +38,19 @@ def advance(db: Database, run_id: str, name: str, position: Position, page_rows:
     )
 
 
-# The start of the incremental window is stored as the position of a walk called "since".
+# What a run decided when it began is stored as the position of a walk called "run".
 
 
-def window_start(db: Database, run_id: str) -> datetime | None:
-    """Return the start of a run's incremental window; None for a full run."""
-    found = rows(db, "SELECT position FROM flexsync.walks WHERE run_id = $run AND name = 'since'", {"run": run_id})
-    return datetime.fromisoformat(found[0][0]) if found and found[0][0] else None
+def run_as_begun(db: Database, run_id: str) -> Run | None:
+    """Return a run as it was begun; None for one that is not the newest, or that an older version made."""
+    given = {"run": run_id}
+    found = rows(db, "SELECT position FROM flexsync.walks WHERE run_id = $run AND name = 'run'", given)
+    return msgspec.json.decode(found[0][0], type=Run) if found else None
 
 
-def set_window_start(db: Database, run_id: str, since: datetime | None) -> None:
-    """Record the start of a new run's incremental window."""
+def record_run(db: Database, run: Run) -> None:
+    """Record what a new run has decided."""
     db.execute(
-        "INSERT INTO flexsync.walks VALUES ($run, 'since', $since, true, 0, 0)",
-        {"run": run_id, "since": since.isoformat() if since else ""},
+        "INSERT INTO flexsync.walks VALUES ($run, 'run', $body, true, 0, 0)",
+        {"run": run.run_id, "body": msgspec.json.encode(run).decode()},
     )

@@ -1,0 +1,90 @@
+"""Facts about a listing for its proof: what the store holds in each window of `created_at`, rejects, and has gone.
+
+Promised: facts only; `connector.pull.certificate` says what they prove. Never done: opening or committing a
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from connector.pull.certificate import ListingProof
+from connector.pull.proof_windows import Window
+from connector.store.database import Database, column, count, rows
+
+_INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
+
+
+def created_at_random(db: Database, resource: str, number: int) -> list[datetime]:
+    """Return `created_at` of up to `number` rows of a listing, drawn at random."""
+    query = f"SELECT created_at FROM {resource} WHERE created_at IS NOT NULL USING SAMPLE {number:d} ROWS"
+    return column(db, query)
+
+
+def stored_in(db: Database, resource: str, window: Window) -> int:
+    """Return the number of rows of a window that are not gone."""
+    query = f"SELECT count(DISTINCT id) FROM {resource} WHERE gone_at IS NULL AND {_INSIDE}"
+    return count(db, query, {"begins": window.begins, "ends": window.ends})
+
+
+def stored(db: Database, resource: str) -> int:
+    """Return the number of rows of a listing that are not gone."""
+    return count(db, f"SELECT count(DISTINCT id) FROM {resource} WHERE gone_at IS NULL")
+
+
+def gone(db: Database, resource: str) -> int:
+    """Return the number of rows of a listing that are gone."""
+    return count(db, f"SELECT count(DISTINCT id) FROM {resource} WHERE gone_at IS NOT NULL")
+
+
+def gone_in_run(db: Database, resource: str, run_id: str) -> int:
+    """Return the number of rows that a run has marked as gone."""
+    return count(db, f"SELECT count(*) FROM {resource} WHERE gone_at IS NOT NULL AND run_id = $run", {"run": run_id})
+
+
+def rejected(db: Database, resource: str) -> int:
+    """Return the number of rows in quarantine that the listing's table does not hold."""
+    return count(
+        db,
+        f"""SELECT count(DISTINCT key) FROM flexsync.rejects WHERE table_name = $resource
+        AND key <> '' AND key NOT IN (SELECT id FROM {resource})""",
+        {"resource": resource},
+    )
+
+
+def unseen_in(db: Database, resource: str, window: Window) -> list[str]:
+    """Return stored ids of a window that no listing of this run has returned, and that are not marked gone."""
+    query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND {_INSIDE}
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
+    return column(db, query, {"begins": window.begins, "ends": window.ends, "resource": resource})
+
+
+def forget_seen_in(db: Database, resource: str, window: Window) -> None:
+    """Forget which ids of a window this run has seen, before it is walked once more."""
+    db.execute(
+        f"""DELETE FROM flexsync.met WHERE resource = $resource
+        AND id IN (SELECT id FROM {resource} WHERE {_INSIDE})""",
+        {"resource": resource, "begins": window.begins, "ends": window.ends},
+    )
+
+
+def still_active(db: Database, ids: Sequence[str], before: datetime) -> list[str]:
+    """Return those subscriptions of `ids` that are active or trialing and were last changed before a moment."""
+    query = """SELECT id FROM subscriptions WHERE list_contains($ids, id) AND gone_at IS NULL
+        AND subscription_status IN ('active', 'trialing') AND updated_at < $before ORDER BY id"""
+    return column(db, query, {"ids": list(ids), "before": before})
+
+
+def save(db: Database, run_id: str, proof: ListingProof) -> None:
+    """Store the windows of a proof, in place of those of an earlier attempt of the same run."""
+    given = {"run": run_id, "resource": proof.resource}
+    db.execute("DELETE FROM flexsync.proof_windows WHERE run_id = $run AND resource = $resource", given)
+    for each in proof.counted:
+        window = {"begins": each.window.begins, "ends": each.window.ends}
+        db.execute(
+            "INSERT INTO flexsync.proof_windows VALUES ($run, $resource, $begins, $ends, $counted, $stored)",
+            {**given, **window, "counted": each.existed, "stored": each.stored},
+        )
+
+
