@@ -12,7 +12,6 @@ from connector.api import calls
 from connector.api.client import AsyncFlexprice
 from connector.publications import reading as copies
 from connector.pull.pages import count_rows
-from connector.pull.windows import window_start
 from connector.settings import Sync as SyncSettings
 from connector.tables.resources import CHILDREN, chosen
 
@@ -32,9 +31,9 @@ async def estimate(api: AsyncFlexprice, settings: SyncSettings, *, full: bool) -
     counts: dict[str, int] = {}
     for status in ("published", "archived"):
         body = {"status": status, "limit": 1, **_changed_since(since)}
-        counts[f"customers {status}"] = await count_rows(calls.search_customers(body), api.send)
+        counts[f"customers {status}"] = await count_rows(calls.search_customers(body), api.send) or 0
     body = {"subscription_status": ["active", "trialing"], "limit": 1}
-    active = counts["subscriptions that count"] = await count_rows(calls.search_subscriptions(body), api.send)
+    active = counts["subscriptions that count"] = await count_rows(calls.search_subscriptions(body), api.send) or 0
     pages = sum(-(-rows // calls.PAGE) or 1 for rows in counts.values())
     resources = [name for name in chosen(settings.only) if any(child.name == name for child in CHILDREN)]
     return {
@@ -58,4 +57,4 @@ def _window_start(settings: SyncSettings) -> datetime | None:
         return None
     with copies.open(settings.store) as reading:
         cursor = reading.sql("SELECT min(cursor) FROM flexsync.cursors").column(0)[0].as_py()
-        return window_start(cursor, settings.overlap) if cursor else None
+        return cursor - settings.overlap if cursor else None

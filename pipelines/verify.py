@@ -46,8 +46,8 @@ async def _verify(api: AsyncFlexprice, settings: SyncSettings, store: Store, sam
     live, run = await Sync(settings, api, store).measure()
     found = store.rows("SELECT id FROM customers WHERE gone_at IS NULL ORDER BY id")
     ids = random.sample([row[0] for row in found], min(sample, len(found)))  # a sample, not a secret
-    differences = await _compare_customers(api, store, ids, run.t0)
-    differences += await _compare_children(api, store, ids, run.t0)
+    differences = await _compare_customers(api, store, ids, run.started_at)
+    differences += await _compare_children(api, store, ids, run.started_at)
     proof = live.plain()
     return {
         "certificate": proof,

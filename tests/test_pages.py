@@ -41,7 +41,7 @@ class Script:
 
 def walked(script: Script, by: str = "created_at", since: datetime | None = None, limit: int = 4) -> list[Page]:
     async def run() -> list[Page]:
-        plan = Walk("customers", calls.search_customers, by, {"status": "published"}, since, limit)
+        plan = Walk("customers", calls.search_customers, by, {"status": "published"}, since, size=PageSize(limit))
         return [page async for page in walk(plan, script.send)]
 
     return asyncio.run(run())

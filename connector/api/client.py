@@ -86,6 +86,7 @@ class AsyncFlexprice(AsyncOperations):
         gate: Gate | None = None,
         on_call: Observer | None = None,
     ) -> None:
+        api_key = masked(api_key)
         if settings is None:
             hosts = tuple(allow_http) if allow_http is not None else None
             settings = load(base_url=base_url, api_key=api_key, environment_id=environment_id, allow_http=hosts)

@@ -102,7 +102,7 @@ class ListingProof:
     @property
     def all_rejected(self) -> bool:
         """Whether the quarantine explains all that is missing; walking again would bring the same rows."""
-        return 0 < self.rejected and self.existed == self.stored + self.rejected
+        return self.rejected > 0 and self.existed == self.stored + self.rejected
 
     def reasons(self) -> list[str]:
         """What is missing, in words; empty when nothing is."""
@@ -110,7 +110,9 @@ class ListingProof:
             return []
         if self.existed is None:
             return [f"{self.resource}: the server's totals are missing or never agreed, so their number is unknown"]
-        text = f"{self.resource}: {self.existed} existed at {self.t0:%Y-%m-%dT%H:%M:%SZ}, {self.stored} are in the store"
+        text = (
+            f"{self.resource}: {self.existed} existed at {self.t0:%Y-%m-%dT%H:%M:%SZ}, {self.stored} are in the store"
+        )
         if self.existed == self.stored:
             text += f", but not the same ones: {len(self.disagreeing)} windows of created_at differ"
         return [f"{text} ({self.rejected} of the others are in flexsync.rejects)" if self.rejected else text]

@@ -25,8 +25,8 @@ from connector.pull.offsets import read_on, walk_by_offset
 from connector.pull.page import FilterIgnoredError, Found, Page, PageSize, Position, Send, Walk, ask, read, with_body
 
 __all__ = [
-    "FilterIgnoredError", "Page", "PageSize", "Position", "Send", "Walk", "count_rows", "walk", "walk_by_offset",
-    "with_body",
+    "FilterIgnoredError", "Page", "PageSize", "Position", "Send", "Walk", "count_rows", "newest_row", "walk",
+    "walk_by_offset", "with_body",
 ]  # fmt: skip
 
 MOST_SEEN = 20_000  # ids in one `not_in`; more run into PostgreSQL's parameter limit (contract.md 2.4, 11)
@@ -161,6 +161,22 @@ async def _crowd(plan: Walk, send: Send, position: Position) -> Page:
 
 
 _STEPS = {"next": _next, "tie": _tie, "crowd": _crowd}
+
+
+async def newest_row(plan: Walk, send: Send) -> tuple[datetime | None, Found]:
+    """Ask a walk for its newest row.
+
+    Args:
+        plan: the walk; only its name, call, order and body count.
+        send: makes one call.
+
+    Returns:
+        The moment of the newest row, None where there is none or it cannot be read; and the answer.
+    """
+    body = {**plan.body, "sort": [{"field": plan.by, "direction": "desc"}], "limit": 1}
+    found = read(plan.name, await send(plan.make(body)))
+    moments = [moment for row in found.rows if (moment := plan.moment(row)) is not None]
+    return max(moments, default=None), found
 
 
 async def count_rows(call: Call, send: Send) -> int | None:

@@ -140,6 +140,13 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
         NotNegative,
         _about("Customers outside of those that a run calls all the same, to check that `prune` misses nothing."),
     ] = 50
+    proof_windows: Annotated[
+        Positive,
+        _about(
+            "Windows of `created_at` in which the certificate compares its counts with the server's, at most. Fewer"
+            " where counting is slow or few calls are made; the boundaries are drawn anew for each run."
+        ),
+    ] = 16
     only: Annotated[tuple[str, ...], _about("Resources to sync. Empty means all.", flag="--only")] = ()
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from connector.pull.certificate import ListingProof
 from connector.pull.proof_windows import Window
-from connector.store.database import Database, column, count, rows
+from connector.store.database import Database, column, count
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
@@ -86,5 +86,3 @@ def save(db: Database, run_id: str, proof: ListingProof) -> None:
             "INSERT INTO flexsync.proof_windows VALUES ($run, $resource, $begins, $ends, $counted, $stored)",
             {**given, **window, "counted": each.existed, "stored": each.stored},
         )
-
-

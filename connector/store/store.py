@@ -42,7 +42,6 @@ from connector.store.ingest import Ingest, Ingested
 from connector.tables.decode import Answer, Reader
 from connector.tables.resources import RESOURCES
 
-
 T = TypeVar("T")
 
 

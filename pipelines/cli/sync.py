@@ -37,6 +37,13 @@ __all__ = ["sync"]
     metavar="CUSTOMER|all",
     help="Accept lower figures of this customer, or of all. Repeatable.",
 )
+@click.option(
+    "--accept-gone",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Mark up to N customers, and N subscriptions, as gone in this run if the server no longer has them.",
+)
 @click.option("--dry-run", is_flag=True, help="Count what a sync would read, as JSON on stdout. Writes nothing.")
 @click.option("--max-calls", type=int, help="Stop after this many calls; the next run resumes.")
 @pace_options
@@ -48,6 +55,7 @@ def sync(
     only: str | None,
     no_prune: bool,
     accept_lower: tuple[str, ...],
+    accept_gone: int,
     dry_run: bool,
     log: Path | None,
     as_json: bool,
@@ -67,7 +75,7 @@ def sync(
     flags["only"] = tuple(name.strip() for name in only.split(",")) if only else None
     flags["prune"] = False if no_prune else None
     settings = load_settings(**flags)
-    options = Options(full, frozenset(accept_lower))
+    options = Options(full, frozenset(accept_lower), accept_gone)
     if dry_run:
         write_json(jobs.dry_run(settings, options))
         return DONE

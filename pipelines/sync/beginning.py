@@ -1,21 +1,29 @@
-"""How a run begins: the server's clock, the environment of the key, and the run itself.
+"""How a run begins: the clocks, the newest row of every walk, the environment of the key, and the run itself.
 
-Promised: a store never holds two environments; an interrupted run is resumed while it is young enough. Never done:
-loading rows.
+Promised: a store never holds two environments; an interrupted run is resumed while it is young enough, with what it
+decided when it began. Never done: loading rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import version
+from typing import Any
 
-from connector.api import calls
-from connector.api.calls import Reply
+import msgspec
+
+from connector.api.calls import Json, Reply
 from connector.errors import Refused
-from connector.pull.windows import Run
+from connector.pull.pages import Walk, newest_row
+from connector.pull.watermarks import WALKS, listing_of
+from connector.pull.windows import Beginning, Run
 from connector.settings import Sync as SyncSettings
 from connector.tables.resources import chosen
 from pipelines.sync.session import Session
-from pipelines.sync.walks import CUSTOMER_STATUSES
+from pipelines.sync.walks import walk_of
+
+_CANNOT_SORT = (400, 500)  # an unknown sort field is answered either way (contract.md 2.3)
 
 
 async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
@@ -27,38 +35,74 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         full: walk everything, whatever the cursors say.
 
     Returns:
-        The run; its T0 is the server's clock, else this machine's.
+        The run.
 
     Raises:
         FixInput: the store belongs to another environment than the key.
         Refused: the server is not FlexPrice.
     """
-    reply = await _first_row(session)
+    resources = chosen(settings.only)
+    clock = session.clock()
+    walks = [walk for walk in WALKS if listing_of(walk) in resources]
+    watermarks, date = await _watermarks(session, walks)
+    run = await session.in_store(
+        session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
+    )
+    if run:
+        return run
+    found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
+    if abs(((date or clock) - clock).total_seconds()) > settings.overlap.total_seconds():
+        session.note(f"the server's clock says {date}, this machine's {clock}: neither moves a cursor past the rows")
     return await session.in_store(
         session.store.begin,
-        reply.date or session.clock(),
-        chosen(settings.only),
-        full=full or reply.date is None,  # without the server's clock no window can be trusted
+        found,
+        resources,
+        full=full,
         full_every=settings.full_every,
         overlap=settings.overlap,
-        resume_for=settings.resume_for,
         version=version("flexsync"),
     )
 
 
-async def _first_row(session: Session) -> Reply:
-    """Ask for one customer, and tie the store to its environment. Returns the reply, for its `Date`."""
-    for status in CUSTOMER_STATUSES:
-        reply = await session.api.send(calls.search_customers(status=status, limit=1))
-        items = reply.json().get("items")
-        if not isinstance(items, list):
-            raise Refused(
-                "POST /customers/search answered without a list of items.",
-                remedy="Is the base URL a FlexPrice server, with its /v1?",
-            )
-        if items:
-            environment = str(items[0].get("environment_id") or "")
-            if environment:
-                await session.in_store(session.store.bind, environment)
-            break
-    return reply
+async def newest_updates(session: Session, walks: Sequence[str]) -> dict[str, datetime | None]:
+    """Ask every walk for the `updated_at` of its newest row; None where it has none, or cannot say."""
+    return (await _watermarks(session, walks))[0]
+
+
+async def _watermarks(session: Session, walks: Sequence[str]) -> tuple[dict[str, datetime | None], datetime | None]:
+    """Ask for the newest row of every walk, and tie the store to its environment; return the server's `Date` too."""
+    found: dict[str, datetime | None] = {}
+    date: datetime | None = None
+    for name in walks:
+        newest, reply = await _newest(session, walk_of(name, "updated_at"))
+        found[name] = newest
+        if date is None and reply:
+            date = reply.date
+        if reply:
+            await _bind(session, reply)
+    return found, date
+
+
+async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]:
+    """Ask for the newest row; a server that cannot sort is asked for any row, and says nothing about the newest."""
+    try:
+        moment, found = await newest_row(plan, session.api.send)
+    except Refused as error:
+        if error.status not in _CANNOT_SORT:
+            raise
+        return None, await session.api.send(plan.make({**plan.body, "limit": 1}))
+    return moment, found.reply
+
+
+async def _newest_created(session: Session, walks: Sequence[str]) -> list[datetime]:
+    newest = [(await _newest(session, walk_of(name, "created_at")))[0] for name in walks]
+    return [moment for moment in newest if moment is not None]
+
+
+async def _bind(session: Session, reply: Reply) -> None:
+    """Tie the store to the environment of the answer's first row, if it has one."""
+    found: Json = msgspec.json.decode(reply.body)
+    items: list[Any] = found.get("items") or []
+    environment = str(items[0].get("environment_id") or "") if items and isinstance(items[0], dict) else ""
+    if environment:
+        await session.in_store(session.store.bind, environment)

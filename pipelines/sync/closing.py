@@ -1,21 +1,26 @@
 """The closing pass: what changed while the run was under way, and the second calls.
 
 Promised: a customer that became active since T0 is called too; a call that failed or looked suspect is made once more
-before the run says so. Never done: moving a cursor past T0 (the next run reads the same window again).
+before the run says so. Never done: moving a cursor past the start watermark (the next run reads the same window again).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector.errors import Refused, SkipRow
-from connector.pull.pages import FilterIgnoredError
-from connector.pull.windows import Run, window_start
+from connector.pull.pages import FilterIgnoredError, Walk
+from connector.pull.watermarks import listing_of
+from connector.pull.windows import Run
+from pipelines.sync.beginning import newest_updates
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_unfiltered
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
-from pipelines.sync.walks import CUSTOMER_STATUSES, customers_walk, load_listing, subscriptions_walk
+from pipelines.sync.walks import load_listing, walk_of
+
+Newest = dict[str, datetime | None]  # walk -> `updated_at` of its newest row
 
 
 async def close(session: Session, run: Run, accept_lower: frozenset[str], overlap: timedelta) -> None:
@@ -25,13 +30,13 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
         session: of the run.
         run: the run.
         accept_lower: customer ids, or "all", whose lower figures are believed.
-        overlap: how long before T0 the window starts, because a row can become visible late.
+        overlap: how long before a walk's start watermark its window starts, because a row can become visible late.
     """
-    since = window_start(run.t0, overlap)
+    newest = await _newest_now(session, run)
     if session.method == "keyset":
-        await _close_customers(session, run, since)
-    if "subscriptions" in run.resources and not session.every_customer:
-        await _close_subscriptions(session, run, since)
+        await _close_customers(session, run, overlap, newest)
+    if "subscriptions" in run.resources and session.subscriptions_filtered:
+        await _close_subscriptions(session, run, overlap, newest)
     if per_customer(run):
         await queue_calls(session, run)
         await make_calls(session, run, accept_lower)
@@ -39,18 +44,30 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
         await _look_up_unknown_customers(session, run)
 
 
-async def _close_customers(session: Session, run: Run, since: datetime) -> None:
+async def _newest_now(session: Session, run: Run) -> Newest:
+    """Ask for the newest row of every walk that is read: the closing walks end soon after it."""
+    read = {"customers": session.method == "keyset", "subscriptions": session.subscriptions_filtered}
+    return await newest_updates(session, [name for name in run.starts if read[listing_of(name)]])
+
+
+def _plan(run: Run, name: str, overlap: timedelta, newest: Newest) -> Walk:
+    since = run.starts[name].closing(overlap)
+    return replace(walk_of(name, "updated_at"), since=since, began=newest.get(name))
+
+
+async def _close_customers(session: Session, run: Run, overlap: timedelta, newest: Newest) -> None:
     try:
-        for status in CUSTOMER_STATUSES:
-            plan = customers_walk(status, "updated_at", since)
-            await load_listing(session, run, f"closing/customers/{status}", "customers", plan)
+        for name in run.starts:
+            if listing_of(name) == "customers":
+                plan = _plan(run, name, overlap, newest)
+                await load_listing(session, run, f"closing/{name}", "customers", plan)
     except (FilterIgnoredError, Refused) as error:  # the run's first question that needed a filter
         await list_customers_by_offset(session, run, "closing", error)
 
 
-async def _close_subscriptions(session: Session, run: Run, since: datetime) -> None:
+async def _close_subscriptions(session: Session, run: Run, overlap: timedelta, newest: Newest) -> None:
     try:
-        plan = subscriptions_walk("updated_at", since)
+        plan = _plan(run, "subscriptions", overlap, newest)
         await load_listing(session, run, "closing/subscriptions", "subscriptions", plan)
     except (FilterIgnoredError, SkipRow) as error:
         await list_subscriptions_unfiltered(session, run, "closing", error)

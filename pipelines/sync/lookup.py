@@ -6,15 +6,16 @@ Never done: marking a row gone because a listing does not hold it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import msgspec
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from connector.api import calls
-from connector.api.calls import SUBSCRIPTION_STATUSES, Reply
-from connector.pull.pages import Page, Position
+from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
+from connector.errors import Refused
+from connector.pull.absence import believable, whole
+from connector.pull.page import Found, Page, Position, read
 from connector.pull.windows import Run
+from connector.store import listing_facts
 from pipelines.sync.session import Session
 from pipelines.sync.walks import CUSTOMER_STATUSES
 
@@ -24,43 +25,80 @@ ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
 async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str]) -> None:
     """Read rows by id, in every status, into the store; mark those that the server no longer knows as gone.
 
+    A question whose answer is shorter than its total is asked again in halves, down to one id. Where more rows are gone
+    than is believable, nothing is marked and the run is degraded.
+
     Args:
         session: of the run.
         run: the run.
         resource: customers or subscriptions.
         ids: any number of them.
     """
-    found: set[str] = set()
-    for first in range(0, len(ids), ID_BATCH):
-        for page in await _pages(session, resource, ids[first : first + ID_BATCH]):
+    gone: list[str] = []
+    questions = deque(_batches(ids, ID_BATCH))
+    while questions:
+        batch = questions.popleft()
+        answers = await _ask(session, resource, batch)
+        for found in answers:
+            page = Page(found.reply, found.ids, found.total, Position(done=True))
             await session.in_store(session.store.commit_page, run, f"ids/{resource}", resource, page)
-            found.update(page.ids)
-    gone = [id for id in ids if id not in found]
-    if gone and resource == "customers":
-        await session.in_store(session.store.delete_child_rows, run, gone)
-    await session.in_store(session.store.mark_gone, run, resource, gone, run.t0)
+        named = {id for found in answers for id in found.ids}
+        missing = [id for id in batch if id not in named]
+        if whole(answers, len(batch)):
+            gone += missing
+        elif len(batch) > 1:
+            questions.extend(_batches(missing, -(-len(missing) // 2)))
+    if gone:
+        await _mark_gone(session, run, resource, gone)
+
+
+async def _mark_gone(session: Session, run: Run, resource: str, gone: Sequence[str]) -> None:
+    """Mark rows as gone, unless they are more than is believable in one run."""
+    store = session.store
+    stored = store.facts(listing_facts.stored, resource)
+    before = store.facts(listing_facts.gone_in_run, resource, run.run_id)
+    if not believable(before + len(gone), stored + before, session.accept_gone):
+        session.faults.append(
+            f"{resource}: the server no longer knows {len(gone)} of {stored}, such as {gone[0]}: so many are not"
+            f" believed, and none was marked as gone; if they are, run once with --accept-gone {before + len(gone)}"
+        )
+        return
+    if resource == "customers":
+        await session.in_store(store.delete_child_rows, run, gone)
+    await session.in_store(store.mark_gone, run, resource, gone, run.started_at)
 
 
 async def load_subscriptions_of(session: Session, run: Run, customer_ids: Sequence[str]) -> None:
     """Read the subscriptions of some customers, in every status, into the store; at most `ID_BATCH` rows."""
-    page = await _subscriptions(session, "customer_id", customer_ids)
+    found = await _subscriptions(session, "customer_id", customer_ids)
+    page = Page(found.reply, found.ids, found.total, Position(done=True))
     await session.in_store(session.store.commit_page, run, "ids/subscriptions", "subscriptions", page)
 
 
-async def _pages(session: Session, resource: str, ids: Sequence[str]) -> list[Page]:
+async def _ask(session: Session, resource: str, ids: Sequence[str]) -> list[Found]:
+    """Ask for rows by id, in every status: one answer for customers' statuses each."""
     if resource == "subscriptions":
         return [await _subscriptions(session, "id", ids)]
-    bodies = [{"customer_ids": list(ids), "status": status, "limit": ID_BATCH} for status in CUSTOMER_STATUSES]
-    return [_page(await session.api.send(calls.search_customers(body))) for body in bodies]
+    bodies: list[Json] = [{"customer_ids": list(ids), "status": status} for status in CUSTOMER_STATUSES]
+    return [await _sized(session, calls.search_customers, body) for body in bodies]
 
 
-async def _subscriptions(session: Session, field: str, values: Sequence[str]) -> Page:
+async def _subscriptions(session: Session, field: str, values: Sequence[str]) -> Found:
     filters = [calls.among(field, values)]
-    body = {"subscription_status": list(SUBSCRIPTION_STATUSES), "filters": filters, "limit": ID_BATCH}
-    return _page(await session.api.send(calls.search_subscriptions(body)))
+    body: Json = {"subscription_status": list(SUBSCRIPTION_STATUSES), "filters": filters}
+    return await _sized(session, calls.search_subscriptions, body)
 
 
-def _page(reply: Reply) -> Page:
-    found = msgspec.json.decode(reply.body, type=dict[str, Any])
-    ids = tuple(str(item["id"]) for item in found.get("items", ()))
-    return Page(reply, ids, len(ids), Position(done=True))
+async def _sized(session: Session, make: Callable[[Json], Call], body: Json) -> Found:
+    """Ask with the run's page size, halved where the server refuses it."""
+    while True:
+        try:
+            call = make({**body, "limit": session.page_size.rows})
+            return read(call.operation, await session.api.send(call))
+        except Refused as error:
+            if not session.page_size.halve(error):
+                raise
+
+
+def _batches(ids: Sequence[str], length: int) -> list[Sequence[str]]:
+    return [ids[first : first + length] for first in range(0, len(ids), length)]

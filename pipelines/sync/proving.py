@@ -1,70 +1,161 @@
 """The proof: count on the server what existed at T0, compare it with the store, and write the certificate.
 
-Promised: the counts are valid however busy the account is (contract.md 11); where they differ, a full walk follows
-before the run is called degraded. Never done: believing the store's own tally.
+Promised: the counts are valid however busy the account is (contract.md 11); where a window differs, its rows are walked
+once more before the run is called degraded. Never done: believing the store's own tally.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from connector.api import calls
-from connector.pull.certificate import Certificate, CustomerProof, Totals
+from connector.api.calls import SUBSCRIPTION_STATUSES, Json
+from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
 from connector.pull.pages import count_rows
+from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.windows import Run
-from pipelines.sync.listing import list_customers_again
+from connector.store import listing_facts
+from pipelines.sync.listing import list_window
 from pipelines.sync.session import Session
 
 ATTEMPTS = 25  # counts on an account whose customers change their status faster than we count
+MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
+_MICROSECOND = timedelta(microseconds=1)
 
 
-async def prove(session: Session, run: Run) -> Certificate:
-    """Build the certificate of a run; where customers are missing, walk all of them once more first."""
+async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
+    """Build the certificate of a run; walk once more whatever differs.
+
+    Args:
+        session: of the run.
+        run: the run.
+        most_windows: windows of `created_at` to count in, at most.
+    """
     session.progress.step("proof")
-    proof = await _customer_proof(session, run)
-    all_rejected = proof.rejected > 0 and proof.existed == proof.stored + proof.rejected
-    if not proof.holds and not all_rejected and session.method == "keyset":
-        session.note(f"the server counts {proof.existed} customers, the store had {proof.stored}: a full walk followed")
-        await list_customers_again(session, run)
-        proof = await _customer_proof(session, run)
+    customers = await _proof(session, run, "customers", most_windows)
+    subscriptions = await _proof(session, run, "subscriptions", most_windows) if _countable(session, run) else None
+    for proof in (customers, subscriptions):
+        if proof and not proof.holds and not proof.all_rejected and proof.method == "keyset":
+            await _walk_again(session, run, proof)
+        if proof:
+            await session.in_store(session.store.save_proof, run, proof)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
-    return _certificate(session, run, proof)
+    return _certificate(session, run, customers, subscriptions)
 
 
-async def prove_again(session: Session, run: Run) -> Certificate:
+async def prove_again(session: Session, run: Run, most_windows: int) -> Certificate:
     """Build the certificate of a finished run anew, by counting on the server now; nothing is written."""
-    return _certificate(session, run, await _customer_proof(session, run))
+    customers = await _proof(session, run, "customers", most_windows)
+    subscriptions = await _proof(session, run, "subscriptions", most_windows) if _countable(session, run) else None
+    return _certificate(session, run, customers, subscriptions)
 
 
-async def count_customers(session: Session, run: Run) -> int | None:
-    """Count on the server the customers that existed at T0; None when no two totals agreed (contract.md 11)."""
+def _countable(session: Session, run: Run) -> bool:
+    """Whether subscriptions were loaded from a server that can count a part of them."""
+    loaded = "subscriptions" in run.resources and "subscriptions" not in session.unlisted
+    return loaded and session.subscriptions_filtered
+
+
+async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
+    """Walk the windows that differ once more, or all of the listing where many differ, and count them again."""
+    differing = proof.disagreeing
+    session.note(
+        f"the server counts {proof.existed} {proof.resource}, the store had {proof.stored}:"
+        f" {len(differing)} of {len(proof.counted)} windows of created_at were walked again"
+    )
+    again = differing if len(differing) <= MOST_ALONE else [Window(None, run.t0)]
+    for number, window in enumerate(again):
+        await list_window(session, run, proof.resource, window, f"proof/{number}")
+    for place, each in enumerate(proof.counted):
+        if not each.agrees or len(differing) > MOST_ALONE:
+            proof.counted[place] = await _count(session, proof.resource, each.window)
+    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+
+
+async def _proof(session: Session, run: Run, resource: str, most_windows: int) -> ListingProof:
+    store, proof = session.store, ListingProof(resource, run.t0, [])
+    proof.rejected = store.facts(listing_facts.rejected, resource)
+    proof.gone = store.facts(listing_facts.gone, resource)
+    if resource == "customers" and session.method == "offset":
+        proof.method = "offset"
+        proof.counted = [await _count_all_customers(session, run)]
+        return proof
+    for window in await _windows(session, run, resource, most_windows):
+        proof.counted.append(await _count(session, resource, window))
+    return proof
+
+
+async def _windows(session: Session, run: Run, resource: str, most: int) -> list[Window]:
+    """Cut the time before T0 into windows; the first count of the run shows what a count costs."""
+    if session.count_seconds is None:
+        reply = await session.api.send(calls.search_customers({"status": "published", "limit": 1}))
+        session.count_seconds = reply.elapsed
+    number = number_of_windows(most, session.api.gate.calls, session.count_seconds)
+    created = session.store.facts(listing_facts.created_at_random, resource, number)
+    return cut(run.t0, number, created, run.run_id + resource)
+
+
+async def _count(session: Session, resource: str, window: Window) -> Counted:
+    """Count the rows of a window on the server and in the store."""
+    if resource == "customers":
+        existed = await count_customers(session, window)
+    else:
+        existed = await _total(session, "subscriptions", window, subscription_status=list(SUBSCRIPTION_STATUSES))
+    return Counted(window, existed, session.store.facts(listing_facts.stored_in, resource, window))
+
+
+async def count_customers(session: Session, window: Window) -> int | None:
+    """Count on the server the customers created in a window; None when no two totals agreed (contract.md 11)."""
     for _ in range(ATTEMPTS):
-        counts = [await _count(session, run, status) for status in ("published", "archived", "published")]
-        totals = Totals(*counts)
+        counts = [
+            await _total(session, "customers", window, status=status)
+            for status in ("published", "archived", "published")
+        ]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            return None
+        totals = Totals(*known)
         if totals.agree:
             return totals.existed
     return None
 
 
-async def _customer_proof(session: Session, run: Run) -> CustomerProof:
-    return session.store.customer_proof(run, await count_customers(session, run), session.method)
+async def _total(session: Session, resource: str, window: Window, **given: object) -> int | None:
+    """Ask for the total of a window. Both operators are strict, so the window begins a microsecond earlier."""
+    filters: list[Json] = [calls.before("created_at", window.ends)]
+    if window.begins:
+        filters.append(calls.after("created_at", window.begins - _MICROSECOND))
+    make = calls.search_customers if resource == "customers" else calls.search_subscriptions
+    return await count_rows(make({**given, "limit": 1, "filters": filters}), session.api.send)
 
 
-def _certificate(session: Session, run: Run, proof: CustomerProof) -> Certificate:
+async def _count_all_customers(session: Session, run: Run) -> Counted:
+    """Count all customers, on a server that cannot filter."""
+    counts = [
+        await count_rows(calls.list_customers(status=status, limit=1), session.api.send)
+        for status in ("published", "archived", "published")
+    ]
+    known = [count for count in counts if count is not None]
+    totals = Totals(*known) if len(known) == len(counts) else None
+    existed = totals.existed if totals and totals.agree else None
+    session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
+    return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "customers"))
+
+
+def _certificate(
+    session: Session, run: Run, customers: ListingProof, subscriptions: ListingProof | None
+) -> Certificate:
     store = session.store
     return Certificate(
         run.run_id,
-        proof,
+        customers,
+        subscriptions=subscriptions,
         children=store.child_proofs(run),
         zeros=store.zero_watch(run),
         rejected=store.rejected_listings(),
         notes=session.notes,
         faults=session.faults,
     )
-
-
-async def _count(session: Session, run: Run, status: str) -> int:
-    if session.method == "offset":
-        return await count_rows(calls.list_customers(status=status, limit=1), session.api.send)
-    body = {"status": status, "limit": 1, "filters": [calls.before("created_at", run.t0)]}
-    return await count_rows(calls.search_customers(body), session.api.send)

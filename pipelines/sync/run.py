@@ -35,10 +35,12 @@ class Options:
     Attributes:
         full: walk everything, whatever the cursors say.
         accept_lower: customer ids, or "all", whose lower figures are believed.
+        accept_gone: rows of a listing that may be gone in this run, however many that is.
     """
 
     full: bool = False
     accept_lower: frozenset[str] = frozenset()
+    accept_gone: int = 0
 
 
 class Sync:
@@ -65,7 +67,14 @@ class Sync:
         self.settings = settings
         self.store = store
         self.options = options or Options()
-        self.session = Session(api, store, progress or Progress(), clock, every_customer=not settings.prune)
+        self.session = Session(
+            api,
+            store,
+            progress or Progress(),
+            clock,
+            every_customer=not settings.prune,
+            accept_gone=self.options.accept_gone,
+        )
         self._began = time.monotonic()
 
     async def run(self) -> Report:
@@ -80,12 +89,12 @@ class Sync:
         session, accept = self.session, self.options.accept_lower
         run = await begin(session, self.settings, full=self.options.full)
         if run.resumed:
-            session.progress.note(f"resuming run {run.run_id}, begun at {run.t0:%Y-%m-%dT%H:%M:%SZ}")
+            session.progress.note(f"resuming run {run.run_id}, begun at {run.started_at:%Y-%m-%dT%H:%M:%SZ}")
         try:
             await list_account(session, run)
             await call_customers(session, run, accept, self.settings.audit_sample)
             await close(session, run, accept, self.settings.overlap)
-            certificate = await prove(session, run)
+            certificate = await prove(session, run, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
             self.store.interrupt(run, session.api.gate.calls)
             raise
@@ -103,7 +112,7 @@ class Sync:
         run = self.store.last_run()
         if run is None:
             raise FixInput(f"{self.store.path} holds no finished run.", remedy="Run `flexsync sync` first.")
-        return await prove_again(self.session, run), run
+        return await prove_again(self.session, run, self.settings.proof_windows), run
 
     def _finish(self, run: Run, certificate: Certificate) -> Report:
         """End the run in the store, its cursors and its report included."""

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock
+from connector.pull.pages import PageSize
 from connector.store.store import Store
 from pipelines.progress import Progress
 
@@ -31,6 +32,7 @@ class Session:
         progress: gets the steps, counts and notes of the run.
         clock: this machine's clock, for answers without a `Date` header.
         every_customer: call every customer, whether a subscription counts or not.
+        accept_gone: rows of a listing that may be gone in this run, however many that is (`--accept-gone`).
 
     Attributes:
         method: how customers are listed: by keyset, or by offset on a server without filters.
@@ -38,12 +40,23 @@ class Session:
         notes: what the reader should know, though nothing is missing.
         faults: what keeps the run from being green, besides what the certificate counts.
         unlisted: listings that could not be read to their end; their cursors stay.
+        subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
+        page_size: the `limit` of list calls.
+        accept_gone: as above.
+        count_seconds: how long the first count took; None before it.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
     """
 
     def __init__(
-        self, api: AsyncFlexprice, store: Store, progress: Progress, clock: Clock, *, every_customer: bool = False
+        self,
+        api: AsyncFlexprice,
+        store: Store,
+        progress: Progress,
+        clock: Clock,
+        *,
+        every_customer: bool = False,
+        accept_gone: int = 0,
     ) -> None:
         self.api = api
         self.store = store
@@ -54,6 +67,10 @@ class Session:
         self.notes: list[str] = []
         self.faults: list[str] = []
         self.unlisted: set[str] = set()
+        self.page_size = PageSize()
+        self.subscriptions_filtered = True
+        self.accept_gone = accept_gone
+        self.count_seconds: float | None = None
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
