@@ -13,7 +13,7 @@ from connector.api import calls
 from connector.api.calls import Call, Reply
 from connector.errors import Refused
 from connector.pull import pages
-from connector.pull.pages import FilterIgnoredError, Page, Position, Walk, walk, walk_by_offset, with_body
+from connector.pull.pages import FilterIgnoredError, Page, PageSize, Position, Walk, walk, walk_by_offset, with_body
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -20,8 +20,8 @@ from support import NOON, Direct, World, assert_exact, calm, held, truth
 
 from connector.api import calls
 from connector.pull import pages
-from connector.pull.pages import Page, Walk, walk
-from connector.pull.windows import FULL, Run
+from connector.pull.pages import Page, PageSize, Walk, walk
+from connector.pull.proof_windows import Window
 from connector.sandbox import Clock, Sandbox
 from connector.sandbox.data.table import GONE
 from connector.store.store import Store
@@ -111,7 +111,7 @@ def disturbed(sandbox: Sandbox, adversary: Callable[[], None]) -> Iterator[None]
 
 
 def customers(status: str, by: str, since: datetime | None, limit: int) -> Walk:
-    return Walk(f"customers {status}", calls.search_customers, by, {"status": status}, since, limit)
+    return Walk(f"customers {status}", calls.search_customers, by, {"status": status}, since, size=PageSize(limit))
 
 
 async def read(api: Direct, plan: Walk, seen: Seen, kill: Callable[[], bool] = lambda: False) -> int:
@@ -326,7 +326,7 @@ def born(sandbox: Sandbox, id: str) -> datetime:
 async def counted(sandbox: Sandbox, t0: datetime) -> int | None:
     """As a run counts: three totals, until two of them agree."""
     session = Session(Direct(sandbox), None, Progress(), sandbox.clock)  # type: ignore[arg-type]  # needs no store
-    return await count_customers(session, Run("r", FULL, t0, None, 0, ("customers",)))
+    return await count_customers(session, Window(None, t0))
 
 
 # --- whole runs ----------------------------------------------------------------------------------------------------
@@ -370,7 +370,9 @@ def whole_runs(seed: int, people: int, limit: int, rate: float, runs: int) -> No
     """Sync under attack, then once in peace; the store is then what the account is."""
     sandbox = calm(people, seed)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(walks, "walk", lambda plan, send, start=None: walk(replace(plan, limit=limit), send, start))
+        patched.setattr(
+            walks, "walk", lambda plan, send, start=None: walk(replace(plan, size=PageSize(limit)), send, start)
+        )
         world = World(Path(folder), sandbox, audit_sample=3)
         for turn in range(runs):
             with disturbed(sandbox, Business(sandbox, seed + turn, rate, breath=15)):

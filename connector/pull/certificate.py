@@ -1,8 +1,9 @@
 """The completeness certificate: what a run can prove, and what it cannot.
 
 Promised: a certificate is green only when every customer and every subscription that existed at T0 is in the store,
-counted in several windows of time, and every answer that the run owed arrived in this run and is not suspect; whatever is missing is named. A zero that nothing can be compared
-with is counted as unproven, never as proven (contract.md 6.2 and 11: the server reports a failed query as zero).
+counted in several windows of time, and every answer that the run owed arrived in this run and is not suspect; whatever
+is missing is named. A zero that nothing can be compared with is counted as unproven, never as proven (contract.md 6.2
+and 11: the server reports a failed query as zero).
 Never done: I/O, judging single figures (see `connector.pull.suspicion`).
 """
 

@@ -20,7 +20,7 @@ def by_walk(db: Database) -> dict[str, datetime | None]:
 
 def oldest_full_walk(db: Database, walks: list[str]) -> datetime | None:
     """Return when the oldest full walk of these walks began; None if one was never read."""
-    found = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
+    found: dict[str, datetime | None] = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
     moments = [found.get(walk) for walk in walks]
     return None if None in moments else min(moment for moment in moments if moment)
 
@@ -33,7 +33,7 @@ def move(db: Database, run: Run, listings: set[str]) -> None:
         run: the run.
         listings: customers, subscriptions, or both.
     """
-    before = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
+    before: dict[str, datetime | None] = dict(rows(db, "SELECT resource, full_at FROM flexsync.cursors"))
     for walk, start in run.starts.items():
         if listing_of(walk) in listings:
             full_at = run.full_at if run.mode == FULL else before.get(walk)

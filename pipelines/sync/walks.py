@@ -74,7 +74,7 @@ async def load_listing(
 async def load_by_offset(
     session: Session, run: Run, name: str, resource: str, make: Callable[[int, int], Call]
 ) -> None:
-    """Walk a listing into the store by offset, for servers without the filter language; `make` gets limit and offset."""
+    """Walk a listing by offset, for servers without the filter language; `make` gets limit and offset."""
     pages = partial(walk_by_offset, name, make, session.api.send, size=session.page_size)
     await _commit_pages(session, run, name, resource, pages, integrations=False)
 
