@@ -54,8 +54,12 @@ def new_run_id(now: datetime, last: str | None = None) -> str:
 
 
 def mode_of(cursor: datetime | None, full_at: datetime | None, now: datetime, full_every: timedelta) -> str:
-    """Choose full on the first run and whenever the last full walk is older than `full_every`, else incremental."""
-    if cursor is None or full_at is None or now - full_at >= full_every:
+    """Choose full on the first run and whenever the last full walk is older than `full_every`, else incremental.
+
+    A full walk so far in the future has been dated by a wrong clock, and nobody knows when it was; a few hours only
+    delay the next one by as many.
+    """
+    if cursor is None or full_at is None or abs(now - full_at) >= full_every:
         return FULL
     return INCREMENTAL
 
@@ -66,5 +70,5 @@ def window_start(cursor: datetime, overlap: timedelta) -> datetime:
 
 
 def resumable(started_at: datetime, now: datetime, resume_for: timedelta) -> bool:
-    """Whether an interrupted run is young enough to be resumed."""
-    return now - started_at < resume_for
+    """Whether an interrupted run is young enough to be resumed; one that began far in the future is not."""
+    return abs(now - started_at) < resume_for
