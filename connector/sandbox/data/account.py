@@ -15,6 +15,7 @@ from connector.sandbox.clock import DAY, SECOND
 from connector.sandbox.data import catalog as catalogs
 from connector.sandbox.data.blanks import blank_customer
 from connector.sandbox.data.customers import PUBLISHED, SPAN, Customers
+from connector.sandbox.data.profiles import Subscribed
 from connector.sandbox.data.subscriptions import LIVE, Subscriptions
 from connector.sandbox.data.table import GONE, Table
 from connector.sandbox.ids import mix, ulid
@@ -32,12 +33,15 @@ class Account:
         base: the moment (microseconds) up to which generated events happened.
         ties: how many customers in a row share one `created_at`.
         now: the server's clock, in microseconds.
+        subscribed: how many of them have subscriptions; the shares of `profiles.SHARES` by default.
     """
 
-    def __init__(self, seed: int, count: int, base: int, ties: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self, seed: int, count: int, base: int, ties: int, now: Callable[[], int], subscribed: Subscribed | None = None
+    ) -> None:
         self.now = now
         self.catalog = catalogs.seeded(seed, base - SPAN - 30 * DAY)
-        self.generated_customers = Customers(seed, count, base, ties)
+        self.generated_customers = Customers(seed, count, base, ties, subscribed)
         self.generated_subscriptions = Subscriptions(self.generated_customers, self.catalog)
         self.seed, self.base = seed, base
         self.environment, self.tenant, self.user = catalogs.ENVIRONMENT, catalogs.TENANT, catalogs.USER
@@ -49,6 +53,8 @@ class Account:
         self.grants: dict[int, list[Json]] = {}
         self.integrations: dict[int, list[Json]] = {}
         self.size = (count, ties)
+        self.subscribed = subscribed
+        self.hidden: dict[str, tuple[str, int, int]] = {}  # change, row number and kind that show an id again
         self.replica: Account | None = None
         self.lag = 0  # microseconds that the replica is behind
         self.late = 0.0  # seconds until a change from outside becomes visible
@@ -86,7 +92,7 @@ class Account:
     def add_replica(self, lag: int) -> None:
         """Let lists and lookups be `lag` microseconds behind. Only before the first change: the copy starts empty."""
         count, ties = self.size
-        self.replica, self.lag = Account(self.seed, count, self.base, ties, self.now), lag
+        self.replica, self.lag = Account(self.seed, count, self.base, ties, self.now, self.subscribed), lag
 
     def read_side(self) -> Account:
         """Where lists and lookups read: the replica when there is one (contract.md 3.8)."""
@@ -110,9 +116,8 @@ class Account:
         self.externals.setdefault(row["external_id"], set()).add(number)
 
     def show_customer(self, number: int, kind: int) -> None:
-        """A row that was committed late appears, with its old timestamps."""
-        updated = self.customers.column("updated_at")[number]
-        self.customers.change(number, self.customers.written[number], updated, kind)
+        """A row changes its kind only, timestamps stay: it was committed late, is hidden, or deleted by hand."""
+        self.customers.place(number, kind)
 
     def insert_subscription(self, row: Json, created: int, updated: int, kind: int, entities: tuple[str, ...]) -> int:
         """A new subscription row."""
@@ -127,8 +132,7 @@ class Account:
 
     def show_subscription(self, number: int, kind: int) -> None:
         """As show_customer."""
-        updated = self.subscriptions.column("updated_at")[number]
-        self.subscriptions.change(number, self.subscriptions.written[number], updated, kind)
+        self.subscriptions.place(number, kind)
 
     def put_usage(self, row: int, feature_id: str, value: Decimal) -> None:
         """What a subscription has used of a feature."""
@@ -193,7 +197,8 @@ class Account:
             if number is not None and number < self.generated_customers.count
             else []
         )
-        rows += self.owned.get(customer_id, ())
+        kinds = self.subscriptions.kinds
+        rows = [row for row in (*rows, *self.owned.get(customer_id, ())) if kinds[row] != GONE]
         created = self.subscriptions.column("created_at")
         return sorted(rows, key=lambda row: (created[row], row), reverse=True)
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.catalog import Entitlement, Group
-from connector.sandbox.data.sources import entities_of, selected, source_list, sources_of
+from connector.sandbox.data.sources import entities_of, selected, source_list
 from connector.sandbox.replies import Json
 
 __all__ = ["entitlements_of"]
 
 
-def entitlements_of(account: Account, customer_id: str, subscription_ids: list[str], feature_ids: list[str]) -> Json:
-    """GET /customers/{id}/entitlements: existence is never checked (contract.md 6.2)."""
-    rows = sources_of(account, customer_id, subscription_ids)
+def entitlements_of(account: Account, customer_id: str, rows: list[int], feature_ids: list[str]) -> Json:
+    """GET /customers/{id}/entitlements from these subscriptions, newest first (contract.md 6.2)."""
     subscriptions = [account.subscription(row) for row in rows]
     features = [
         {

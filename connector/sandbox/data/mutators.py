@@ -87,11 +87,45 @@ class Mutators:
         return self.update_customer(customer_id, status="archived", **fields)
 
     def remove_customer(self, customer_id: str) -> None:
-        """Delete the row, as only an operator's SQL can (contract.md 3.7)."""
+        """Delete the row, as only an operator's SQL can (contract.md 3.7): no trace of it, and no `updated_at`."""
         with self.lock:
-            number = self._number(customer_id)
-            row = self.account.customers.row(number)
-            self.account.apply("change_customer", number, row, self.account.now(), GONE)
+            self.account.apply("show_customer", self._number(customer_id), GONE)
+
+    def remove_subscription(self, subscription_id: str) -> None:
+        """Delete a subscription's row, as `remove_customer` deletes a customer's."""
+        with self.lock:
+            self.account.apply("show_subscription", self._subscription_number(subscription_id), GONE)
+
+    def hide(self, row_id: str) -> None:
+        """Let a customer or subscription be committed but not visible yet, until `show`: no answer has it.
+
+        Raises:
+            FixInput: when no visible row has this id.
+        """
+        with self.lock:
+            number = self.account.customers.find(row_id)
+            if number is not None:
+                entry = "show_customer", number, self.account.customers.kinds[number]
+            else:
+                number = self._subscription_number(row_id)
+                entry = "show_subscription", number, self.account.subscriptions.kinds[number]
+            self.account.hidden[row_id] = entry
+            self.account.apply(entry[0], number, GONE)
+
+    def show(self, row_id: str) -> None:
+        """Let a hidden row appear, with the content and timestamps that it had.
+
+        Raises:
+            FixInput: when the row is not hidden.
+        """
+        with self.lock:
+            if row_id not in self.account.hidden:
+                raise FixInput(f"row {row_id!r} is not hidden.")
+            self.account.apply(*self.account.hidden.pop(row_id))
+
+    def touch_customer(self, customer_id: str) -> None:
+        """Set a customer's `updated_at` to now, as an update without changes does."""
+        self.update_customer(customer_id)
 
     def touch_all(self, timestamp: Moment) -> None:
         """Give every customer the same `updated_at`, as a bulk statement does."""
@@ -170,9 +204,7 @@ class Mutators:
         """Change columns of a subscription, its status among them."""
         with self.lock:
             table = self.account.subscriptions
-            number = table.find(subscription_id)
-            if number is None:
-                raise FixInput(f"subscription {subscription_id!r} does not exist.")
+            number = self._subscription_number(subscription_id)
             updated = moment_of(fields.pop("updated_at", None), self.account.now())
             if number not in self.account.entities:
                 self.account.entities[number] = self.account.entities_of(number)
@@ -202,6 +234,12 @@ class Mutators:
                 self.update_customer(self._customer_id(number), name=f"Changed {self.chance.randrange(10**6)}")
             else:
                 self.archive_customer(self._customer_id(number))
+
+    def _subscription_number(self, subscription_id: str) -> int:
+        number = self.account.subscriptions.find(subscription_id)
+        if number is None:
+            raise FixInput(f"subscription {subscription_id!r} does not exist.")
+        return number
 
     def _number(self, customer_id: str) -> int:
         number = self.account.customers.find(customer_id)

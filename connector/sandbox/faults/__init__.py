@@ -10,7 +10,9 @@ the switches, the route's name, and seeded draws.
 - `early`: an answer in place of the server's (429, 502, a cut connection);
 - `requests`: a list request that the server reads differently (old servers, chance);
 - `answers`: a successful answer that says something else (zeros, missing features, wrong types);
+- `pages`: a list answer that holds less than was asked for (capped pages, no total);
 - `delivery`: an answer that comes late, in pieces, torn, or not at all;
+- `outages`: a store of the server that is down, from a call on or by hand;
 - `modes`: a state of the account for as long as the switch is on (replica lag, caches, late commits);
 - `churn`: changes in the background.
 """

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from connector.sandbox.faults.draw import Draw
+from connector.sandbox.faults.pages import PAGES
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.ids import timeless
 from connector.sandbox.replies import Json, Reply, encode
 
-__all__ = ["ANSWERS", "nested_errors"]
+__all__ = ["ANSWERS", "nested_errors", "say_zero"]
 
 PER_CUSTOMER = ("usage", "entitlements")
 """The routes whose answers hold one customer's features."""
@@ -27,15 +28,19 @@ FREE = frozenset({"metadata", "config_value", "config_values"})
 
 def zero_usage(draw: Draw, reply: Reply) -> None:
     """Zeros where the analytics store failed, and late ones (contract.md 11)."""
-    if draw.route != "usage" or reply.status != 200 or not draw.hit(draw.faults.zero_usage):
-        return
+    if draw.route == "usage" and reply.status == 200 and draw.hit(draw.faults.zero_usage):
+        say_zero(reply)
+        reply.delay += draw.faults.zero_usage_delay
+
+
+def say_zero(reply: Reply) -> None:
+    """Make every figure of a usage answer the zero that stands for a failure (contract.md 11)."""
     body: Json = msgspec.json.decode(reply.body)
     for feature in body["features"]:
         limit = feature["total_limit"]
         feature["current_usage"] = "0"
         feature["usage_percent"] = "100" if limit is not None and limit <= 0 else "0"
     reply.body = encode(body)
-    reply.delay += draw.faults.zero_usage_delay
 
 
 def skip_entitlements(draw: Draw, reply: Reply) -> None:
@@ -91,6 +96,7 @@ def with_extras(value: Any) -> Any:
 ANSWERS: tuple[Callable[[Draw, Reply], None], ...] = (
     zero_usage,
     skip_entitlements,
+    *PAGES,
     wrong_types,
     extra_fields,
 )

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from connector.sandbox.faults.draw import Draw
 from connector.sandbox.faults.switches import Faults
-from connector.sandbox.replies import Reply, bare, error_reply
+from connector.sandbox.replies import Reply, bare, error_reply, page_not_found
 
-__all__ = ["EARLY", "RateLimit"]
+__all__ = ["EARLY", "RateLimit", "no_events"]
 
 PROXY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
@@ -66,6 +66,13 @@ def error(draw: Draw) -> Reply | None:
     reply = error_reply(code, "An unexpected error occurred")
     reply.status = draw.faults.error_status
     return reply
+
+
+def no_events(faults: Faults, route: str) -> Reply | None:
+    """A server without events routes, or a key that may not read them; no share or `endpoint` limits it."""
+    if route != "events" or not faults.no_events:
+        return None
+    return page_not_found() if faults.no_events == 404 else bare(403, message="insufficient permissions")
 
 
 EARLY: tuple[Callable[[Draw], Reply | None], ...] = (cut, proxy502, unauthorized, empty500, error)

@@ -1,7 +1,7 @@
 """List requests that the server reads differently: old servers, and what is left to chance.
 
 Promises that the request was checked before. To add one: a field in `switches.Faults` (or a word in OLD), a function
-here, its place in REQUESTS.
+here, its place in REQUESTS (for as long as the switch is on) or in TROUBLED (within `endpoint` and `first`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from random import Random
 
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.replies import refuse
-from connector.sandbox.routes.filters import Filter
+from connector.sandbox.routes.filters import INVALID, Filter
 
-__all__ = ["REQUESTS"]
+__all__ = ["REQUESTS", "TROUBLED"]
 
 
 def filters_refused(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
@@ -39,9 +39,20 @@ def loose_ties(faults: Faults, chance: Random, request: Filter, noun: str) -> No
     request.loose = faults.loose_ties
 
 
-REQUESTS: tuple[Callable[[Faults, Random, Filter, str], None], ...] = (
+def max_limit(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
+    """A server or gateway with smaller pages refuses the larger ones (contract.md 2.4), its own default apart."""
+    if not faults.max_limit or request.limit <= faults.max_limit:
+        return
+    if request.limit_given:
+        refuse("validation_error", INVALID, limit=f"must be between 1 and {faults.max_limit}")
+    request.limit = faults.max_limit
+
+
+Edit = Callable[[Faults, Random, Filter, str], None]
+REQUESTS: tuple[Edit, ...] = (
     filters_refused,
     filters_ignored,
     archived_included,
     loose_ties,
 )
+TROUBLED: tuple[Edit, ...] = (max_limit,)

@@ -16,8 +16,13 @@ __all__ = ["LASTING", "OLD", "Faults"]
 
 OLD = ("filters_refused", "filters_ignored", "nested_errors", "archived_included")
 """Behaviours of servers before 2026-07 (contract.md 2.1, 3.6) and of ones that know no filters."""
-LASTING = ("seed", "churn", "late", "lag", "old", "cache", "loose_ties")
-"""Switches that no share draws and no `endpoint` limits: they act on the account and on how requests are read."""
+LASTING = (
+    "seed", "churn", "late", "lag", "old", "cache", "loose_ties", "date_ahead", "date_for", "no_events",
+    "analytics_down_at", "analytics_down_for", "database_down_at", "database_down_for", "database_partial",
+)  # fmt: skip
+"""Switches that no share draws and no `endpoint` limits: they act on the account, on how requests are read, and on the
+whole server."""
+NO_EVENTS = (0, 403, 404)
 
 
 @dataclass(kw_only=True)
@@ -42,6 +47,11 @@ class Faults:
         zero_usage: share of usage answers whose zeros mean a failure (contract.md 11).
         zero_usage_delay: seconds that these answers are late.
         skip_entitlements: share of entitlements answers with no features (contract.md 6.2).
+        partial_entitlements: share of entitlements answers that miss one of several subscriptions (contract.md 11).
+        cap: most rows of a page, whatever `limit` asks for; `pagination` stays as the server computes it.
+        cap_bytes: most bytes of a page's rows, but never less than one row.
+        max_limit: a larger `limit` is refused with 400 (contract.md 2.4).
+        no_pagination: list answers without `pagination`.
         extra_fields: unknown members in every object.
         wrong_types: share of customers (always the same ones) with a value of a wrong type in usage and entitlements.
         poison: ids of customers that are always among those.
@@ -53,6 +63,15 @@ class Faults:
         loose_ties: random order of rows that the sort leaves equal (contract.md 3.3), and a random choice among equally
             common reset periods (6.2).
         old: behaviours of old servers, words of OLD.
+        date_ahead: seconds that the `Date` header alone is ahead; negative: behind.
+        date_for: how many answers have such a `Date`, from when the switch is set; 0 means all.
+        no_events: 403 or 404 for a key or a server that has no events; 0 means that it has.
+        analytics_down_at: the call, of all calls since the switch was set, from which on the analytics store is down
+            (contract.md 12); 0 means never.
+        analytics_down_for: seconds of the sandbox's clock that this lasts; 0 means for ever.
+        database_down_at: the same for the database: every call answers 500 (contract.md 11).
+        database_down_for: seconds that this lasts.
+        database_partial: in the first second of a database outage, entitlements miss one of several subscriptions.
         endpoint: limits every fault above `churn` to these routes (names of `routes.NAMES`); empty means all.
         first: limits them to the first calls that they could apply to, this many; 0 means no limit.
         seed: of all draws.
@@ -76,6 +95,11 @@ class Faults:
     zero_usage: float = 0.0
     zero_usage_delay: float = 0.0
     skip_entitlements: float = 0.0
+    partial_entitlements: float = 0.0
+    cap: int = 0
+    cap_bytes: int = 0
+    max_limit: int = 0
+    no_pagination: bool = False
     extra_fields: bool = False
     wrong_types: float = 0.0
     poison: frozenset[str] = frozenset()
@@ -85,6 +109,14 @@ class Faults:
     cache: float = 0.0
     loose_ties: bool = False
     old: frozenset[str] = frozenset()
+    date_ahead: float = 0.0
+    date_for: int = 0
+    no_events: int = 0
+    analytics_down_at: int = 0
+    analytics_down_for: float = 0.0
+    database_down_at: int = 0
+    database_down_for: float = 0.0
+    database_partial: bool = False
     endpoint: frozenset[str] = frozenset()
     first: int = 0
     seed: int = 0
@@ -95,6 +127,8 @@ class Faults:
             setattr(self, name, frozenset([value] if isinstance(value, str) else value))
         _known("old", self.old, OLD)
         _known("endpoint", self.endpoint, NAMES)
+        if self.no_events not in NO_EVENTS:
+            raise FixInput(f"fault no_events: {self.no_events!r} does not fit.", remedy="Give 403 or 404.")
 
     @classmethod
     def parse(cls, text: str) -> Faults:

@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.entitlements import entitlements_of
+from connector.sandbox.data.events import MOST_EVENTS, events_of
 from connector.sandbox.data.grants import grants_of
+from connector.sandbox.data.sources import sources_of
 from connector.sandbox.data.usage import usage_of
 from connector.sandbox.replies import Json, Reply, json_reply, refuse
-from connector.sandbox.routes.bodies import Params
-from connector.sandbox.routes.filters import Filter, bind_body, bind_query, check_expand
+from connector.sandbox.routes.bodies import Params, query_object, read_object
+from connector.sandbox.routes.filters import INVALID, Filter, bad, bind_body, bind_query, check_expand
 from connector.sandbox.routes.listings import CustomerListing, SubscriptionListing, listed
 from connector.sandbox.routes.routes import Route
 from connector.sandbox.routes.writes import DIFFERENT, archive, create, no_such_id, no_such_key, update
 
 __all__ = ["Call", "Handlers"]
 
-EditRequest = Callable[[Filter, str], None]
+
+class Interference(Protocol):
+    """What may change how a call is carried out."""
+
+    def edit_request(self, request: Filter, noun: str) -> None:
+        """Called with every list request, once checked, and the noun of the list."""
+
+    def loaded(self, subscriptions: list[int]) -> list[int]:
+        """Those of a customer's subscriptions that an entitlements answer is made of."""
 
 
 @dataclass(slots=True)
@@ -50,11 +61,15 @@ class Handlers:
     Args:
         account: what is read and changed.
         chance: what the server leaves to chance is drawn from it.
-        edit_request: called with every list request, once checked, and the noun of the list.
+        interference: gives what interferes at the moment.
+
+    Attributes:
+        before_count: called between the page and the total of every list answer.
     """
 
-    def __init__(self, account: Account, chance: Random, edit_request: EditRequest) -> None:
-        self.account, self.chance, self.edit_request = account, chance, edit_request
+    def __init__(self, account: Account, chance: Random, interference: Callable[[], Interference]) -> None:
+        self.account, self.chance, self.interference = account, chance, interference
+        self.before_count: Callable[[], object] | None = None
         self.cached: dict[str, tuple[int, Json]] = {}
 
     def handle(self, call: Call) -> Reply:
@@ -70,12 +85,12 @@ class Handlers:
 
     def _list_request(self, call: Call, noun: str) -> Filter:
         request = bind_body(call.body) if call.route.method == "POST" else bind_query(call.query, noun)
-        self.edit_request(request, noun)
+        self.interference().edit_request(request, noun)
         return request
 
     def _list(self, call: Call) -> Reply:
         request = self._list_request(call, "customers")
-        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), request))
+        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), request, self.before_count))
 
     _search = _list
 
@@ -84,25 +99,23 @@ class Handlers:
         request = self._list_request(call, "subscriptions")
         if "external_id" in call.path:
             request.equals["customer_id"] = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        return json_reply(listed(SubscriptionListing(account, self.chance), request))
+        return json_reply(listed(SubscriptionListing(account, self.chance), request, self.before_count))
 
     def _get(self, call: Call) -> Reply:
         expand, customer_id = check_expand(call.query), call.path["id"]
         number = self.account.customers.find(customer_id)
-        if number is None:
-            no_such_id(customer_id)
-        row = self.account.customer(number, expand)
+        row = None if number is None else self.account.customer(number, expand)
         if self.account.cache_lifetime and not expand:
             row = self._kept(customer_id, row)
-        return json_reply(row)
+        return no_such_id(customer_id) if row is None else json_reply(row)
 
-    def _kept(self, customer_id: str, row: Json) -> Json:
+    def _kept(self, customer_id: str, row: Json | None) -> Json | None:
         """The copy of an earlier GET, while it lasts; API writes evict it, changes from outside do not."""
         now = self.account.now()
         until, kept = self.cached.get(customer_id, (0, row))
-        if until <= now:
+        if until <= now and row is not None:
             until, kept = self.cached[customer_id] = (now + self.account.cache_lifetime, row)
-        return kept
+        return kept if until > now else None
 
     def _lookup(self, call: Call) -> Reply:
         expand = check_expand(call.query)
@@ -154,8 +167,16 @@ class Handlers:
         customer_id = call.path.get("id")
         if customer_id is None:
             customer_id = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        subscriptions, features = call.params("subscription_ids"), call.params("feature_ids")
-        return json_reply(entitlements_of(account, customer_id, subscriptions, features))
+        rows = sources_of(account, customer_id, call.params("subscription_ids"))
+        loaded = self.interference().loaded(rows)
+        return json_reply(entitlements_of(account, customer_id, loaded, call.params("feature_ids")))
+
+    def _events(self, call: Call) -> Reply:
+        if call.route.method == "POST":
+            reader = read_object(call.body, INVALID)
+        else:
+            reader = query_object(call.query, frozenset(), frozenset({"page_size"}), bad)
+        return json_reply(events_of(self.account, reader.integer("page_size") or MOST_EVENTS))
 
     def _grants(self, call: Call) -> Reply:
         account = self.account.read_side()

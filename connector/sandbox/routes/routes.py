@@ -45,6 +45,8 @@ ROUTES = (
     Route("DELETE", "/customers/{id}", "delete", write=True),
     Route("POST", "/subscriptions/search", "subscriptions"),
     Route("GET", "/subscriptions", "subscriptions"),
+    Route("GET", "/events", "events"),
+    Route("POST", "/events/query", "events"),
 )
 """Static segments come before `{…}` ones of the same shape, so the first match wins."""
 

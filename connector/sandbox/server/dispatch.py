@@ -18,6 +18,7 @@ from connector.sandbox.clock import SECOND, http_date, micros
 from connector.sandbox.data.account import Account
 from connector.sandbox.faults.injector import Injector
 from connector.sandbox.faults.modes import set_modes, start_modes
+from connector.sandbox.faults.outages import Outages
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.ids import mix, ulid
 from connector.sandbox.replies import FIXED_HEADERS, Refusal, Reply, page_not_found
@@ -55,9 +56,10 @@ class Server:
         self.calls_total = 0
         self.log: deque[tuple[str, str, Params, bytes | None]] = deque(maxlen=1000)
         self.lock = RLock()
+        self.outages = Outages(lambda: self.now() / SECOND)
         start_modes(account, faults)
         self.faults = faults
-        self.handlers = Handlers(account, chance, lambda request, noun: self._injector.edit_request(request, noun))
+        self.handlers = Handlers(account, chance, lambda: self._injector)
         self._between: Callable[[], object] | None = None
 
     def now(self) -> int:
@@ -76,8 +78,32 @@ class Server:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._injector = Injector(faults)
+        self._injector = Injector(faults, self.outages)
         set_modes(self.account, faults)
+
+    def before_count(self, callback: Callable[[], object] | None) -> None:
+        """Call `callback()` between the two queries of every list answer, the page and its total (contract.md 3.2)."""
+        self.handlers.before_count = callback
+
+    def stop_analytics(self) -> None:
+        """Stop the analytics store until `start_analytics`: usage says zero, events answer 500 (contract.md 12)."""
+        with self.lock:
+            self.outages.analytics.stop()
+
+    def start_analytics(self) -> None:
+        """End an outage of the analytics store, one that a switch began too."""
+        with self.lock:
+            self.outages.analytics.start()
+
+    def stop_database(self) -> None:
+        """Stop the database until `start_database`: every call answers 500 (contract.md 11)."""
+        with self.lock:
+            self.outages.database.stop()
+
+    def start_database(self) -> None:
+        """End an outage of the database, one that a switch began too."""
+        with self.lock:
+            self.outages.database.start()
 
     def between_calls(self, callback: Callable[[], object] | None) -> None:
         """Call `callback()` after every answer, before the next call; None takes it away."""
@@ -108,6 +134,7 @@ class Server:
             self.account.settle()
             self.log.append((method, path, query, body))
             self.calls_total += 1
+            self.outages.count()
             reply = self._routed(method, path, query, body, headers)
             self._head(reply, headers.get("x-request-id"))
             if self._between is not None:
@@ -130,7 +157,8 @@ class Server:
         if isinstance(key, Reply):
             return key
         try:
-            return self.handle(Call(route, parts, query, body, key.user))
+            call = Call(route, parts, query, body, key.user)
+            return self._injector.served(route.name, lambda: self.handle(call))
         except Refusal as refusal:
             return refusal.reply
 
@@ -144,7 +172,7 @@ class Server:
 
     def _head(self, reply: Reply, request_id: str | None) -> None:
         now = self.now()
-        headers = {"Date": http_date(now // SECOND), **reply.headers}
+        headers = {"Date": http_date(self._injector.date(now) // SECOND), **reply.headers}
         if reply.content_type is not None:
             headers["Content-Type"] = reply.content_type
         if "Location" not in headers:
