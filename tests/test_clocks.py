@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import settings_for
 
-from connector.pull.windows import FULL, INCREMENTAL, mode_of, resumable
+from connector.pull.windows import resumable
 from connector.sandbox import Clock, Sandbox
 from pipelines import jobs
 from pipelines.doctor import doctor
@@ -97,21 +97,6 @@ def test_doctor_without_a_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with Sandbox(customers=1, seed=7).running() as base_url:
         checks = doctor(settings_for(base_url, tmp_path / "s.duckdb"), clock=lambda: NOW)
     assert (checks[-1]["ok"], checks[-1]["found"]) == (True, "the server sends no Date, so every run reads everything")
-
-
-@pytest.mark.parametrize(
-    ("full_at", "mode"),
-    [
-        (-6 * DAY, INCREMENTAL),
-        (-7 * DAY, FULL),
-        (2 * HOUR, INCREMENTAL),  # clocks that disagree are no reason for a full walk
-        (8 * DAY, FULL),
-        (FAR, FULL),  # else none would come before 2038
-    ],
-)
-def test_a_full_walk_of_the_future_counts_as_none(full_at: timedelta, mode: str) -> None:
-    """`full_every` is kept within one more period, whatever the server's `Date` was at the last full walk."""
-    assert mode_of(NOW, NOW + full_at, NOW, 7 * DAY) == mode
 
 
 @pytest.mark.parametrize(("began", "young"), [(-23 * HOUR, True), (-24 * HOUR, False), (HOUR, True), (FAR, False)])

@@ -54,12 +54,8 @@ def new_run_id(now: datetime, last: str | None = None) -> str:
 
 
 def mode_of(cursor: datetime | None, full_at: datetime | None, now: datetime, full_every: timedelta) -> str:
-    """Choose full on the first run and whenever the last full walk is older than `full_every`, else incremental.
-
-    A full walk so far in the future has been dated by a wrong clock, and nobody knows when it was; a few hours only
-    delay the next one by as many.
-    """
-    if cursor is None or full_at is None or abs(now - full_at) >= full_every:
+    """Choose full on the first run and whenever the last full walk is older than `full_every`, else incremental."""
+    if cursor is None or full_at is None or now - full_at >= full_every:
         return FULL
     return INCREMENTAL
 
