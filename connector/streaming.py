@@ -39,12 +39,13 @@ _Batches = queue.Queue[pa.Table | BaseException | None]  # None ends them; an er
 _Subscription = tuple[Any, str, Any]  # created_at, id, current_period_start
 
 
-def read(table: str, settings: Settings | None = None, **given: Any) -> pa.RecordBatchReader:
+def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now, **given: Any) -> pa.RecordBatchReader:
     """Stream one table from the API.
 
     Args:
         table: a name of the README's table of tables.
         settings: as `connector.settings.load` returns them.
+        clock: this machine's, for answers without a `Date` header.
         **given: without settings, these go to `load`: base_url, api_key, environment_id, max_in_flight …
 
     Returns:
@@ -59,7 +60,7 @@ def read(table: str, settings: Settings | None = None, **given: Any) -> pa.Recor
         raise FixInput(f"there is no table {table!r}.", remedy=f"Known ones: {', '.join(TABLES)}.")
     schema = schema_of(table)
     open_client = partial(AsyncFlexprice, settings or load(**given))
-    return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, utc_now))
+    return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, clock))
 
 
 def schema_of(table: str) -> pa.Schema:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.push.apply.journal import Line
 from connector.push.plan.guards import Limits, too_old
@@ -51,20 +51,21 @@ def limits(given: Import) -> Limits:
     )
 
 
-def confirm(found: Plan, confirmed: Confirmed, limits: Limits) -> None:
+def confirm(found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = exact_now) -> None:
     """Make sure that the plan may be applied.
 
     Args:
         found: the plan.
         confirmed: what was said.
         limits: of the guards; the age of the plan is checked here.
+        clock: this machine's.
 
     Raises:
         FixInput: it was not confirmed; the remedy gives the missing flags.
     """
     header, writes = found.header, found.header.counts["writes"]
     guards = list(header.guards)
-    if old := too_old(header.made_at, datetime.now(UTC), limits):
+    if old := too_old(header.made_at, clock(), limits):
         guards.append(old)
     archives = header.counts["archive"]
     if not writes:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.api.client import AsyncFlexprice
+from connector.clock import Clock, exact_now, utc_now
 from connector.publications import reading as copies
 from connector.publications.reading import Reading
 from connector.publications.restore import restore
@@ -24,7 +25,7 @@ from pipelines.dry_run import estimate
 from pipelines.opening import existing_store, readable
 from pipelines.progress import Progress
 from pipelines.runner import run_with_client
-from pipelines.status import describe
+from pipelines.status import Ages, describe
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync, publish_all
 from pipelines.sync.publishing import check_targets
@@ -32,13 +33,14 @@ from pipelines.sync.publishing import check_targets
 __all__ = ["dry_run", "reading", "reset_state", "set_state", "show_state", "status", "sync"]
 
 
-def sync(settings: Settings, options: Options, progress: Progress) -> Report:
+def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clock = utc_now) -> Report:
     """Load what is new, prove it complete, publish it.
 
     Args:
         settings: account, [sync] and [privacy].
         options: of this run.
         progress: gets the steps, counts and notes of the run.
+        clock: this machine's.
 
     Returns:
         The report; its status is green or degraded.
@@ -56,10 +58,10 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
             progress.note(f"{store.path} now has schema version {SCHEMA_VERSION}; as it was, it is {store.older}")
 
         async def load(api: AsyncFlexprice) -> Report:
-            return await Sync(settings.sync, api, store, options, progress).run()
+            return await Sync(settings.sync, api, store, options, progress, clock).run()
 
         report = run_with_client(settings, load, progress.called)
-        publish_all(store, settings.sync, settings.privacy, report)
+        publish_all(store, settings.sync, settings.privacy, report, clock)
         progress.ended(report.plain())
         return report
 
@@ -91,10 +93,20 @@ def reading(settings: Settings, path: str | None = None) -> AbstractContextManag
     return readable(settings.sync, path)
 
 
-def status(settings: Settings, max_age: timedelta | None) -> dict[str, Any]:
-    """Describe the copy; it is stale when the last finished run began earlier than `max_age` ago."""
+def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
+    """Describe the copy.
+
+    Args:
+        settings: [sync].
+        max_age: the copy is stale when its last finished run began earlier than this.
+        clock: this machine's.
+
+    Returns:
+        See `pipelines.status.describe`.
+    """
+    ages = Ages(clock(), max_age, settings.sync.overlap)
     with readable(settings.sync) as (opened, remark):
-        return describe(opened, remark or str(settings.sync.store), max_age, locked=bool(remark))
+        return describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
 
 
 def show_state(settings: Settings) -> dict[str, Any]:

@@ -5,24 +5,50 @@ Promised: it reads, also while a sync holds the store. Never done: calls to the 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from connector.publications.reading import Reading
 from connector.tables.schemas import TABLES
 
 
-def describe(reading: Reading, source: str, max_age: timedelta | None, *, locked: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Ages:
+    """What an age is measured with. A run begins by the server's clock and ends by that of the machine that made it.
+
+    Attributes:
+        now: by this machine's clock.
+        max_age: of a copy that is not stale; None for any.
+        overlap: by which clocks may differ.
+    """
+
+    now: datetime
+    max_age: timedelta | None = None
+    overlap: timedelta = timedelta(minutes=10)
+
+    def of(self, began: datetime, ended: datetime) -> timedelta:
+        """Return the age of a run: the larger of what both clocks say, or a negative one when one says the future."""
+        ages = (self.now - began, self.now - ended)
+        return min(ages) if min(ages) < -self.overlap else max(*ages, timedelta())
+
+    def stale(self, age: timedelta | None) -> bool:
+        """Return whether a copy of that age is stale; an age that is not known, because clocks disagree, is."""
+        return age is None or age < timedelta() or bool(self.max_age is not None and age > self.max_age)
+
+
+def describe(reading: Reading, source: str, ages: Ages, *, locked: bool) -> dict[str, Any]:
     """Describe a store or a publication.
 
     Args:
         reading: open.
         source: what it is, in words.
-        max_age: the copy is stale when its last finished run began earlier than this.
+        ages: the time, and how old a copy may be.
         locked: a sync is writing to the store, so a running run really runs.
 
     Returns:
-        Age in seconds, stale or not, the last runs, and counts of rows, rejects and suspects.
+        Age in seconds (negative: the run lies in this machine's future), stale or not, the last runs, and counts of
+        rows, rejects and suspects.
     """
     runs = reading.sql(
         """SELECT run_id, mode, status, started_at, finished_at, calls, reasons FROM flexsync.runs
@@ -32,11 +58,11 @@ def describe(reading: Reading, source: str, max_age: timedelta | None, *, locked
         if entry["status"] == "running" and not locked:  # its process was killed
             entry["status"] = "interrupted"
     finished = [entry for entry in runs if entry["status"] in ("green", "degraded")]
-    age = datetime.now(UTC) - finished[0]["started_at"] if finished else None
+    age = ages.of(finished[0]["started_at"], finished[0]["finished_at"]) if finished else None
     return {
         "source": source,
-        "age_seconds": round(age.total_seconds()) if age else None,
-        "stale": age is None or bool(max_age and age > max_age),
+        "age_seconds": None if age is None else round(age.total_seconds()),
+        "stale": ages.stale(age),
         "runs": runs,
         "rows": {name: _rows(reading, f'"{name}"') for name in TABLES if name in reading.tables},
         "rejects": _rows(reading, "flexsync.rejects"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from connector.api import calls
 from connector.api.client import AsyncFlexprice
+from connector.clock import Clock, utc_now
 from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
@@ -25,12 +26,13 @@ from pipelines.sync.walks import CUSTOMER_STATUSES
 Row = dict[str, Any]
 
 
-def verify(settings: Settings, sample: int) -> dict[str, Any]:
+def verify(settings: Settings, sample: int, *, clock: Clock = utc_now) -> dict[str, Any]:
     """Build a certificate against the live API, and compare a random sample of customers field by field.
 
     Args:
         settings: account and [sync].
         sample: customers to compare.
+        clock: this machine's.
 
     Returns:
         The certificate, the number of customers compared, and their differences; `ok` when there is nothing to report.
@@ -39,11 +41,13 @@ def verify(settings: Settings, sample: int) -> dict[str, Any]:
         FixInput: there is no store, or no run in it has finished.
     """
     with existing_store(settings.sync.store) as store:
-        return run_with_client(settings, lambda api: _verify(api, settings.sync, store, sample))
+        return run_with_client(settings, lambda api: _verify(api, settings.sync, store, sample, clock))
 
 
-async def _verify(api: AsyncFlexprice, settings: SyncSettings, store: Store, sample: int) -> dict[str, Any]:
-    live, run = await Sync(settings, api, store).measure()
+async def _verify(
+    api: AsyncFlexprice, settings: SyncSettings, store: Store, sample: int, clock: Clock
+) -> dict[str, Any]:
+    live, run = await Sync(settings, api, store, clock=clock).measure()
     found = store.rows("SELECT id FROM customers WHERE gone_at IS NULL ORDER BY id")
     ids = random.sample([row[0] for row in found], min(sample, len(found)))  # a sample, not a secret
     differences = await _compare_customers(api, store, ids, run.started_at)

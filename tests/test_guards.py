@@ -105,10 +105,14 @@ def test_key_changes_are_counted_from_entries() -> None:
 
 
 def test_age() -> None:
-    """A plan passes until it is as old as the limit, and one second later it does not; one from the future passes."""
+    """A plan passes until it is as old as the limit, and not one second later; one from minutes ahead passes."""
     given = Limits(max_age=timedelta(hours=2))
     assert too_old(NOON, NOON + timedelta(hours=2), given) is None
     assert too_old(NOON + timedelta(minutes=5), NOON, given) is None
+    assert too_old(NOON + timedelta(minutes=10), NOON, given) is None
+    ahead = too_old(NOON + timedelta(days=4000), NOON, given)
+    assert ahead is not None
+    assert "4000 days, 0:00:00 ahead of this machine's clock: its age is not known" in ahead.text
     old = too_old(NOON, NOON + timedelta(hours=2, seconds=1), given)
     assert old == Guard("max_age", 7201.0, 7200.0, "the plan is 2:00:01 old (limit 2:00:00)")
 

@@ -33,6 +33,9 @@ from pipelines import import_customers as job
 number = count()
 
 
+NOW = datetime(2026, 11, 28, 14, tzinfo=UTC)
+
+
 def planned(folder: Path, found: Iterable[Entry]) -> Plan:
     """A plan of these entries, on the disk."""
     counts = Counts()
@@ -41,7 +44,7 @@ def planned(folder: Path, found: Iterable[Entry]) -> Plan:
             counts.add(entry)
             writer.add(entry)
         header = Header(
-            run=new_run(), made_at=datetime.now(UTC), base_url="", environment_id="", source=Source("x"), options={},
+            run=new_run(NOW), made_at=NOW, base_url="", environment_id="", source=Source("x"), options={},
             counts=counts.plain(), existing=0, guards=[],
         )  # fmt: skip
         return writer.finish(header, "")
@@ -50,7 +53,7 @@ def planned(folder: Path, found: Iterable[Entry]) -> Plan:
 def carried_out(sandbox: Sandbox, folder: Path, found: Iterable[Entry]) -> list[Line]:
     """Apply entries in process, all of them successfully; returns the run's journal."""
     plan = planned(folder, found)
-    with Journal.of(plan, "now") as journal:
+    with Journal.of(plan) as journal:
         orders = Orders(pace=Pace(looks=(0.0, 0.01)))
         tally = asyncio.run(Apply(plan, Direct(sandbox).send, journal, orders).run())
         assert tally.complete, journal.settled
@@ -265,7 +268,7 @@ def test_rows_that_the_run_did_not_write_are_not_touched(tmp_path: Path) -> None
     sandbox.update_customer(id_of(sandbox, "b"), name="Theirs")
     found[2].set = {"address_country": ("", "nowhere")}  # the server refuses it
     plan = planned(tmp_path, found)
-    with Journal.of(plan, "now") as journal:
+    with Journal.of(plan) as journal:
         asyncio.run(Apply(plan, Direct(sandbox).send, journal, Orders(pace=Pace(looks=(0.0,)))).run())
         outcomes = [journal.settled[n].outcome for n in range(4)]
     assert outcomes == ["done", "skipped", "failed", "done"]
@@ -286,7 +289,7 @@ def test_half_a_rename_that_then_fails_is_listed(tmp_path: Path) -> None:
             raise NotSent("too late")
         return await send(call)
 
-    with Journal.of(plan, "now") as journal:
+    with Journal.of(plan) as journal:
         asyncio.run(Apply(plan, send, journal, Orders(pace=Pace(looks=(0.0, 0.01))), write=write).run())
         assert journal.settled[0].outcome == "failed"
     assert [row["metadata"] for row in state(sandbox).values() if row["external_id"] == "a"] == [{}]

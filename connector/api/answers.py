@@ -143,19 +143,24 @@ def describe(call: Call) -> str:
 
 
 def retry_after(value: str | None, date: str | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, or None when it cannot be read.
+    """Return the seconds that a `Retry-After` header asks for, or None when it cannot be read, or lies in the past.
+
+    A moment that has passed says nothing: taken as "now", it would have every worker call a busy server at once.
 
     Args:
         value: a number of seconds, or an HTTP date.
-        date: the answer's `Date`: a date is measured against the server's own clock where it sent one.
+        date: the answer's `Date`; only the server's own clock can measure a date of its.
     """
     if not value:
         return None
     try:
-        return max(0.0, float(int(value)))
+        seconds = float(int(value))
+    except OverflowError:
+        return None
     except ValueError:
         moment, now = _http_date(value), _http_date(date or "")
-        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds()) if moment else None
+        seconds = (moment - now).total_seconds() if moment and now else -1.0
+    return seconds if seconds >= 0 else None
 
 
 def _http_date(text: str) -> datetime | None:

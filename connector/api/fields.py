@@ -66,7 +66,7 @@ class CustomerFields(Identity, frozen=True, kw_only=True):
     address_line2: Annotated[str, Field("street, continued", 255, 255, example="Floor 2")] = ""
     address_city: Annotated[str, Field("city", 100, 100, example="Springfield")] = ""
     address_state: Annotated[str, Field("state or province", 100, 100, example="IL")] = ""
-    address_postal_code: Annotated[str, Field("postal code", 20, example="62701")] = ""
+    address_postal_code: Annotated[str, Field("postal code", 20, 20, example="62701")] = ""
     address_country: Annotated[str, Field("ISO 3166-1 alpha-2, upper case", 2, 0, False, example="US")] = ""
     timezone: Annotated[
         str, Field("IANA zone; UTC where a new customer has none", 255, 0, False, example="America/Chicago")

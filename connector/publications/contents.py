@@ -145,13 +145,14 @@ def connection(store: Source) -> Iterator[Any]:
         db.close()
 
 
-def snapshot(db: Database, store: str, exclude: Sequence[str]) -> Snapshot:
+def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) -> Snapshot:
     """Return what is to be published, inside the caller's transaction.
 
     Args:
         db: a connection that sees the store.
         store: the store's catalog, quoted.
         exclude: columns to leave out.
+        now: by this machine's clock.
 
     Raises:
         FixInput: no run has ended yet, or the newest one is unfinished.
@@ -165,7 +166,7 @@ def snapshot(db: Database, store: str, exclude: Sequence[str]) -> Snapshot:
             remedy="Run `flexsync sync` again: it continues where that run stopped.",
         )
     found = rows(db, f"SELECT value FROM {store}.flexsync.meta WHERE key = 'environment_id'")
-    without, now = excluded(exclude), datetime.now(UTC)
+    without = excluded(exclude)
     return Snapshot(run, str(found[0][0]) if found else None, now, without, tuple(_tables(without, now)))
 
 

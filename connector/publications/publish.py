@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from connector import files
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput, LockHeld
 from connector.publications import contents, lake, reading, targets
 from connector.publications.contents import PublishedTable, RunInfo, Snapshot, Source
@@ -47,13 +49,14 @@ class Publication:
     excluded: tuple[str, ...]
 
 
-def publish(store: Source, target: str, exclude: Sequence[str] = ()) -> Publication:
+def publish(store: Source, target: str, exclude: Sequence[str] = (), *, clock: Clock = exact_now) -> Publication:
     """Publish the store's newest run.
 
     Args:
         store: an open working store.
         target: `duckdb:PATH` or `parquet:DIR`.
         exclude: columns to leave out, as `customers.email`; keys cannot be.
+        clock: this machine's, for `published_at`.
 
     Returns:
         What was written.
@@ -68,7 +71,7 @@ def publish(store: Source, target: str, exclude: Sequence[str] = ()) -> Publicat
     if place.path == store.path.resolve():
         raise FixInput(f"{target} is the working store itself.", remedy="Give the publication a name of its own.")
     with targets.exclusive(place), explained(place), contents.connection(store) as db:
-        snapshot, rows, size = _write(db, place, exclude)
+        snapshot, rows, size = _write(db, place, exclude, clock())
     return Publication(target, snapshot.run, rows, size, time.monotonic() - began, snapshot.excluded)
 
 
@@ -85,12 +88,12 @@ def explained(target: object) -> Iterator[None]:
         ) from error
 
 
-def _write(db: Any, place: Target, exclude: Sequence[str]) -> tuple[Snapshot, dict[str, int], int]:
+def _write(db: Any, place: Target, exclude: Sequence[str], now: datetime) -> tuple[Snapshot, dict[str, int], int]:
     store = identifier(db.execute("SELECT current_database()").fetchall()[0][0])
     if place.kind == DUCKDB:
-        return _duckdb(db, store, place, exclude)
+        return _duckdb(db, store, place, exclude, now)
     db.execute("BEGIN")
-    snapshot = contents.snapshot(db, store, exclude)
+    snapshot = contents.snapshot(db, store, exclude, now)
     _refuse_foreign(place, snapshot)
     manifest = lake.write(db, store, snapshot, place)
     db.execute("ROLLBACK")  # nothing was written to the store
@@ -101,12 +104,14 @@ def _write(db: Any, place: Target, exclude: Sequence[str]) -> tuple[Snapshot, di
 # --- the DuckDB file ------------------------------------------------------------------------------------------
 
 
-def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str]) -> tuple[Snapshot, dict[str, int], int]:
+def _duckdb(
+    db: Any, store: str, place: Target, exclude: Sequence[str], now: datetime
+) -> tuple[Snapshot, dict[str, int], int]:
     unfinished = targets.temporary(place)
     try:
         with _attached(db, unfinished) as out:
             db.execute("BEGIN")  # the whole store is read in this one transaction
-            snapshot = contents.snapshot(db, store, exclude)
+            snapshot = contents.snapshot(db, store, exclude, now)
             _refuse_foreign(place, snapshot)
             db.execute(f"CREATE SCHEMA {out}.flexsync")
             rows = {table.name: _copy(db, store, out, table) for table in snapshot.tables}

@@ -106,5 +106,5 @@ def mode_of(full_at: datetime | None, now: datetime, full_every: timedelta) -> s
 
 
 def resumable(started_at: datetime, now: datetime, resume_for: timedelta) -> bool:
-    """Whether an interrupted run is young enough to be resumed."""
-    return now - started_at < resume_for
+    """Whether an interrupted run is young enough to be resumed; one that began far in the future is not."""
+    return abs(now - started_at) < resume_for

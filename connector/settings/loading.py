@@ -51,8 +51,7 @@ def load(
     environ = Environment(os.environ if environ is None else environ)
     given_key = flags["api_key"] = masked(flags.get("api_key"))
     named = config or environ.get("FLEXSYNC_CONFIG")
-    path = Path(named) if named else None
-    file = File.read(path)
+    file = File.read(path := Path(named) if named else None)
     chosen = profile or environ.get("FLEXSYNC_PROFILE", "")
     faults: list[str] = []
     values: Values = {section: {} for section in SECTIONS}

@@ -6,13 +6,14 @@ written even when the run breaks off. Never done: deciding what happens to a row
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.api.client import AsyncFlexprice
+from connector.clock import Clock, exact_now
 from connector.push.account.customer import total
 from connector.push.apply.apply import Apply
 from connector.push.apply.journal import Journal
@@ -45,6 +46,7 @@ def apply(
     store: Path | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
+    clock: Clock = exact_now,
 ) -> Applied:
     """Do what a plan says, and no more; run again, it continues where it was.
 
@@ -58,6 +60,7 @@ def apply(
         store: a working store whose `flexsync.import_journal` gets the outcomes too.
         pace: how many rows are checked together, and how patiently.
         progress: hears how far it is.
+        clock: this machine's.
 
     Raises:
         FixInput: the plan was changed, is another account's, or was not confirmed as it asks.
@@ -67,19 +70,20 @@ def apply(
     shown, given = progress or Progress(), settings.imports
     failures = given.max_failures if max_failures is None else max_failures
     orders = Orders(canary=canary, max_failures=failures, pace=pace or Pace())
-    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown)
+    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown, clock)
     return work.apply(path, confirmed, orders, store)
 
 
 @dataclass(frozen=True)
 class _Applying:
-    """One apply job: the account, the guards' limits, where results go, and the progress."""
+    """One apply job: the account, the guards' limits, where results go, the progress and the clock."""
 
     account: Account
     limits: Limits
     results_to: Path | None
     neutralise: bool
     progress: Progress
+    clock: Clock
 
     def apply(self, path: Path, confirmed: Confirmed, orders: Orders, store: Path | None) -> Applied:
         """Hold the plan, the run and the store; check everything; then write."""
@@ -92,9 +96,9 @@ class _Applying:
             self.account.check_address(header)
             self.account.require_key()
             results_of(plan, self.results_to)  # a wrong place is reported before anything is written
-            confirm(plan, confirmed, self.limits)
+            confirm(plan, confirmed, self.limits, self.clock)
             orders = replace(orders, onboarding=str(header.options.get("onboarding") or "skip"))
-            with Journal.of(plan, datetime.now(UTC).isoformat()) as journal:
+            with Journal.of(plan, self.clock) as journal:
                 return self._carry_out(plan, journal, orders, kept, confirmed)
 
     def _carry_out(
@@ -114,7 +118,7 @@ class _Applying:
 
     async def _write(self, plan: Plan, journal: Journal, orders: Orders, kept: Store | None) -> Applied:
         header = plan.header
-        began = datetime.now(UTC)
+        began = time.monotonic()
         async with self.account.open() as api:
             left = customers_written(header.counts) - len(journal.settled)
             if header.counts["writes"]:
@@ -134,7 +138,7 @@ class _Applying:
         rejected, written = self._write_files(plan, journal)
         if kept:
             kept.record_import(header.run, header.made_at, results(plan.entries(), journal.settled))
-        seconds = (datetime.now(UTC) - began).total_seconds()
+        seconds = time.monotonic() - began
         refused = [line for line in journal.settled.values() if line.outcome != "done"]
         return Applied(plan, tally, rejected, written, calls, seconds, refused)
 

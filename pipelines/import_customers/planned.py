@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Draft:
             self.writer.add(entry)
 
     def finish(
-        self, limits: Limits, base_url: str, environment: str, options: dict[str, Any], undoes: str = ""
+        self, limits: Limits, base_url: str, environment: str, options: dict[str, Any], now: datetime, undoes: str = ""
     ) -> Planned:
         """Write the plan, unless there is nothing in it, and the refused rows.
 
@@ -99,12 +99,12 @@ class Draft:
             base_url: the API that was read.
             environment: id of the environment, "" where it has no customer.
             options: for the header.
+            now: by this machine's clock.
             undoes: the run that is undone, or "".
         """
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
         if counts.create + counts.update + counts.archive + counts.unchanged:
-            now = datetime.now(UTC)
             header = Header(
                 run=new_run(now),
                 made_at=now,

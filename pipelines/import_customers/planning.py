@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.push.account.customer import Send, total
 from connector.push.file.row import Checked
@@ -41,6 +42,7 @@ def plan(
     *,
     archive_missing: bool = False,
     progress: Progress | None = None,
+    clock: Clock = exact_now,
 ) -> Planned:
     """Read a file and the account, and write a plan.
 
@@ -50,6 +52,7 @@ def plan(
         out: where the plan goes.
         archive_missing: plan an archive for every customer that the file does not name.
         progress: hears how far it is.
+        clock: this machine's.
 
     Returns:
         What came of it; nothing was written to the account.
@@ -61,17 +64,18 @@ def plan(
     with alone(out):
         if aside := put_aside(out):
             shown.note(aside)
-        return _Planning(Account.of(settings, shown), settings.imports, archive_missing, shown).plan(source, out)
+        return _Planning(Account.of(settings, shown), settings.imports, archive_missing, shown, clock).plan(source, out)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], and the progress."""
+    """One plan job: the account, [import], the progress and the clock."""
 
     account: Account
     given: Import
     archive_missing: bool
     progress: Progress
+    clock: Clock
 
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
@@ -120,7 +124,7 @@ class _Planning:
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
             "archive_missing": self.archive_missing,
         }  # fmt: skip
-        return draft.finish(limits(given), self.account.base_url, environment, options)
+        return draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
 
     async def _archive_missing(self, rows: Rows, draft: Draft, seen: set[int], send: Send) -> None:
         """Plan archives for customers that the file does not name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.push.account.customer import total
 from connector.push.apply.journal import Line, read
@@ -25,7 +26,9 @@ from pipelines.runner import run
 __all__ = ["undo_run"]
 
 
-def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | None = None) -> Planned:
+def undo_run(
+    settings: Settings, wanted: str, out: Path, progress: Progress | None = None, *, clock: Clock = exact_now
+) -> Planned:
     """Plan the way back from a run.
 
     Args:
@@ -33,6 +36,7 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
         wanted: the run's id, or its journal's path.
         out: where the plan goes.
         progress: hears how far it is.
+        clock: this machine's.
 
     Returns:
         What came of it: reversed rows as update and archive, kept and impossible ones as conflict.
@@ -51,10 +55,12 @@ def undo_run(settings: Settings, wanted: str, out: Path, progress: Progress | No
         if aside := put_aside(out):
             shown.note(aside)
         draft = Draft(Planned(Source(f"undo of {first.run}")), writer)
-        return run(_undo(Account.of(settings, shown), limits(settings.imports), path, first, draft, shown))
+        return run(_undo(Account.of(settings, shown), limits(settings.imports), path, first, draft, shown, clock))
 
 
-async def _undo(account: Account, limits: Limits, path: Path, first: Line, draft: Draft, progress: Progress) -> Planned:
+async def _undo(
+    account: Account, limits: Limits, path: Path, first: Line, draft: Draft, progress: Progress, clock: Clock
+) -> Planned:
     found = draft.planned
     async with account.open() as api:
         found.existing, environment = await total(api.send)
@@ -68,4 +74,4 @@ async def _undo(account: Account, limits: Limits, path: Path, first: Line, draft
             draft.take(entries)
             progress.advance("compare", len(entries))
         found.calls = api.gate.report()["operations"]
-    return draft.finish(limits, account.base_url, environment, {"onboarding": "skip"}, first.run)
+    return draft.finish(limits, account.base_url, environment, {"onboarding": "skip"}, clock(), first.run)

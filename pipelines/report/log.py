@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from connector.api.calls import Call
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from pipelines.progress import Progress
 
@@ -61,8 +62,13 @@ class LoggedProgress(Progress):
 
 
 @contextmanager
-def logged(inner: Progress, path: Path | None) -> Iterator[Progress]:
+def logged(inner: Progress, path: Path | None, clock: Clock = exact_now) -> Iterator[Progress]:
     """Append the run's log to `path`, one JSON object a line; without a path only `inner` sees the progress.
+
+    Args:
+        inner: shows the progress.
+        path: the file, or None.
+        clock: this machine's, for the time of each line; UTC.
 
     Raises:
         FixInput: the file cannot be written.
@@ -77,7 +83,7 @@ def logged(inner: Progress, path: Path | None) -> Iterator[Progress]:
     with file:
         processors: list[structlog.types.Processor] = [
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper("iso", utc=True),
+            lambda _log, _level, event: {**event, "timestamp": f"{clock():%Y-%m-%dT%H:%M:%S.%fZ}"},
             structlog.processors.JSONRenderer(),
         ]
         log = structlog.wrap_logger(structlog.PrintLogger(file), processors=processors)

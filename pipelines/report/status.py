@@ -15,8 +15,13 @@ COLUMNS = ("run_id", "mode", "status", "started_at", "calls")
 def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
     """Source, age, and how many rejects and suspects there are; `max_age` is named when the copy is older."""
     seconds = found["age_seconds"]
-    age = "never finished a run" if seconds is None else f"{timedelta(seconds=seconds)} old"
-    older = f", older than {max_age}" if max_age and found["stale"] else ""
+    if seconds is None:
+        age = "never finished a run"
+    elif seconds < 0:
+        age = f"dated {timedelta(seconds=-seconds)} ahead of this machine's clock, so its age is not known"
+    else:
+        age = f"{timedelta(seconds=seconds)} old"
+    older = f", older than {max_age}" if max_age and found["stale"] and (seconds or 0) >= 0 else ""
     return f"{found['source']}: {age}{older}, {found['rejects']} rejects, {found['suspects']} suspects"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.publications import contents, targets
 from connector.publications.publish import publish
@@ -37,7 +38,9 @@ def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None
             raise FixInput(f"{target.path.parent} does not exist.", remedy=f"Make the folder, or correct {name}.")
 
 
-def publish_all(store: Store, settings: SyncSettings, privacy: Privacy, report: Report) -> list[str]:
+def publish_all(
+    store: Store, settings: SyncSettings, privacy: Privacy, report: Report, clock: Clock = exact_now
+) -> list[str]:
     """Write every publication that the settings name, and list them in the report.
 
     A degraded run is published too, and marked as degraded, unless `publish_when` is "green".
@@ -47,6 +50,7 @@ def publish_all(store: Store, settings: SyncSettings, privacy: Privacy, report: 
         settings: [sync]: the targets, and when to publish.
         privacy: [privacy]: the columns to leave out.
         report: of the run.
+        clock: this machine's.
 
     Returns:
         The targets that were written.
@@ -54,6 +58,6 @@ def publish_all(store: Store, settings: SyncSettings, privacy: Privacy, report: 
     if settings.publish_when == "green" and report.status != "green":
         return []
     for target in settings.publish:
-        publish(store, target, exclude=privacy.exclude)
+        publish(store, target, exclude=privacy.exclude, clock=clock)
         report.published.append(target)
     return report.published

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
@@ -52,7 +51,7 @@ class Sync:
         store: an open store.
         options: of this run.
         progress: gets the steps, counts and notes of the run; by default nobody is listening.
-        clock: this machine's clock, for answers without a `Date` header.
+        clock: this machine's clock, for answers without a `Date` header and for the end of the run.
     """
 
     def __init__(
@@ -132,5 +131,5 @@ class Sync:
             seconds=round(time.monotonic() - self._began, 3),
         )
         listed = [name for name in ("customers", "subscriptions") if name not in session.unlisted]
-        report.status = self.store.finish(run, certificate, report.plain(), datetime.now(UTC), listed)
+        report.status = self.store.finish(run, certificate, report.plain(), session.clock(), listed)
         return report

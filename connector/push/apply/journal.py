@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import msgspec
 
 from connector import files
+from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.push.plan.planfile import Plan
 
@@ -81,19 +83,20 @@ class Journal:
         open: entry number → its last intent or answer without an outcome.
     """
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, file: IO[bytes], clock: Clock) -> None:
         self.path = path
         self._file = file
+        self._clock = clock
         self.settled: dict[int, Line] = {}
         self.open: dict[int, Line] = {}
 
     @classmethod
-    def of(cls, plan: Plan, at: str) -> Journal:
+    def of(cls, plan: Plan, clock: Clock = exact_now) -> Journal:
         """Open the plan's journal, or begin it.
 
         Args:
             plan: checked.
-            at: now, ISO 8601, for a new journal.
+            clock: this machine's, for the time of each line.
 
         Raises:
             FixInput: it belongs to another plan, or cannot be written.
@@ -111,11 +114,11 @@ class Journal:
             raise FixInput(
                 f"{path} cannot be written: {error.strerror}.", remedy="Correct that, then apply again."
             ) from None
-        journal = cls(path, file)
+        journal = cls(path, file, clock)
         for line, _ in known:
             journal._take(line)
         if not known:
-            journal.write(_begin(plan, at))
+            journal.write(_begin(plan))
             journal.sync()
             files.sync(path.parent)
         return journal
@@ -128,7 +131,8 @@ class Journal:
             self._file.close()
 
     def write(self, line: Line) -> None:
-        """Append a line; it survives this process at once, and the machine after `sync`."""
+        """Append a line with its time; it survives this process at once, and the machine after `sync`."""
+        line.at = f"{self._clock().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         self._take(line)
         try:
             self._file.write(_encode(line) + b"\n")
@@ -152,11 +156,9 @@ class Journal:
             self.open[line.n] = line
 
 
-def _begin(plan: Plan, at: str) -> Line:
+def _begin(plan: Plan) -> Line:
     header = plan.header
-    return Line(
-        "begin", run=header.run, digest=plan.digest, environment_id=header.environment_id, undoes=header.undoes, at=at
-    )
+    return Line("begin", run=header.run, digest=plan.digest, environment_id=header.environment_id, undoes=header.undoes)
 
 
 def path_of(plan: Plan) -> Path:

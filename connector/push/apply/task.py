@@ -6,7 +6,6 @@ Promised: nothing here outlives the process; what must survive is in the journal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from connector.push.account.customer import Customer
 from connector.push.apply.journal import Line, What
@@ -60,10 +59,10 @@ class Task:
         return ("id", self.id) if self.id else ("external_id", self.entry.external_id)
 
     def line(self, what: What) -> Line:
-        """A line for the journal."""
+        """A line for the journal, which adds the time."""
         entry = self.entry
         return Line(
-            what, self.n, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", line=entry.line, do=entry.do,
+            what, self.n, line=entry.line, do=entry.do,
             external_id=entry.external_id, id=self.id, request_id=self.request_id,
             set=entry.set if what == "intent" else {}, precondition=entry.precondition if what == "intent" else "",
         )  # fmt: skip

@@ -101,7 +101,7 @@ def explained() -> Iterator[str]:
     yield "Blank cell: leave the field alone.  \\N: clear it.  \\\\N: the text \\N itself.  Nothing is trimmed."
     yield ""
     for name, field in FIELDS.items():
-        size = f"at most {field.characters} characters" + (f" and {field.octets} bytes" if field.octets else "")
+        size = f"at most {field.octets} bytes in UTF-8" if field.octets else f"at most {field.characters} characters"
         more = "needed" if field.required else ""
         more += "; " * bool(more) + ("can be cleared" if field.clearable else "cannot be cleared")
         yield f"{name:<20} {field.meaning} ({size}; {more}). Example: {field.example}"

@@ -15,6 +15,9 @@ from connector.push.plan.counts import Counts
 __all__ = ["Guard", "Limits", "too_old", "tripped"]
 
 
+_CLOCKS_DIFFER = timedelta(minutes=10)  # by which those of two machines differ in practice
+
+
 class Guard(msgspec.Struct, frozen=True):
     """One guard that a plan trips.
 
@@ -74,11 +77,13 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
 
 
 def too_old(made_at: datetime, now: datetime, limits: Limits) -> Guard | None:
-    """The guard against a plan that was made long ago."""
+    """The guard against a plan that was made long ago, or whose age is not known because two clocks disagree."""
     age = now - made_at
-    if age <= limits.max_age:
+    if -_CLOCKS_DIFFER <= age <= limits.max_age:
         return None
     text = f"the plan is {_rounded(age)} old (limit {_rounded(limits.max_age)})"
+    if age < timedelta():
+        text = f"the plan was made {_rounded(-age)} ahead of this machine's clock: its age is not known"
     return Guard("max_age", age.total_seconds(), limits.max_age.total_seconds(), text)
 
 

@@ -90,9 +90,9 @@ class Header(msgspec.Struct, kw_only=True):
 _header = msgspec.json.Decoder(Header).decode
 
 
-def new_run(now: datetime | None = None) -> str:
+def new_run(now: datetime) -> str:
     """An id that sorts by time."""
-    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 class PlanWriter:
