@@ -78,13 +78,12 @@ async def read_on(ask: Ask, position: Position) -> Page:
 def _after(position: Position, found: Found, offset: int) -> Position:
     end = offset + found.length
     missing = max(0, (found.total or 0) - end)
-    if set(found.ids) - set(position.open or ()):
+    new = set(found.ids) - set(position.open or ())
+    if not new and not missing and (found.total is not None or not found.length):
+        return Position(position.after, done=True)
+    if found.length:
         left = None if found.total is None else missing
         return Position(position.after, found.ids, "crowd", offset + max(1, found.length // 2), left)
-    if not missing and (found.total is not None or not found.length):
-        return Position(position.after, done=True)
-    if found.length:  # nothing new yet: the page before reached this far
-        return Position(position.after, found.ids, "crowd", end, position.left)
     if position.idle:  # the server counts rows that it does not send
         return Position(position.after, lacking=missing, done=True)
     return Position(position.after, position.open, "crowd", offset, position.left, idle=1)
