@@ -101,9 +101,13 @@ class World:
             if not self.url:
                 api = Direct(self.sandbox, settings.flow.max_calls, settings.flow.max_in_flight)
                 api.seconds = self.seconds
-                return await Sync(settings.sync, api, store, options).run()
+                return await Sync(settings.sync, api, store, options, clock=self.clock).run()
             async with AsyncFlexprice(settings) as api:
-                return await Sync(settings.sync, api, store, options).run()
+                return await Sync(settings.sync, api, store, options, clock=self.clock).run()
+
+    def clock(self) -> datetime:
+        """The clock of our machine; it agrees with the server's."""
+        return self.sandbox.clock().replace(microsecond=0)
 
     def later(self, seconds: float) -> None:
         assert isinstance(self.sandbox.clock, Clock)

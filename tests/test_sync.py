@@ -59,8 +59,9 @@ def test_first_run_is_exact_and_second_moves_nothing(tmp_path: Path) -> None:
         second = world.sync()
         assert (second.status, second.mode, second.moved) == ("green", "incremental", 0)
         assert second.unchanged == child_calls(world)
-        assert world.asked.count("POST /customers/search") <= 8
-        assert world.asked.count("POST /subscriptions/search") <= 3
+        # newest rows 4, walks 4, newest rows again 2, closing walks 4, three totals in each of four windows
+        assert world.asked.count("POST /customers/search") <= 4 + 4 + 2 + 4 + 12
+        assert world.asked.count("POST /subscriptions/search") <= 2 + 4 + 1 + 2 + 4
 
 
 def test_everything_that_happens_between_runs_arrives(world: World) -> None:
@@ -88,7 +89,7 @@ def test_a_hard_deleted_customer_is_marked_gone(world: World) -> None:
     world.sandbox.remove_customer(gone)
     report = world.sync()
     assert report.status == "green"
-    assert any("a full walk followed" in note for note in report.notes)
+    assert any("were walked again" in note for note in report.notes)
     assert world.rows("SELECT id FROM customers WHERE gone_at IS NOT NULL") == [(gone,)]
     assert world.rows("SELECT count(*) FROM customers") == [(kept,)]
     again = world.sync()
@@ -116,10 +117,10 @@ def test_a_hard_deleted_subscriber_leaves_nothing_outstanding(world: World) -> N
 def test_a_customer_that_comes_back_is_not_gone(world: World) -> None:
     """A row missing from one run's every answer, and back in the next full walk, loses its mark."""
     hidden = nobody(world)
-    world.sandbox.bend = lambda route, path, query, body: hide(body, hidden) if route == "search" else None
+    world.sandbox.hide(hidden)
     world.sync(full=True)
     assert world.rows("SELECT id FROM customers WHERE gone_at IS NOT NULL") == [(hidden,)]
-    world.sandbox.bend = None
+    world.sandbox.show(hidden)
     assert world.sync(full=True).status == "green"
     world.check()
 
@@ -200,12 +201,13 @@ def test_a_row_visible_late_arrives_within_the_overlap(world: World) -> None:
     world.check()
     very_late = world.sandbox.create_customer(late=7200)["id"]
     world.later(3600)
+    world.sandbox.update_customer(late, name="Newest")  # the cursor passes the row that nobody sees yet
     world.sync()
     world.later(3600)
     assert not world.rows(f"SELECT 1 FROM customers WHERE id = '{very_late}'")
     report = world.sync()
     assert report.status == "green"
-    assert any("a full walk followed" in note for note in report.notes)
+    assert any("were walked again" in note for note in report.notes)
     world.check()
 
 
@@ -320,18 +322,19 @@ def surprising(world: World) -> str:
 
 
 def test_a_surprise_in_the_audit_sample_calls_everybody(tmp_path: Path) -> None:
-    """Somebody without a subscription who has something makes the run call everybody once, and say so."""
+    """A customer with rows and no listed subscription makes the run call everybody once, and say what is missing."""
     world = World(tmp_path, calm(kind=Bent), audit_sample=40)
     customer = surprising(world)
     report = world.sync()
     assert any("every customer is called" in note for note in report.notes)
-    assert report.status == "green", report.reasons
+    assert report.status == "degraded"  # the server counts a subscription that it does not list
+    assert all(reason.startswith("subscriptions:") or "/subscriptions" in reason for reason in report.reasons)
     everybody = len(truth(world.sandbox)["customers"])
     assert world.asked.count(CHILDREN[2]) <= everybody + 40
     assert world.rows(f"SELECT count(*) > 0 FROM entitlements WHERE customer_id = '{customer}'") == [(True,)]
     assert world.rows("SELECT count(*) FROM flexsync.rejects") == [(0,)]
     again = world.sync()
-    assert (again.status, again.moved) == ("green", 0)
+    assert (again.status, again.moved) == ("degraded", 0)
 
 
 @pytest.mark.sampled
@@ -342,7 +345,7 @@ def test_without_pruning_everybody_is_called_once(tmp_path: Path) -> None:
     everybody = len(truth(world.sandbox)["customers"])
     for _ in range(3):
         report = world.sync()
-        assert report.status == "green", report.reasons
+        assert all(reason.startswith("subscriptions:") or "/subscriptions" in reason for reason in report.reasons)
         assert world.asked.count(CHILDREN[1]) == world.asked.count(CHILDREN[2]) == everybody
     answers = "SELECT count(*), count(DISTINCT (customer_id, resource, subscription_id)) FROM flexsync.answers"
     assert len(set(world.rows(answers)[0])) == 1
@@ -779,9 +782,7 @@ def test_old_servers_are_listed_by_offset(tmp_path: Path, old: str, customers: i
         assert any("by offset" in note for note in report.notes), report.notes
         assert report.certificate["customers"]["method"] == "offset"
         assert report.certificate["customers"]["holds"]
-        unlisted = [reason for reason in report.reasons if "subscriptions: they could not be listed" in reason]
-        assert report.reasons == unlisted, report.reasons
-        assert bool(unlisted) == (customers > calls.PAGE)  # without filters, more than a page cannot be walked
+        assert report.status == "green", report.reasons
     world.sandbox.faults = Faults()
     assert world.rows("SELECT count(*) FROM customers") == [(customers,)]
     assert world.rows("SELECT count(DISTINCT customer_id) FROM entitlements") == [(len(counting(world.sandbox)),)]

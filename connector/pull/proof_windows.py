@@ -40,7 +40,7 @@ def number_of_windows(most: int, calls: int, seconds: float) -> int:
 
     Args:
         most: the setting `proof_windows`.
-        calls: that the run has made so far.
+        calls: per customer that the run makes.
         seconds: that the first count took.
     """
     if seconds > SLOW:

@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from connector.pull.certificate import ListingProof
+from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
 from connector.store.database import Database, column, count
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
 
-def created_at_random(db: Database, resource: str, number: int) -> list[datetime]:
-    """Return `created_at` of up to `number` rows of a listing, drawn at random."""
-    query = f"SELECT created_at FROM {resource} WHERE created_at IS NOT NULL USING SAMPLE {number:d} ROWS"
-    return column(db, query)
+def created_at_random(db: Database, resource: str, number: int, seed: str) -> list[datetime]:
+    """Return `created_at` of up to `number` rows of a listing, drawn at random, and the same for the same seed."""
+    query = f"""SELECT created_at FROM {resource} WHERE created_at IS NOT NULL
+        ORDER BY hash(id || $seed), id LIMIT {number:d}"""
+    return column(db, query, {"seed": seed})
+
+
+def calls_per_customer(db: Database) -> int:
+    """Return the number of calls per customer that the run queued; the proof may cost a small part of it."""
+    return count(db, "SELECT count(*) FROM flexsync.queue")
 
 
 def stored_in(db: Database, resource: str, window: Window) -> int:
@@ -76,13 +82,25 @@ def still_active(db: Database, ids: Sequence[str], before: datetime) -> list[str
     return column(db, query, {"ids": list(ids), "before": before})
 
 
-def save(db: Database, run_id: str, proof: ListingProof) -> None:
-    """Store the windows of a proof, in place of those of an earlier attempt of the same run."""
-    given = {"run": run_id, "resource": proof.resource}
-    db.execute("DELETE FROM flexsync.proof_windows WHERE run_id = $run AND resource = $resource", given)
-    for each in proof.counted:
-        window = {"begins": each.window.begins, "ends": each.window.ends}
-        db.execute(
-            "INSERT INTO flexsync.proof_windows VALUES ($run, $resource, $begins, $ends, $counted, $stored)",
-            {**given, **window, "counted": each.existed, "stored": each.stored},
-        )
+def counted_before(db: Database, run_id: str, resource: str, window: Window) -> int | None:
+    """Return what the server counted in a window when an earlier attempt of this run asked; the set is fixed."""
+    query = """SELECT counted FROM flexsync.proof_windows WHERE run_id = $run AND resource = $resource
+        AND begins IS NOT DISTINCT FROM $begins AND ends = $ends"""
+    given = {"run": run_id, "resource": resource, "begins": window.begins, "ends": window.ends}
+    found: list[int | None] = column(db, query, given)
+    return found[0] if found else None
+
+
+def save_count(db: Database, run_id: str, resource: str, each: Counted) -> None:
+    """Store the counts of a window, in place of earlier ones of the same run."""
+    window = {"begins": each.window.begins, "ends": each.window.ends}
+    given = {"run": run_id, "resource": resource, **window}
+    db.execute(
+        """DELETE FROM flexsync.proof_windows WHERE run_id = $run AND resource = $resource
+        AND begins IS NOT DISTINCT FROM $begins AND ends = $ends""",
+        given,
+    )
+    db.execute(
+        "INSERT INTO flexsync.proof_windows VALUES ($run, $resource, $begins, $ends, $counted, $stored)",
+        {**given, "counted": each.existed, "stored": each.stored},
+    )

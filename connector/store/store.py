@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import filelock
 
 from connector.errors import FixInput
-from connector.pull.certificate import Certificate, ChildProof, ListingProof, ZeroWatch
+from connector.pull.certificate import Certificate, ChildProof, Counted, ZeroWatch
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.windows import Beginning, Run
@@ -355,10 +355,10 @@ class Store:
         with self._query() as db:
             return work(db, *given)
 
-    def save_proof(self, run: Run, proof: ListingProof) -> None:
-        """Store the windows of a listing's proof."""
+    def save_count(self, run: Run, resource: str, counted: Counted) -> None:
+        """Store the counts of one window of a listing's proof."""
         with self.transaction() as db:
-            listing_facts.save(db, run.run_id, proof)
+            listing_facts.save_count(db, run.run_id, resource, counted)
 
     def child_proofs(self, run: Run) -> list[ChildProof]:
         """Return, per child resource, the answers owed, held, failed, suspect and rejected."""

@@ -44,12 +44,13 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
     resources = chosen(settings.only)
     clock = session.clock()
     walks = [walk for walk in WALKS if listing_of(walk) in resources]
-    watermarks, date = await _watermarks(session, walks)
+    first, date = await _watermarks(session, walks[:1])
     run = await session.in_store(
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
     if run:
         return run
+    watermarks = first | await newest_updates(session, walks[1:])
     found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
     if abs(((date or clock) - clock).total_seconds()) > settings.overlap.total_seconds():
         session.note(f"the server's clock says {date}, this machine's {clock}: neither moves a cursor past the rows")
@@ -91,6 +92,7 @@ async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]
         if error.status not in _CANNOT_SORT:
             raise
         return None, await session.api.send(plan.make({**plan.body, "limit": 1}))
+    session.count_seconds = max(session.count_seconds, found.reply.elapsed)
     return moment, found.reply
 
 

@@ -47,7 +47,8 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
 async def _newest_now(session: Session, run: Run) -> Newest:
     """Ask for the newest row of every walk that is read: the closing walks end soon after it."""
     read = {"customers": session.method == "keyset", "subscriptions": session.subscriptions_filtered}
-    return await newest_updates(session, [name for name in run.starts if read[listing_of(name)]])
+    names = [name for name in run.starts if read[listing_of(name)]]
+    return await newest_updates(session, [name for name in names if not session.store.done(run, f"closing/{name}")])
 
 
 def _plan(run: Run, name: str, overlap: timedelta, newest: Newest) -> Walk:

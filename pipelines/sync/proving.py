@@ -26,36 +26,36 @@ _MICROSECOND = timedelta(microseconds=1)
 async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
     """Build the certificate of a run; walk once more whatever differs.
 
+    What was counted is kept, so that a run that is stopped here and resumed need not count again.
+
     Args:
         session: of the run.
         run: the run.
         most_windows: windows of `created_at` to count in, at most.
     """
     session.progress.step("proof")
-    customers = await _proof(session, run, "customers", most_windows)
-    subscriptions = await _proof(session, run, "subscriptions", most_windows) if _countable(session, run) else None
-    for proof in (customers, subscriptions):
-        if proof and not proof.holds and not proof.all_rejected and proof.method == "keyset":
+    proofs = {}
+    for resource in _countable(session, run):
+        proofs[resource] = proof = await _proof(session, run, resource, most_windows, keep=True)
+        if not proof.holds and not proof.all_rejected and proof.method == "keyset":
             await _walk_again(session, run, proof)
-        if proof:
-            await session.in_store(session.store.save_proof, run, proof)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
-    return _certificate(session, run, customers, subscriptions)
+    return _certificate(session, run, proofs)
 
 
 async def prove_again(session: Session, run: Run, most_windows: int) -> Certificate:
     """Build the certificate of a finished run anew, by counting on the server now; nothing is written."""
-    customers = await _proof(session, run, "customers", most_windows)
-    subscriptions = await _proof(session, run, "subscriptions", most_windows) if _countable(session, run) else None
-    return _certificate(session, run, customers, subscriptions)
+    resources = _countable(session, run)
+    proofs = {name: await _proof(session, run, name, most_windows, keep=False) for name in resources}
+    return _certificate(session, run, proofs)
 
 
-def _countable(session: Session, run: Run) -> bool:
-    """Whether subscriptions were loaded from a server that can count a part of them."""
+def _countable(session: Session, run: Run) -> list[str]:
+    """Return the listings to prove: a server without filters cannot count its subscriptions in part."""
     loaded = "subscriptions" in run.resources and "subscriptions" not in session.unlisted
-    return loaded and session.subscriptions_filtered
+    return ["customers", "subscriptions"] if loaded and session.subscriptions_filtered else ["customers"]
 
 
 async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
@@ -70,12 +70,12 @@ async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
         await list_window(session, run, proof.resource, window, f"proof/{number}")
     for place, each in enumerate(proof.counted):
         if not each.agrees or len(differing) > MOST_ALONE:
-            proof.counted[place] = await _count(session, proof.resource, each.window)
+            proof.counted[place] = await _count_and_keep(session, run, proof.resource, each.window)
     proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
     proof.gone = session.store.facts(listing_facts.gone, proof.resource)
 
 
-async def _proof(session: Session, run: Run, resource: str, most_windows: int) -> ListingProof:
+async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
     store, proof = session.store, ListingProof(resource, run.t0, [])
     proof.rejected = store.facts(listing_facts.rejected, resource)
     proof.gone = store.facts(listing_facts.gone, resource)
@@ -83,19 +83,29 @@ async def _proof(session: Session, run: Run, resource: str, most_windows: int) -
         proof.method = "offset"
         proof.counted = [await _count_all_customers(session, run)]
         return proof
-    for window in await _windows(session, run, resource, most_windows):
-        proof.counted.append(await _count(session, resource, window))
+    for window in _windows(session, run, resource, most_windows):
+        before = store.facts(listing_facts.counted_before, run.run_id, resource, window) if keep else None
+        if before is not None:
+            proof.counted.append(Counted(window, before, store.facts(listing_facts.stored_in, resource, window)))
+        elif keep:
+            proof.counted.append(await _count_and_keep(session, run, resource, window))
+        else:
+            proof.counted.append(await _count(session, resource, window))
     return proof
 
 
-async def _windows(session: Session, run: Run, resource: str, most: int) -> list[Window]:
-    """Cut the time before T0 into windows; the first count of the run shows what a count costs."""
-    if session.count_seconds is None:
-        reply = await session.api.send(calls.search_customers({"status": "published", "limit": 1}))
-        session.count_seconds = reply.elapsed
-    number = number_of_windows(most, session.api.gate.calls, session.count_seconds)
-    created = session.store.facts(listing_facts.created_at_random, resource, number)
+def _windows(session: Session, run: Run, resource: str, most: int) -> list[Window]:
+    """Cut the time before T0 into windows."""
+    facts = session.store.facts
+    number = number_of_windows(most, facts(listing_facts.calls_per_customer), session.count_seconds)
+    created = facts(listing_facts.created_at_random, resource, number, run.run_id)
     return cut(run.t0, number, created, run.run_id + resource)
+
+
+async def _count_and_keep(session: Session, run: Run, resource: str, window: Window) -> Counted:
+    counted = await _count(session, resource, window)
+    await session.in_store(session.store.save_count, run, resource, counted)
+    return counted
 
 
 async def _count(session: Session, resource: str, window: Window) -> Counted:
@@ -145,14 +155,12 @@ async def _count_all_customers(session: Session, run: Run) -> Counted:
     return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "customers"))
 
 
-def _certificate(
-    session: Session, run: Run, customers: ListingProof, subscriptions: ListingProof | None
-) -> Certificate:
+def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) -> Certificate:
     store = session.store
     return Certificate(
         run.run_id,
-        customers,
-        subscriptions=subscriptions,
+        proofs["customers"],
+        subscriptions=proofs.get("subscriptions"),
         children=store.child_proofs(run),
         zeros=store.zero_watch(run),
         rejected=store.rejected_listings(),

@@ -43,7 +43,7 @@ class Session:
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         accept_gone: as above.
-        count_seconds: how long the first count took; None before it.
+        count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
     """
@@ -70,7 +70,7 @@ class Session:
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.accept_gone = accept_gone
-        self.count_seconds: float | None = None
+        self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
