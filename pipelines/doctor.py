@@ -25,6 +25,7 @@ from connector.tables.schemas import SCHEMA_VERSION
 from pipelines.runner import run_with_client
 from pipelines.sync.walks import ACTIVE_STATUSES
 
+_SAME = 2  # seconds: `Date` has whole ones, and an answer travels
 Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
 
 
@@ -133,4 +134,4 @@ async def _look_at_clocks(api: AsyncFlexprice, clock: Clock, overlap: timedelta)
             f"{where}, more than the overlap ({overlap}).",
             remedy="Compare both with a time server: set this machine's clock, or tell the server's operator.",
         )
-    return where if seconds else "the server's clock and this one agree"
+    return where if seconds > _SAME else "the server's clock and this one agree"

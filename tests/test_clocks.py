@@ -79,6 +79,8 @@ def test_status_after_a_run_in_2038(year_2038: Sandbox, tmp_path: Path) -> None:
     ("skew", "ok", "told"),
     [
         (timedelta(), True, "agree"),
+        (-2 * SECOND, True, "agree"),
+        (3 * SECOND, True, "0:00:03 ahead of this one"),
         (9 * MINUTE, True, "0:09:00 ahead of this one"),
         (-9 * MINUTE, True, "0:09:00 behind this one"),
         (11 * MINUTE, False, "0:11:00 ahead of this one, more than the overlap (0:10:00)"),
