@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import Call
+from connector.api.grammar import refuse_torn
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -74,12 +75,26 @@ _object = msgspec.json.Decoder(_Anything)
 
 
 def is_object(body: bytes) -> bool:
-    """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content."""
+    """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content.
+
+    One with a text that is none (a lone surrogate) is whole: asked again it is the same, and only one row is at fault.
+    """
     try:
+        body.isascii() or body.decode()
         _object.decode(body)
-        return body.isascii() or bool(body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (UnicodeDecodeError, RecursionError, msgspec.ValidationError):
         return False
+    except msgspec.DecodeError:
+        return body.lstrip().startswith(b"{") and _is_whole(body)
+    return True
+
+
+def _is_whole(body: bytes) -> bool:
+    try:
+        refuse_torn(body)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def judge(
