@@ -10,7 +10,10 @@ import pytest
 from sizes import sampled
 from support import Bent, World, calm
 
+import connector
 from connector.api.calls import SUBSCRIPTION_STATUSES
+from connector.errors import Refused
+from pipelines.verify import verify
 
 ROUTES = {"customers": "search", "subscriptions": "subscriptions"}
 ODD: dict[str, dict[str, Any]] = {
@@ -33,11 +36,15 @@ def world(folder: Path) -> World:
     return World(folder, calm(12, kind=Bent), audit_sample=0)
 
 
-def ids(w: World, resource: str) -> list[str]:
+def rows(w: World, resource: str) -> list[dict[str, Any]]:
     statuses = {} if resource == "customers" else {"subscription_status": list(SUBSCRIPTION_STATUSES)}
     body = {"limit": 1000, **statuses}
     _, _, text = w.sandbox.answer("POST", f"/v1/{resource}/search", body=body)
-    return sorted(row["id"] for row in json.loads(text)["items"])
+    return list(json.loads(text)["items"])
+
+
+def ids(w: World, resource: str) -> list[str]:
+    return sorted(row["id"] for row in rows(w, resource))
 
 
 def let_come(w: World, resource: str, id: str, fields: dict[str, Any]) -> None:
@@ -86,3 +93,29 @@ def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> Non
     w.sandbox.bend = None  # type: ignore[attr-defined]
     assert w.sync(full=True).status == "green"
     w.check()
+
+
+PERIOD = {"current_period_start": "2026-06-30T23:59:60Z"}  # what a walk does not look at
+
+
+def test_streaming_loses_no_customer_to_a_subscription_that_does_not_fit(tmp_path: Path) -> None:
+    """`connector.read` raises, as for every row that does not fit; it does not leave the customer out."""
+    w = world(tmp_path)
+    active = w.sandbox.active_customer_ids()
+    [id] = [row["id"] for row in rows(w, "subscriptions") if row["customer_id"] == active[0]][:1]
+    let_come(w, "subscriptions", id, PERIOD)
+    with w.sandbox.running() as base_url, pytest.raises(Refused, match="23:59:60"):
+        connector.read("usage", base_url=base_url, api_key="sandbox").read_all()
+
+
+@pytest.mark.parametrize("fields", [{"created_by": "\ud800"}, {"created_at": "2026-06-30T23:59:60Z"}])
+def test_verify_names_a_live_row_that_does_not_fit(fields: dict[str, Any], tmp_path: Path) -> None:
+    """A row that cannot be compared is a difference, not one row less to compare."""
+    w = world(tmp_path)
+    w.sync()
+    let_come(w, "customers", ids(w, "customers")[1], fields)
+    with w.sandbox.running() as base_url:
+        found = verify(w.settings(base_url=base_url), 100)
+    told = [one for one in found["differences"] if one["table"] == "customers"]
+    assert not found["ok"]
+    assert ids(w, "customers")[1] in [one["key"]["id"] for one in told]
