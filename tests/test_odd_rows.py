@@ -11,8 +11,11 @@ from sizes import sampled
 from support import Bent, World, calm
 
 import connector
+from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES
 from connector.errors import Refused
+from pipelines import operations
+from pipelines.doctor import doctor
 from pipelines.verify import verify
 
 ROUTES = {"customers": "search", "subscriptions": "subscriptions"}
@@ -77,6 +80,18 @@ def test_a_row_that_is_odd_at_first_sight(name: str, resource: str, tmp_path: Pa
     w.check()
 
 
+def test_an_odd_row_over_http(tmp_path: Path) -> None:
+    """The client does not take such a page for a torn one, which it would ask for until the attempts are used up."""
+    sandbox = calm(12, kind=Bent)
+    with sandbox.running() as url:
+        w = World(tmp_path, sandbox, url, audit_sample=0)
+        odd = ids(w, "customers")[1]
+        let_come(w, "customers", odd, ODD["a lone surrogate"])
+        assert w.sync().status == "degraded"
+        assert w.rows("SELECT key, field FROM flexsync.rejects") == [(odd, "items[].created_by")]
+        assert len(held(w, "customers")) == 11
+
+
 @pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> None:
     """Its last good row stays, with its children; it is not taken for gone, and the run says what is wrong."""
@@ -119,3 +134,32 @@ def test_verify_names_a_live_row_that_does_not_fit(fields: dict[str, Any], tmp_p
     told = [one for one in found["differences"] if one["table"] == "customers"]
     assert not found["ok"]
     assert ids(w, "customers")[1] in [one["key"]["id"] for one in told]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda settings: connector.Flexprice(settings).search_customers(limit=1000),
+        lambda settings: operations.send(calls.search_customers(limit=1000), settings),
+        lambda settings: operations.get(settings, id=None, external_id="a/b", expand=None),
+    ],
+)
+def test_an_operation_by_hand_is_refused_with_the_reason(ask: Any, tmp_path: Path) -> None:
+    """The ten operations say that the answer cannot be shown; it is no fault of ours."""
+    w = world(tmp_path)
+    w.sandbox.bend = lambda _route, _path, _query, _body: {"items": [{"id": "a", "name": "\ud800"}]}  # type: ignore[attr-defined]
+    with w.sandbox.running() as base_url, pytest.raises(Refused, match="surrogate"):
+        ask(w.settings(base_url=base_url))
+
+
+def test_doctor_over_an_odd_row(tmp_path: Path) -> None:
+    """Its checks count rows, and do not stumble over one that it does not need."""
+    w = world(tmp_path)
+    w.sandbox.bend = lambda _route, _path, _query, body: odd_everywhere(body)  # type: ignore[attr-defined]
+    with w.sandbox.running() as base_url:
+        checks = doctor(w.settings(base_url=base_url))
+    assert [check for check in checks if not check["ok"] and check["check"] != "clocks"] == []
+
+
+def odd_everywhere(body: Any) -> Any:
+    return {**body, "items": [{**row, "new": "\ud800"} for row in body["items"]]}

@@ -33,7 +33,7 @@ from connector.settings import Secret
 
 __all__ = [
     "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
-    "retry_after",
+    "retry_after", "unreadable",
 ]  # fmt: skip
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
@@ -149,6 +149,14 @@ def redirected(call: Call, status: int, location: str, secret: Secret) -> Unreac
 def no_answer(call: Call, what: str, secret: Secret) -> TryAgain:
     """Return the error for a refused connection, a time-out or a cut body; `what` says which."""
     return TryAgain(f"{describe(call)}: {redacted(what, secret)[:SHOWN]}.")
+
+
+def unreadable(call: Call) -> Refused:
+    """Return the error for a whole answer that nobody can decode, because one of its texts is none."""
+    return Refused(
+        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate.",
+        remedy="Correct that text in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
+    )
 
 
 def describe(call: Call) -> str:
