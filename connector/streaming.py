@@ -127,15 +127,15 @@ class _Stream:
         """Yield tables of new rows."""
         listing = _LISTINGS.get(self.table)
         async for decoded in self._listing(listing) if listing else self._children():
-            yield self._new_rows(self._checked(decoded))
+            yield self._new_rows(self._checked(decoded, self.table))
 
-    def _checked(self, decoded: Decoded) -> pa.Table:
+    def _checked(self, decoded: Decoded, table: str) -> pa.Table:
         for reject in decoded.rejects:
             raise Refused(
                 f"{reject.table} {reject.key or reject.owner}: {reject.field} {reject.value!r} {reject.reason}.",
                 remedy="A sync puts such rows into flexsync.rejects and continues.",
             )
-        return decoded.tables[self.table]
+        return decoded.tables[table]
 
     def _new_rows(self, found: pa.Table) -> pa.Table:
         columns = (found.column(name).to_pylist() for name in TABLES[self.table].key)
@@ -170,7 +170,7 @@ class _Stream:
         plan = Walk("subscriptions", calls.search_subscriptions, "created_at", {"subscription_status": list(_ACTIVE)})
         async for page in walk(plan, self.api.send):
             answer = Answer("subscriptions", page.reply.body, self.clock())
-            for row in self.reader.read([answer]).tables["subscriptions"].to_pylist():
+            for row in self._checked(self.reader.read([answer]), "subscriptions").to_pylist():
                 if row["subscription_type"] != "inherited":
                     one = (row["created_at"], row["id"], row["current_period_start"])
                     found.setdefault(row["customer_id"], {})[row["id"]] = one

@@ -13,11 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from connector.api import calls
+from connector.api.calls import Reply
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
-from connector.errors import FixInput, FlexsyncError
+from connector.errors import FixInput, FlexsyncError, Refused
 from connector.publications import reading as copies
+from connector.pull.listing_rows import environment_of, read_page
 from connector.pull.pages import count_rows
 from connector.settings import Settings
 from connector.store.store import Store
@@ -25,6 +29,7 @@ from connector.tables.schemas import SCHEMA_VERSION
 from pipelines.runner import run_with_client
 from pipelines.sync.walks import ACTIVE_STATUSES
 
+_SAME = 2  # seconds: `Date` has whole ones, and an answer travels
 Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
 
 
@@ -98,17 +103,23 @@ async def _check_server(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -
 
 async def _look_at_server(api: AsyncFlexprice) -> str:
     reply = await api.send(calls.search_customers(limit=1, status="published"))
-    found = reply.json()
-    items = found.get("items") or [{}]
-    environment = items[0].get("environment_id", "unknown")
-    total = found["pagination"]["total"]
-    return f"{total} published customers, environment {environment}, {reply.elapsed:.3f} s"
+    total, environment = _said(reply)
+    counted = "an unknown number of" if total is None else total
+    return f"{counted} published customers, environment {environment or 'unknown'}, {reply.elapsed:.3f} s"
+
+
+def _said(reply: Reply) -> tuple[int | None, str]:
+    """Return the total and the environment of a page."""
+    try:
+        return read_page(reply.body).total, environment_of(reply.body)
+    except msgspec.DecodeError as error:
+        raise Refused(f"the answer is not a page: {error}.", remedy="Is base_url a FlexPrice server?") from error
 
 
 async def _look_at_filters(api: AsyncFlexprice) -> str:
     future = datetime(9000, 1, 1, tzinfo=UTC)
     reply = await api.send(calls.search_customers(limit=1, filters=[calls.after("created_at", future)]))
-    if reply.json()["pagination"]["total"]:
+    if _said(reply)[0]:
         return "the server ignores filters: customers are listed by offset, which costs more calls"
     return "understood"
 
@@ -133,4 +144,4 @@ async def _look_at_clocks(api: AsyncFlexprice, clock: Clock, overlap: timedelta)
             f"{where}, more than the overlap ({overlap}).",
             remedy="Compare both with a time server: set this machine's clock, or tell the server's operator.",
         )
-    return where if seconds else "the server's clock and this one agree"
+    return where if seconds > _SAME else "the server's clock and this one agree"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from connector.api import calls
+from connector.api import answers, calls
 from connector.api.calls import Call
 from connector.api.client import AsyncFlexprice
 from connector.errors import NotFound
@@ -29,7 +29,10 @@ def send(call: Call, settings: Settings) -> str:
         FlexsyncError: the call was refused, or no answer came.
     """
     body = _body(call, settings)
-    return msgspec.json.format(body, indent=2).decode() if body else ""
+    try:
+        return msgspec.json.format(body, indent=2).decode() if body else ""
+    except msgspec.DecodeError as error:
+        raise answers.unreadable(call) from error
 
 
 def _body(call: Call, settings: Settings) -> bytes:
@@ -59,7 +62,10 @@ def get(settings: Settings, *, id: str | None, external_id: str | None, expand: 
     if external_id and calls.fits_path(external_id):
         return send(calls.get_customer_by_external_id(external_id, expand=expand), settings)
     call = calls.search_customers(external_id=external_id, status="published", expand=expand, limit=1)
-    page = msgspec.json.decode(_body(call, settings), type=_Page)
+    try:
+        page = msgspec.json.decode(_body(call, settings), type=_Page)
+    except msgspec.DecodeError as error:
+        raise answers.unreadable(call) from error
     if not page.items:
         raise NotFound(f"no published customer has the external id {external_id!r}.", status=404)
     return msgspec.json.format(bytes(page.items[0]), indent=2).decode()

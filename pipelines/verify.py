@@ -15,7 +15,7 @@ from connector.clock import Clock, utc_now
 from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
-from connector.tables.decode import Answer, Reader
+from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import CHILDREN
 from connector.tables.schemas import TABLES
 from pipelines.opening import existing_store
@@ -67,8 +67,9 @@ async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], 
         for first in range(0, len(ids), calls.PAGE):
             body = {"customer_ids": ids[first : first + calls.PAGE], "status": status, "limit": calls.PAGE}
             reply = await api.send(calls.search_customers(body))
-            live = reader.read([Answer("customers", reply.body, t0)]).tables["customers"].to_pylist()
-            found += _differences(store, "customers", live, ignored=frozenset({"gone_at"}))
+            read = reader.read([Answer("customers", reply.body, t0)])
+            live = read.tables["customers"].to_pylist()
+            found += _differences(store, "customers", live, ignored=frozenset({"gone_at"})) + _misfits(read)
     return found
 
 
@@ -79,9 +80,21 @@ async def _compare_children(api: AsyncFlexprice, store: Store, ids: list[str], t
         for child in CHILDREN[1:]:
             assert child.call is not None  # noqa: S101  # children have calls
             reply = await api.send(child.call(customer_id, ""))
-            tables = reader.read([Answer(child.name, reply.body, t0, customer_id)]).tables
-            found += _differences(store, child.tables[0], tables[child.tables[0]].to_pylist())
+            read = reader.read([Answer(child.name, reply.body, t0, customer_id)])
+            found += _differences(store, child.tables[0], read.tables[child.tables[0]].to_pylist()) + _misfits(read)
     return found
+
+
+def _misfits(read: Decoded) -> list[Row]:
+    """Return the live rows that do not fit their table, as differences: nobody knows whether the store holds them."""
+    return [
+        {
+            "table": reject.table,
+            "key": {"id": reject.key or reject.owner},
+            "fields": {reject.field or "body": {"stored": "", "live": f"{reject.value} {reject.reason}".strip()}},
+        }
+        for reject in read.rejects
+    ]
 
 
 def _differences(store: Store, table: str, live: list[Row], ignored: frozenset[str] = frozenset()) -> list[Row]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from command import settings_for
 
+from connector.api.client import _moment
 from connector.pull.windows import resumable
 from connector.sandbox import Clock, Sandbox
+from connector.store.counts import Counts
+from connector.store.merge import merge_features
+from connector.store.store import Store
+from connector.tables.decode import Answer, Reader
 from pipelines import jobs
 from pipelines.doctor import doctor
 from pipelines.progress import Progress
@@ -73,6 +79,8 @@ def test_status_after_a_run_in_2038(year_2038: Sandbox, tmp_path: Path) -> None:
     ("skew", "ok", "told"),
     [
         (timedelta(), True, "agree"),
+        (-2 * SECOND, True, "agree"),
+        (3 * SECOND, True, "0:00:03 ahead of this one"),
         (9 * MINUTE, True, "0:09:00 ahead of this one"),
         (-9 * MINUTE, True, "0:09:00 behind this one"),
         (11 * MINUTE, False, "0:11:00 ahead of this one, more than the overlap (0:10:00)"),
@@ -103,3 +111,48 @@ def test_doctor_without_a_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_run_of_the_future_is_not_resumed(began: timedelta, young: bool) -> None:
     """`resume_for` holds for a run that was begun under a wrong `Date` too: its window would begin in 2038."""
     assert resumable(NOW + began, NOW, 24 * HOUR) is young
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("Sat, 28 Nov 2026 14:00:00 GMT", NOW),
+        ("Sat, 28 Nov 2026 15:00:00 +0100", NOW),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("Mon, 01 Jan 0100 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0100", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Sat, 28 Nov 99999 14:00:00 GMT", None),
+        ("now", None),
+        ("", None),
+    ],
+)
+def test_a_date_that_no_clock_shows_is_no_date(text: str, moment: datetime | None) -> None:
+    """Such an answer is like one without a `Date`; arithmetic with it would end the run."""
+    assert _moment(text) == moment
+
+
+def feature(name: str, updated_at: datetime) -> pa.Table:
+    body = f'''{{"customer_id": "c", "features": [{{"feature": {{"id": "f", "name": "{name}",
+        "updated_at": "{updated_at:%Y-%m-%dT%H:%M:%SZ}"}}}}]}}'''
+    return Reader().read([Answer("entitlements", body.encode(), NOW, "c")]).tables["features"]
+
+
+@pytest.mark.parametrize(
+    ("held", "sent", "wins"),
+    [
+        (NOW - HOUR, NOW - 2 * HOUR, "held"),  # an answer from a cache
+        (NOW - HOUR, NOW - HOUR, "sent"),
+        (NOW + MINUTE, NOW - HOUR, "held"),  # servers' clocks differ a little
+        (NOW + FAR, NOW - HOUR, "sent"),  # written once under a wrong clock; else no edit arrived before 2037
+    ],
+)
+def test_a_feature_of_the_future_does_not_keep_later_edits_out(
+    held: datetime, sent: datetime, wins: str, tmp_path: Path
+) -> None:
+    """The newest `updated_at` wins, unless it lies a day beyond the answer that would replace it."""
+    with Store.open(tmp_path / "s.duckdb") as store:
+        for name, updated_at in (("held", held), ("sent", sent)):
+            with store.transaction() as db:
+                merge_features(db, feature(name, updated_at), "run", Counts())
+        assert store.rows("SELECT name FROM features") == [(wins,)]

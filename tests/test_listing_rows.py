@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.pull.listing_rows import PageRow, read_page
+from connector.api.answers import is_object
+from connector.pull.listing_rows import PageRow, environment_of, read_page
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.raw_json import fields_of, members_of
 
@@ -112,6 +113,27 @@ def test_no_cut_of_a_page_is_read_as_a_page(name: str) -> None:
     for end in range(len(body)):
         with pytest.raises(msgspec.DecodeError):
             read_page(body[:end])
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_client_takes_a_whole_body_for_one(name: str) -> None:
+    """A body is asked for again where it was torn or garbled, not where the account holds an odd text."""
+    body = page(ODD[name][0])
+    garbled = any(part in ODD[name][0] for part in (b"\xff", DEEP))
+    assert is_object(body) is not garbled
+    assert not any(is_object(body[:end]) for end in range(min(len(body), 900)))
+    assert not is_object(body.replace(b'"id"', b"id", 1))
+    assert not is_object(b"[" + body + b"]")
+
+
+def test_the_environment_of_a_page_is_that_of_a_row_that_can_be_read() -> None:
+    """An odd row does not hide the environment, nor does a page without rows have one."""
+    assert environment_of(page(rb'"id":"odd","name":"\ud800","environment_id":"env_1"')) == "env_1"
+    assert environment_of(page(rb'"id":"odd","environment_id":"\ud800"')) == ""
+    assert environment_of(b'{"items":[{"environment_id":5},{"environment_id":"env_2"}]}') == "env_2"
+    assert environment_of(b'{"items":[]}') == ""
+    with pytest.raises(msgspec.DecodeError):
+        environment_of(b'{"items":[')
 
 
 VALUES = st.recursive(

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import Call
+from connector.api.grammar import refuse_torn
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -32,7 +33,7 @@ from connector.settings import Secret
 
 __all__ = [
     "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
-    "retry_after",
+    "retry_after", "unreadable",
 ]  # fmt: skip
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
@@ -74,12 +75,26 @@ _object = msgspec.json.Decoder(_Anything)
 
 
 def is_object(body: bytes) -> bool:
-    """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content."""
+    """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content.
+
+    One with a text that is none (a lone surrogate) is whole: asked again it is the same, and only one row is at fault.
+    """
     try:
+        body.isascii() or body.decode()
         _object.decode(body)
-        return body.isascii() or bool(body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (UnicodeDecodeError, RecursionError, msgspec.ValidationError):
         return False
+    except msgspec.DecodeError:
+        return body.lstrip().startswith(b"{") and _is_whole(body)
+    return True
+
+
+def _is_whole(body: bytes) -> bool:
+    try:
+        refuse_torn(body)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def judge(
@@ -134,6 +149,14 @@ def redirected(call: Call, status: int, location: str, secret: Secret) -> Unreac
 def no_answer(call: Call, what: str, secret: Secret) -> TryAgain:
     """Return the error for a refused connection, a time-out or a cut body; `what` says which."""
     return TryAgain(f"{describe(call)}: {redacted(what, secret)[:SHOWN]}.")
+
+
+def unreadable(call: Call) -> Refused:
+    """Return the error for a whole answer that nobody can decode, because one of its texts is none."""
+    return Refused(
+        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate.",
+        remedy="Correct that text in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
+    )
 
 
 def describe(call: Call) -> str:

@@ -301,8 +301,10 @@ def _version() -> str:
 
 
 def _moment(text: str) -> datetime | None:
+    """Read a `Date` header; one that no machine's clock can show is none."""
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if 1970 <= moment.year < 9000 else None

@@ -192,6 +192,8 @@ class AsyncOperations:
             message = f"{answers.describe(call)}: the answer does not fit {model.__name__}: {error}."
             remedy = "The server may be another version: send(call).json() returns the body as it is."
             raise Refused(message, remedy=remedy, status=reply.status, request_id=reply.request_id) from None
+        except msgspec.DecodeError as error:
+            raise answers.unreadable(call) from error
 
 
 class Operations:

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.tables.raw_json import UNREADABLE, fields_of, members_of, refuse_torn
+from connector.api.grammar import refuse_torn
+from connector.tables.raw_json import UNREADABLE, fields_of, members_of
 
-__all__ = ["PageRow", "PageRows", "read_page"]
+__all__ = ["PageRow", "PageRows", "environment_of", "read_page"]
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # a moment without a zone is none
 _NEVER = datetime(2, 1, 1, tzinfo=UTC)  # Go's zero time is year 1: "never" (contract.md 6.1)
@@ -87,14 +88,38 @@ def read_page(body: bytes) -> PageRows:
     return PageRows(rows, 0, page.pagination.total if page.pagination else None)
 
 
+def environment_of(body: bytes) -> str:
+    """Return the environment of a page's first row that names one; "" where none does.
+
+    Args:
+        body: a listing's answer.
+
+    Raises:
+        msgspec.DecodeError: the body is torn, or has no list of items.
+    """
+    for raw in _items(body)[1]:
+        try:
+            named = _id.decode(fields_of(raw).get("environment_id", b"null"))
+        except UNREADABLE:
+            continue
+        return str(named)
+    return ""
+
+
 def _read_by_row(body: bytes) -> PageRows:
+    fields, items = _items(body)
+    read = [_read_row(raw) for raw in items]
+    rows = tuple(row for row in read if row is not None)
+    return PageRows(rows, len(read) - len(rows), _total_in(fields.get("pagination", b"null")))
+
+
+def _items(body: bytes) -> tuple[dict[str, bytes], list[bytes]]:
+    """Return the fields of a page, and the members of its list of items."""
     refuse_torn(body)
     fields = fields_of(body)
     if "items" not in fields:
         raise msgspec.DecodeError("the body has no list 'items'")
-    read = [_read_row(raw) for raw in members_of(fields["items"])]
-    rows = tuple(row for row in read if row is not None)
-    return PageRows(rows, len(read) - len(rows), _total_in(fields.get("pagination", b"null")))
+    return fields, members_of(fields["items"])
 
 
 def _read_row(raw: bytes) -> PageRow | None:

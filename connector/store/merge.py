@@ -49,8 +49,12 @@ def insert(db: Database, table: Table, view: str, run_id: str, counts: Counts) -
 
 
 def merge_features(db: Database, staged: Any, run_id: str, counts: Counts) -> None:
-    """Merge features: the newest `updated_at` wins; where it is equal, the later observation."""
-    guard = "(s.updated_at >= t.updated_at OR t.updated_at IS NULL)"
+    """Merge features: the newest `updated_at` wins; where it is equal, the later observation.
+
+    One that lies a day beyond the answer was written under a wrong clock, and wins no longer.
+    """
+    guard = """(s.updated_at >= t.updated_at OR t.updated_at IS NULL
+        OR t.updated_at > s.observed_at + INTERVAL 1 DAY)"""
     with registered(db, staged=staged):
         merge(db, TABLES["features"], "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
 

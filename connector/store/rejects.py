@@ -55,7 +55,7 @@ class Rejects:
 
 
 def quarantine(db: Database, rejects: Sequence[Reject], run_id: str, counts: Counts) -> None:
-    """Append rejects; a feature's reject replaces an earlier one of the same feature."""
+    """Append rejects; that of a feature, or of a listing's row without an id, replaces the same one of before."""
     if not rejects:
         return
     counts.rejected.update(reject.table for reject in rejects)
@@ -63,6 +63,10 @@ def quarantine(db: Database, rejects: Sequence[Reject], run_id: str, counts: Cou
     if features:
         release(db, "features", features)
     with registered(db, rejected=_staged(rejects, run_id)):
+        db.execute(
+            """DELETE FROM flexsync.rejects q USING rejected r WHERE r.owner = '' AND r.key = ''
+            AND q.table_name = r.table_name AND q.owner = '' AND q.key = '' AND q.raw = r.raw"""
+        )
         db.execute("INSERT INTO flexsync.rejects BY NAME SELECT * FROM rejected")
 
 

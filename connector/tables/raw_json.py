@@ -8,13 +8,14 @@ one.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["UNREADABLE", "fields_of", "is_whole", "members_of", "refuse_torn"]
+from connector.api.grammar import GRAMMAR
+
+__all__ = ["UNREADABLE", "fields_of", "is_whole", "members_of"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what msgspec raises for a body from outside
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -22,24 +23,6 @@ _SCALAR = re.compile(_STRING + rb'|[^\s,:\[\]{}"]+', re.DOTALL)
 _INSIDE = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+", re.DOTALL)  # up to the next bracket
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw)
-_GRAMMAR = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)  # knows surrogates, and no limit of numbers
-
-
-def refuse_torn(body: bytes) -> None:
-    """Make sure that a body is JSON by its grammar, whatever its texts and numbers are.
-
-    Args:
-        body: what a decoder refused.
-
-    Raises:
-        msgspec.DecodeError: it is torn or garbled: nothing in it can be relied on.
-    """
-    try:
-        _GRAMMAR.decode(body.decode("utf-8", "surrogateescape"))
-    except RecursionError:
-        return  # nested too deep to check; taking it apart still finds the brackets that do not match
-    except ValueError as error:
-        raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
 
 
 def members_of(raw: bytes) -> list[bytes]:
@@ -88,7 +71,7 @@ def is_whole(raw: bytes) -> bool:
 def _name(raw: bytes) -> str:
     if not raw.startswith(b'"'):
         raise msgspec.DecodeError("JSON is malformed: a field without a name")
-    return str(_GRAMMAR.decode(raw.decode("utf-8", "surrogateescape")))
+    return str(GRAMMAR.decode(raw.decode("utf-8", "surrogateescape")))
 
 
 class _Scanner:
