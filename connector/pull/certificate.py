@@ -96,6 +96,11 @@ class ListingProof:
         return [each.window for each in self.counted if not each.agrees]
 
     @property
+    def walkable(self) -> list[Window]:
+        """The windows that another walk may complete; where the server's count is unknown, it cannot."""
+        return [each.window for each in self.counted if each.existed is not None and not each.agrees]
+
+    @property
     def holds(self) -> bool:
         """Whether the store holds exactly as many rows as existed, in every window."""
         return not self.disagreeing

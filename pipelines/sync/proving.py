@@ -37,7 +37,7 @@ async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
     proofs = {}
     for resource in _countable(session, run):
         proofs[resource] = proof = await _proof(session, run, resource, most_windows, keep=True)
-        if not proof.holds and not proof.all_rejected and proof.method == "keyset":
+        if proof.walkable and not proof.all_rejected and proof.method == "keyset":
             await _walk_again(session, run, proof)
     broken = session.store.broken_features()
     if broken:
@@ -60,7 +60,7 @@ def _countable(session: Session, run: Run) -> list[str]:
 
 async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
     """Walk the windows that differ once more, or all of the listing where many differ, and count them again."""
-    differing = proof.disagreeing
+    differing = proof.walkable
     session.note(
         f"the server counts {proof.existed} {proof.resource}, the store had {proof.stored}:"
         f" {len(differing)} of {len(proof.counted)} windows of created_at were walked again"
