@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from connector import files
-from connector.errors import FixInput
+from connector.errors import FixInput, FlexsyncError
 from connector.publications import reading, targets
 from connector.publications.contents import Snapshot
 from connector.publications.targets import Target
@@ -34,21 +34,24 @@ def keep(place: Target, snapshot: Snapshot) -> str | None:
     """
     copy = targets.green_copy(place.path)
     older = _green_run(copy, snapshot)
-    current = _green_run(place.path, snapshot) if place.path.exists() else None
+    current = _green_run(place.path, snapshot)
     if current:
         _link(place, copy)
     elif older is None:
-        drop(place)
+        drop(place, snapshot)
     return current or older
 
 
-def drop(place: Target) -> None:
+def drop(place: Target, snapshot: Snapshot) -> None:
     """Remove the copy: the target holds a newer green run, or no copy is wanted. A foreign file stays."""
     copy = targets.green_copy(place.path)
-    if copy.exists() and _is_publication(copy):
-        copy.unlink()
-        targets.wal(copy).unlink(missing_ok=True)
-        files.sync(copy.parent)
+    try:
+        _green_run(copy, snapshot)
+    except FlexsyncError:
+        return
+    copy.unlink(missing_ok=True)
+    targets.wal(copy).unlink(missing_ok=True)
+    files.sync(copy.parent)
 
 
 def _green_run(path: Path, snapshot: Snapshot) -> str | None:
@@ -64,14 +67,6 @@ def _green_run(path: Path, snapshot: Snapshot) -> str | None:
             )
         kept = found.run is not None and found.run.green and set(snapshot.excluded) <= set(found.excluded)
         return found.run.run_id if kept and found.run else None
-
-
-def _is_publication(path: Path) -> bool:
-    try:
-        with reading.open(path) as found:
-            return found.published_at is not None
-    except FixInput:
-        return False
 
 
 def _link(place: Target, copy: Path) -> None:

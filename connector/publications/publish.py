@@ -136,7 +136,7 @@ def _switch(unfinished: Path, place: Target, snapshot: Snapshot, keep_green: boo
     wal(place.path).unlink(missing_ok=True)  # beside the new file it would keep every reader out
     files.replace(unfinished, place.path)
     if not degraded or not keep_green:
-        green.drop(place)
+        green.drop(place, snapshot)
     return kept if degraded else snapshot.run.run_id
 
 
