@@ -22,7 +22,7 @@ from connector.tables.resources import chosen
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import state
 from pipelines.dry_run import estimate
-from pipelines.opening import existing_store, readable
+from pipelines.opening import existing_store, last_green, readable
 from pipelines.progress import Progress
 from pipelines.runner import run_with_client
 from pipelines.status import Ages, describe
@@ -88,13 +88,15 @@ def dry_run(settings: Settings, options: Options) -> dict[str, Any]:
     return run_with_client(settings, lambda api: estimate(api, settings.sync, full=options.full))
 
 
-def reading(settings: Settings, path: str | None = None) -> AbstractContextManager[tuple[Reading, str]]:
+def reading(
+    settings: Settings, path: str | None = None, *, green: bool = False
+) -> AbstractContextManager[tuple[Reading, str]]:
     """Open what there is to read; see `pipelines.opening.readable`."""
-    return readable(settings.sync, path)
+    return readable(settings.sync, path, green=green)
 
 
 def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
-    """Describe the copy.
+    """Describe the copy, and name the last green run that is published.
 
     Args:
         settings: [sync].
@@ -102,11 +104,12 @@ def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exac
         clock: this machine's.
 
     Returns:
-        See `pipelines.status.describe`.
+        See `pipelines.status.describe`; and `last_green`.
     """
     ages = Ages(clock(), max_age, settings.sync.overlap)
     with readable(settings.sync) as (opened, remark):
-        return describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
+        found = describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
+    return {**found, "last_green": last_green(settings.sync)}
 
 
 def show_state(settings: Settings) -> dict[str, Any]:
