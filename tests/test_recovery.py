@@ -600,6 +600,15 @@ def test_a_database_outage_leaves_a_run_whole(
     assert report.flow["calls"] <= 2 * undisturbed[1] + CALLERS + 8  # answers in doubt are asked once more
 
 
+@pytest.mark.sampled
+def test_isolated_errors_of_a_whole_run_cost_no_more_than_before(tmp_path: Path) -> None:
+    """A run against a server with 5 % errors: green, no time lost to an outage, at most 1 % control calls."""
+    report = sync(account(300, faults=Faults(error_rate=0.05)), tmp_path / "s.duckdb")
+    assert report.status == "green"
+    assert "outage" not in report.flow["waited"]
+    assert report.flow["endpoints"].get("probes", {}).get("calls", 0) <= report.flow["calls"] / 100
+
+
 @pytest.mark.parametrize("limit", [1001, 5000])
 def test_a_refused_limit_names_itself(limit: int) -> None:
     """A page size that the server does not take is a Refused whose details say so (contract.md 2.4)."""
