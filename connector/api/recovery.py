@@ -86,7 +86,8 @@ class Recovery:
             state.forget()  # the outage was noticed after this failure
         if not self._is_in_doubt(state, failure):
             return False
-        if not self.failing and not await self._is_its_own(state, failure, key_worked):
+        own = not self.failing and await self._is_its_own(state, failure, key_worked)
+        if not own and not self.failing:  # it may have begun while the control call was made
             self._outages.declare((state.first or failure).began)
             self.failing, self._down_until = True, self._clock()
         if self.failing:
