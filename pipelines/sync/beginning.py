@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
 
-import msgspec
-
-from connector.api.calls import Json, Reply
+from connector.api.calls import Reply
 from connector.errors import Refused
-from connector.pull.pages import Walk, newest_row
+from connector.pull.listing_rows import environment_of
+from connector.pull.page import Walk, read
+from connector.pull.pages import newest_row
 from connector.pull.watermarks import WALKS, listing_of
 from connector.pull.windows import Beginning, Run
 from connector.settings import Sync as SyncSettings
@@ -91,7 +90,7 @@ async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]
     except Refused as error:
         if error.status not in _CANNOT_SORT:
             raise
-        return None, await session.api.send(plan.make({**plan.body, "limit": 1}))
+        return None, read(plan.name, await session.api.send(plan.make({**plan.body, "limit": 1}))).reply
     session.count_seconds = max(session.count_seconds, found.reply.elapsed)
     return moment, found.reply
 
@@ -103,8 +102,6 @@ async def _newest_created(session: Session, walks: Sequence[str]) -> list[dateti
 
 async def _bind(session: Session, reply: Reply) -> None:
     """Tie the store to the environment of the answer's first row, if it has one."""
-    found: Json = msgspec.json.decode(reply.body)
-    items: list[Any] = found.get("items") or []
-    environment = str(items[0].get("environment_id") or "") if items and isinstance(items[0], dict) else ""
+    environment = environment_of(reply.body)
     if environment:
         await session.in_store(session.store.bind, environment)
