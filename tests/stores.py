@@ -11,6 +11,7 @@ from typing import Any
 
 from connector.publications import publish, reading
 from connector.publications.reading import Reading
+from connector.pull.watermarks import WALKS
 from connector.store.database import rows
 from connector.store.store import Store
 
@@ -69,8 +70,8 @@ def end_run(store: Store, number: int, customers: int = 20, status: str = "green
         )
         db.execute("INSERT INTO flexsync.sweep SELECT 's' || id, id, 'standalone', created_at, NULL FROM customers")
         db.execute(
-            "INSERT INTO flexsync.cursors SELECT unnest(['customers', 'subscriptions']), $at, $at, $run",
-            {"run": run, "at": at},
+            "INSERT INTO flexsync.cursors SELECT unnest($walks), $at, $at, $run",
+            {"walks": list(WALKS), "run": run, "at": at},
         )
         db.execute("DELETE FROM flexsync.runs WHERE run_id = $run", {"run": run})
         db.execute(
