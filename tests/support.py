@@ -86,12 +86,14 @@ class World:
     def settings(self, **more: Any) -> Settings:
         return load(environ={}, **{**self.given, **more})
 
-    def sync(self, full: bool = False, accept: frozenset[str] = frozenset(), **settings: Any) -> Report:
+    def sync(
+        self, full: bool = False, accept: frozenset[str] = frozenset(), accept_gone: int = 0, **settings: Any
+    ) -> Report:
         """One run, a second later by the server's clock."""
         self.later(1)
         before = self.sandbox.calls.copy()
         try:
-            return asyncio.run(self._sync(self.settings(**settings), Options(full, accept)))
+            return asyncio.run(self._sync(self.settings(**settings), Options(full, accept, accept_gone)))
         finally:
             counted = self.sandbox.calls - before
             self.asked = sorted(counted.elements())
