@@ -64,6 +64,17 @@ class Direct:
 # --- one account, one store, several runs --------------------------------------------------------------------------
 
 
+_EMPTY: list[bytes] = []
+
+
+def empty_store(path: Path) -> None:
+    """Put a new store at `path`; it is made once a process, and copied."""
+    if not _EMPTY:
+        Store.open(path).close()
+        _EMPTY.append(path.read_bytes())
+    path.write_bytes(_EMPTY[0])
+
+
 class World:
     """A sandbox whose clock stands still between changes, and a store that is synced from it.
 
@@ -73,6 +84,7 @@ class World:
     def __init__(self, folder: Path, sandbox: Sandbox, url: str = "", **settings: Any) -> None:
         self.sandbox = sandbox
         self.path = folder / "store.duckdb"
+        empty_store(self.path)
         self.given: dict[str, Any] = {
             "base_url": url or "http://127.0.0.1:1/v1",
             "api_key": "sandbox",

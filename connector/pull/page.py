@@ -110,12 +110,21 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: the raw reply, its rows' ids, the server's `total`, and the walk's position once the page is stored."""
+    """One page of a walk.
+
+    Attributes:
+        reply: as received.
+        ids: of its rows.
+        total: the server's count; None when it sent none.
+        position: of the walk, once the page is stored.
+        repeated: every row of it was in the pages before, so there is nothing to store.
+    """
 
     reply: Reply
     ids: tuple[str, ...]
     total: int | None
     position: Position
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,9 @@ async def _next(plan: Walk, send: Send, position: Position) -> Page:
     _check(plan, bound, moments)
     seen = set(position.open or ())
     if not set(found.ids) - seen:
-        following = _idle(position, found, len(seen))
-    elif not moments:  # nothing to stand on: the next page cannot be asked for
+        ended = _idle(position, found, len(seen))
+        return Page(found.reply, found.ids, found.total, ended, repeated=not found.misfits)
+    if not moments:  # nothing to stand on: the next page cannot be asked for
         following = msgspec.structs.replace(position, done=True, lacking=_unreachable(position, found))
     else:
         following = _advance(plan, position, found, moments[-1])

@@ -274,11 +274,12 @@ class Store:
         """
         moved = Counts()
         with self.transaction() as db:
-            decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
-            listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
+            if not page.repeated:
+                decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
+                listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
+                self.unknown.update(decoded.unknown)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
             counts.add(db, run.run_id, moved)
-        self.unknown.update(decoded.unknown)
         return moved
 
     def settle_listing(self, run: Run, resource: str) -> None:
