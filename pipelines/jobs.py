@@ -18,6 +18,7 @@ from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from connector.tables.resources import chosen
+from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import state
 from pipelines.dry_run import estimate
 from pipelines.opening import existing_store, readable
@@ -51,6 +52,8 @@ def sync(settings: Settings, options: Options, progress: Progress) -> Report:
     check_targets(settings.sync.publish, settings.sync.store, settings.privacy)
     _restore(settings.sync, progress)
     with Store.open(settings.sync.store) as store:
+        if store.older:
+            progress.note(f"{store.path} now has schema version {SCHEMA_VERSION}; as it was, it is {store.older}")
 
         async def load(api: AsyncFlexprice) -> Report:
             return await Sync(settings.sync, api, store, options, progress).run()

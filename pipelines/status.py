@@ -38,7 +38,7 @@ def describe(reading: Reading, source: str, max_age: timedelta | None, *, locked
         "age_seconds": round(age.total_seconds()) if age else None,
         "stale": age is None or bool(max_age and age > max_age),
         "runs": runs,
-        "rows": {name: _rows(reading, f'"{name}"') for name in TABLES},
+        "rows": {name: _rows(reading, f'"{name}"') for name in TABLES if name in reading.tables},
         "rejects": _rows(reading, "flexsync.rejects"),
         "suspects": _rows(reading, "flexsync.suspects"),
     }

@@ -179,17 +179,16 @@ def newest_run(db: Database, catalog: str) -> RunInfo | None:
     return RunInfo(run_id, mode, status, began, ended, tuple(reasons or ()))
 
 
-def check_version(what: object, version: str | int | None, *, exactly: bool = False) -> None:
-    """Check a schema version.
+def check_version(what: object, version: str | int | None) -> None:
+    """Check a schema version; an older one can be read.
 
     Raises:
-        FixInput: it is newer than this Flexsync's; or, if `exactly`, another one.
+        FixInput: it is newer than this Flexsync's.
     """
     given = int(version) if version is not None and str(version).isdigit() else 0
-    if given > SCHEMA_VERSION or (exactly and given != SCHEMA_VERSION):
+    if given > SCHEMA_VERSION:
         raise FixInput(
-            f"{what} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
-            remedy="Upgrade Flexsync." if given > SCHEMA_VERSION else "Sync into a new --store.",
+            f"{what} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.", remedy="Upgrade Flexsync."
         )
 
 

@@ -1,7 +1,7 @@
 """Restoring a working store from a publication, so that a machine that lost its disk continues incrementally.
 
-Promised: cursors, answers, sweep, suspects, certificates and runs are restored with the tables; the store appears whole
-or not at all; a lake's files are checked against their SHA-256. Excluded columns are NULL in the restored store; its
+Promised: cursors, answers, sweep, suspects, certificates and runs are restored with the tables; a publication of an older
+schema version gives the store that its own store becomes by migration; the store appears whole or not at all; a lake's files are checked against their SHA-256. Excluded columns are NULL in the restored store; its
 cursors and the body hashes of the tables concerned are removed, so the next sync is a full one and fills them. Bodies
 of rejects are not restored: no publication has them. Never done: replacing a file.
 """
@@ -9,7 +9,7 @@ of rejects are not restored: no publication has them. Never done: replacing a fi
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from connector.errors import FixInput, LockHeld
 from connector.publications import contents, lake, reading, targets
 from connector.publications.publish import explained, wal
 from connector.publications.targets import PARQUET, Target
-from connector.store import ddl
+from connector.store import ddl, migrations
 from connector.store.database import literal
 from connector.tables.resources import RESOURCES
 
@@ -37,7 +37,7 @@ def restore(target: str, path: Path | str) -> None:
         path: the store's file; must not exist yet.
 
     Raises:
-        FixInput: the publication is missing, damaged, not Flexsync's or of another version; the path exists.
+        FixInput: the publication is missing, damaged, not Flexsync's or of a newer version; the path exists.
         LockHeld: a sync is making that store.
     """
     source, path = targets.parse(target), Path(path).resolve()
@@ -77,30 +77,50 @@ def _fill(path: Path, source: Target) -> None:
     with duckdb.connect(str(path)) as db:
         db.execute(f"SET memory_limit = '{MEMORY}'")
         db.execute("SET preserve_insertion_order = false")  # tables have no order, and keeping one costs memory
-        tables, excluded = _attach(db, source)
+        version, tables, excluded = _attach(db, source)
         db.execute("BEGIN")
         for statement in ddl.statements():
             db.execute(statement)
         for name, query in tables.items():
             _insert(db, name, query)
+        for statement in migrations.statements(version):
+            db.execute(statement)
         _require_full_sync(db, excluded)
         db.execute("COMMIT")
         db.execute("CHECKPOINT")
 
 
-def _attach(db: Any, source: Target) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return table -> what to select it from, and the columns left out, after checking the publication."""
+def _attach(db: Any, source: Target) -> tuple[int, dict[str, str], tuple[str, ...]]:
+    """Return the version, table -> what to select it from, and the columns left out, after checking the publication."""
     if source.kind == PARQUET:
         manifest = lake.read(source.path)
-        contents.check_version(source, manifest.schema_version, exactly=True)
-        return _checked(source.path, manifest), manifest.excluded
+        version = _restorable(source, manifest.schema_version)
+        return version, _checked(source.path, manifest, version), manifest.excluded
     with reading.open(source.path) as publication:
         if publication.published_at is None:
             raise FixInput(f"{source} is a working store, not a publication.", remedy="Copy the file instead.")
-        contents.check_version(source, publication.schema_version, exactly=True)
+        version = _restorable(source, publication.schema_version)
+        names = _required(source, publication.tables, version)
         excluded = publication.excluded
     db.execute(f"ATTACH {literal(source.path)} AS {reading.CATALOG} (READ_ONLY)")
-    return {name: _path(name, reading.CATALOG) for name in contents.names()}, excluded
+    return version, {name: _path(name, reading.CATALOG) for name in names}, excluded
+
+
+def _restorable(source: Target, version: str | int) -> int:
+    """Return the schema version as a number, if it can be migrated; a newer one was refused at opening."""
+    number = int(version) if str(version).isdigit() else 0
+    if number < migrations.OLDEST:
+        raise FixInput(f"{source} has schema version {version}, which is too old.", remedy="Sync into a new --store.")
+    return number
+
+
+def _required(source: object, there: Collection[str], version: int) -> list[str]:
+    """Return the tables that a publication of a version has, if they are there; later ones stay empty."""
+    names = [name for name in contents.names() if name not in migrations.tables_since(version)]
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise FixInput(f"{source} lacks {', '.join(missing)}.", remedy="Publish to it again.")
+    return names
 
 
 def _path(name: str, catalog: str) -> str:
@@ -108,12 +128,9 @@ def _path(name: str, catalog: str) -> str:
     return f'{catalog}."{schema or "main"}"."{table}"'
 
 
-def _checked(folder: Path, manifest: lake.Manifest) -> dict[str, str]:
-    missing = set(contents.names()) - set(manifest.tables)
-    if missing:
-        raise FixInput(f"{folder} lacks {', '.join(sorted(missing))}.", remedy="Publish to it again.")
+def _checked(folder: Path, manifest: lake.Manifest, version: int) -> dict[str, str]:
     queries = {}
-    for name in contents.names():
+    for name in _required(folder, manifest.tables, version):
         files = manifest.tables[name].files
         for file in files:
             _check(folder / file.path, file)

@@ -1,7 +1,8 @@
 """The store's tables as SQL text: the data tables from `connector.tables.schemas`, and the internal tables.
 
 Promised: every table and every column of a data table carries its meaning as a comment; all state is rows of schema
-`flexsync`, so a publication carries it. Never done: running a statement.
+`flexsync`, so a publication carries it. A change here or in the data tables needs its statement in `migrations`. Never
+done: running a statement.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ INTERNAL: dict[str, tuple[str, str]] = {
         "run_id VARCHAR, table_name VARCHAR, inserted BIGINT, updated BIGINT, deleted BIGINT, rejected BIGINT",
     ),
     "cursors": (
-        "up to when a listing has been read: the start, by the server's clock, of the last run that read it",
+        "up to when each walk has read: customers/published, customers/archived, subscriptions",
         "resource VARCHAR, cursor TIMESTAMPTZ, full_at TIMESTAMPTZ, run_id VARCHAR",
     ),
     "walks": (
@@ -41,7 +42,8 @@ INTERNAL: dict[str, tuple[str, str]] = {
         "one row per call of the last run; state is pending, done, again, held or failed",
         """item BIGINT, resource VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, why VARCHAR, counted VARCHAR,
         period_start TIMESTAMPTZ, sole BOOLEAN, fresh BOOLEAN, context VARCHAR, same_context BOOLEAN,
-        previous_hash BLOB, previous_rows BIGINT, state VARCHAR, error VARCHAR, status INTEGER""",
+        previous_hash BLOB, previous_rows BIGINT, state VARCHAR, error VARCHAR, status INTEGER,
+        asked_at DOUBLE, answered_at DOUBLE""",
     ),
     "answers": (
         "last answer per customer and child resource: when it was last confirmed, its rows, a hash of its body",
@@ -55,7 +57,12 @@ INTERNAL: dict[str, tuple[str, str]] = {
     ),
     "unproven": (
         "zeros of the last run that no earlier figure of the same window can be compared with",
-        "run_id VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, feature_id VARCHAR",
+        "run_id VARCHAR, customer_id VARCHAR, subscription_id VARCHAR, feature_id VARCHAR, probed BOOLEAN",
+    ),
+    "proof_windows": (
+        "the windows of created_at that a certificate compared: rows that the server counted, and rows stored",
+        """run_id VARCHAR, resource VARCHAR, begins TIMESTAMPTZ, ends TIMESTAMPTZ, counted BIGINT,
+        stored BIGINT""",
     ),
     "rejects": (
         "quarantine: rows that do not fit their table, until they do; raw holds the body and stays in this file",

@@ -1,7 +1,8 @@
 """Opening the store's file: its lock, the DuckDB connection, the schema version, and DuckDB's errors in words.
 
-Promised: one process writes at a time; a file that Flexsync did not make, or of another schema version, is refused and
-left as it is. Never done: replacing or migrating a file.
+Promised: one process writes at a time; a store of an older schema version is copied beside itself, then migrated in one
+transaction; a file that Flexsync did not make, or of a newer schema version, is refused and left as it is. Never done:
+replacing a file; a migration to an older version.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import duckdb
 import filelock
 
 from connector.errors import FixInput, LockHeld, OurFault
-from connector.store import ddl
+from connector.store import ddl, migrations
 from connector.store.database import literal
 from connector.tables.schemas import SCHEMA_VERSION
 
@@ -55,9 +56,19 @@ def connect(path: Path) -> Any:
     """
     db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2})
     try:
+        attach(db, path)
+    except BaseException:
+        db.close()
+        raise
+    db.execute("SET preserve_insertion_order = false")
+    return db
+
+
+def attach(db: Any, path: Path) -> None:
+    """Attach the file to a connection and begin a session. Raises as `connect`."""
+    try:
         db.execute(f"ATTACH {literal(path)} AS store")
     except duckdb.Error as error:
-        db.close()
         text = str(error).splitlines()[0]
         if "lock" in text.lower() or "Unique file handle" in text:
             raise LockHeld(
@@ -67,8 +78,12 @@ def connect(path: Path) -> Any:
             f"{path} cannot be opened as a DuckDB file: {text}", remedy="Give a store of Flexsync's, or a new name."
         ) from error
     begin_session(db)
-    db.execute("SET preserve_insertion_order = false")
-    return db
+
+
+def detach(db: Any) -> None:
+    """Write the log into the file and let go of it; the connection stays open."""
+    db.execute("USE memory")
+    db.execute("DETACH store")
 
 
 def begin_session(db: Any) -> None:
@@ -77,19 +92,27 @@ def begin_session(db: Any) -> None:
     db.execute("SET TimeZone = 'UTC'")  # not in `config`: the time zone extension is loaded after connecting
 
 
-def prepare(db: Any, path: Path) -> None:
-    """Make the tables of an empty file, or check that the file is a store of this schema version.
+def prepare(db: Any, path: Path) -> Path | None:
+    """Make the tables of an empty file, or bring a store to this schema version.
+
+    Returns:
+        The copy that a migration left beside the file; None if there was nothing to migrate.
 
     Raises:
-        FixInput: Flexsync did not make it, or it has another schema version.
+        FixInput: Flexsync did not make it, or it has a newer schema version; the copy cannot be written.
     """
     query = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'store'"
     tables = {row[0] for row in db.execute(query).fetchall()}
     if not tables:
         _create(db)
-        return
+        return None
     if "flexsync.meta" not in tables:
         raise FixInput(f"{path} is a DuckDB file that Flexsync did not make.", remedy="Give --store a name of its own.")
+    version = _version(db, path)
+    return _migrate(db, path, version) if version < SCHEMA_VERSION else None
+
+
+def _version(db: Any, path: Path) -> int:
     found = db.execute("SELECT value FROM flexsync.meta WHERE key = 'schema_version'").fetchall()
     version = int(found[0][0]) if found else 0
     if version > SCHEMA_VERSION:
@@ -97,8 +120,22 @@ def prepare(db: Any, path: Path) -> None:
             f"{path} has schema version {version}, this Flexsync knows {SCHEMA_VERSION}.",
             remedy="Upgrade Flexsync, or give another --store.",
         )
-    if version < SCHEMA_VERSION:
+    if version < migrations.OLDEST:
         raise FixInput(f"{path} has schema version {version}, which is too old.", remedy="Sync into a new --store.")
+    return version
+
+
+def _migrate(db: Any, path: Path, version: int) -> Path:
+    """Copy the file beside itself, then migrate it. A process that is killed leaves the old store, or the new one."""
+    db.execute("CHECKPOINT store")
+    detach(db)  # closing a second handle of the file would release DuckDB's lock on it
+    copy = migrations.copy_beside(path, version)
+    attach(db, path)
+    db.execute("BEGIN")
+    for statement in migrations.statements(version):
+        db.execute(statement)
+    db.execute("COMMIT")
+    return copy
 
 
 def _create(db: Any) -> None:

@@ -15,15 +15,15 @@ import pyarrow as pa
 from connector.pull.work import Item
 from connector.store.database import Database, changed, column, registered, rows
 from connector.tables.resources import RESOURCES
-from connector.tables.schemas import SCHEMA_VERSION
 
 _COLUMNS = ", ".join(Item.__slots__)
+_DECODING = 1  # raise it when bodies are decoded into other rows, so that equal bodies are decoded once more
 _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
         arg_max(current_period_start, (created_at, subscription_id)) AS period_start
     FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' GROUP BY customer_id)"""
-_CONTEXT = f"""concat_ws('|', '{SCHEMA_VERSION}', coalesce({{0}}.subs, ''),
+_CONTEXT = f"""concat_ws('|', '{_DECODING}', coalesce({{0}}.subs, ''),
     coalesce(epoch_us({{0}}.period_start)::VARCHAR, ''))"""
 _REFRESH = f"""WITH {_ACTIVE} UPDATE flexsync.queue q SET sole = a.n = 1, counted = a.counted,
     period_start = a.period_start, previous_hash = NULL, same_context = false, context = {_CONTEXT.format("a")}

@@ -48,11 +48,13 @@ class Store:
         db: the connection; for `Ingest` and for tests.
         path: the file.
         unknown: unknown fields of listings, and how often they were seen.
+        older: the copy of the file as it was, if opening it migrated it from an older schema version.
     """
 
-    def __init__(self, db: Any, path: Path, lock: filelock.BaseFileLock | None) -> None:
+    def __init__(self, db: Any, path: Path, lock: filelock.BaseFileLock | None, older: Path | None = None) -> None:
         self.db = db
         self.path = path
+        self.older = older
         self.unknown: Counter[str] = Counter()
         self._lock = lock
         self._open = True
@@ -63,11 +65,11 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
-        """Open a store for writing; make one if there is no file.
+        """Open a store for writing; make one if there is no file, migrate one of an older schema version.
 
         Raises:
             LockHeld: another process has it.
-            FixInput: the file is not a store, or of another version; its folder cannot be written.
+            FixInput: the file is not a store, or of a newer version; its folder cannot be written.
         """
         path = Path(path)
         lock = opening.lock(path)
@@ -75,14 +77,14 @@ class Store:
             db = opening.connect(path)
             try:
                 with opening.explained(path):
-                    opening.prepare(db, path)
+                    older = opening.prepare(db, path)
             except BaseException:
                 db.close()
                 raise
         except BaseException:
             lock.release()
             raise
-        return cls(db, path, lock)
+        return cls(db, path, lock, older)
 
     def close(self) -> None:
         """Close the file and release the lock; safe to call twice."""
@@ -91,8 +93,7 @@ class Store:
                 if self._open:
                     self._open = False
                     with opening.explained(self.path):
-                        self.db.execute("USE memory")
-                        self.db.execute("DETACH store")  # writes the log into the file
+                        opening.detach(self.db)
             finally:
                 self.db.close()
                 if self._lock is not None:

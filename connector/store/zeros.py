@@ -44,6 +44,7 @@ _INCOMPARABLE = """SELECT s.customer_id, {asked}, s.subscription_id, s.feature_i
     WHERE s.current_usage = 0 AND NOT coalesce(s.subscription_id = t.subscription_id
         AND s.current_period_start IS NOT DISTINCT FROM t.current_period_start
         AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at, false)"""
+_UNPROVEN = "run_id, customer_id, subscription_id, feature_id"
 _TABLES = (("usage", "''"), ("subscription_usage", "s.subscription_id"))
 
 
@@ -68,7 +69,7 @@ def record(db: Database, run_id: str, zeros: Sequence[Zero]) -> None:
         "f": pa.array([zero.feature_id for zero in zeros], pa.string()),
     }
     with registered(db, zeros=pa.table(columns)):
-        db.execute("INSERT INTO flexsync.unproven SELECT $run, c, s, f FROM zeros", {"run": run_id})
+        db.execute(f"INSERT INTO flexsync.unproven ({_UNPROVEN}) SELECT $run, c, s, f FROM zeros", {"run": run_id})
 
 
 def record_all(db: Database, run_id: str, batch: Batch) -> None:
@@ -78,7 +79,7 @@ def record_all(db: Database, run_id: str, batch: Batch) -> None:
         only = "AND list_contains($asked, s.subscription_id)" if table == "subscription_usage" else ""
         with registered(db, staged=batch.decoded.tables[table]):
             db.execute(
-                f"""INSERT INTO flexsync.unproven SELECT $run, s.customer_id, s.subscription_id, s.feature_id
+                f"""INSERT INTO flexsync.unproven ({_UNPROVEN}) SELECT $run, s.customer_id, s.subscription_id, s.feature_id
                 FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
                 WHERE s.current_usage = 0 {only}""",
                 {"run": run_id, **({"asked": asked} if only else {})},
