@@ -243,6 +243,22 @@ def test_reply_carries_clock_and_request_id() -> None:
     assert reply.headers["x-request-id"] == "req_1"
 
 
+def test_reply_says_when_its_exchange_ran() -> None:
+    """A reply has the moments at which the answered exchange began and ended; failed attempts do not count."""
+    times: list[float] = []
+
+    async def handler(_: web.Request) -> web.Response:
+        times.append(time.monotonic())
+        await asyncio.sleep(0.05)
+        return web.json_response({}, status=503 if len(times) == 1 else 200)
+
+    reply = ask(handler)
+    assert isinstance(reply, calls.Reply)
+    assert times[0] + 0.05 <= reply.began <= times[1]
+    assert times[1] + 0.05 <= reply.ended == reply.began + reply.elapsed <= time.monotonic()
+    assert calls.Reply(200, b"{}").began == 0
+
+
 def test_reply_without_a_sane_date_has_none() -> None:
     """A Date header that is none does not stop anything: the reply's date is None."""
     reply = ask(Script((200, CUSTOMER, {"Date": "yesterday"})))

@@ -79,6 +79,7 @@ class Reply:
         attempts: HTTP exchanges that it took.
         request_id: the server's `X-Request-Id`.
         headers: of the answer.
+        began: `time.monotonic` when the exchange that was answered started, in seconds; 0 when nobody measured it.
     """
 
     status: int
@@ -88,6 +89,12 @@ class Reply:
     attempts: int = 1
     request_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    began: float = 0.0
+
+    @property
+    def ended(self) -> float:
+        """`time.monotonic` when the last byte was received."""
+        return self.began + self.elapsed
 
     def json(self) -> Any:
         """The body decoded with the standard number types. Raises `msgspec.DecodeError` when it is not JSON."""

@@ -168,7 +168,7 @@ class AsyncFlexprice(AsyncOperations):
 
     async def _attempt(self, call: Call, seconds: float, slot: Slot, number: int) -> Reply | Failure:
         """One exchange. Returns a Failure where a retry may help, raises what is final."""
-        began = time.perf_counter()
+        began = time.monotonic()
         status, body, problem = 0, b"", None
         try:
             async with asyncio.timeout(min(seconds, self.gate.left())):
@@ -177,7 +177,7 @@ class AsyncFlexprice(AsyncOperations):
                 body = await read_body(response)
         except BROKEN as error:
             problem = error
-        elapsed = time.perf_counter() - began
+        elapsed = time.monotonic() - began
         if self._on_call:
             self._on_call(call, status, elapsed)
         if problem is not None:
@@ -186,7 +186,7 @@ class AsyncFlexprice(AsyncOperations):
         if 200 <= status < 300 and (answers.is_object(body) or status == 204):
             slot.succeeded(elapsed)
             self._key_worked, self._failed_in_a_row = True, 0
-            return self._reply(response, body, elapsed, number)
+            return self._reply(response, body, began, elapsed, number)
         return self._refused(call, response, body, slot, elapsed)
 
     def _request(self, call: Call) -> Request:
@@ -198,14 +198,14 @@ class AsyncFlexprice(AsyncOperations):
         headers = self._read_headers if call.body is None else self._write_headers
         return Request(call.method, url, headers, call.body or b"")
 
-    def _reply(self, response: Response, body: bytes, elapsed: float, number: int) -> Reply:
+    def _reply(self, response: Response, body: bytes, began: float, elapsed: float, number: int) -> Reply:
         headers = response.headers
         headers.encoding = "iso-8859-1"  # or httpx tries encodings on every header
         text = headers.get("date", "")
         if text != self._date[0]:
             self._date = (text, _moment(text))
         request_id = answers.redacted(headers.get("x-request-id", ""), self._key)
-        return Reply(response.status_code, body, self._date[1], elapsed, number, request_id, headers)
+        return Reply(response.status_code, body, self._date[1], elapsed, number, request_id, headers, began)
 
     def _refused(self, call: Call, response: Response, body: bytes, slot: Slot, elapsed: float) -> Failure:
         status, headers = response.status_code, response.headers
