@@ -18,7 +18,7 @@ from connector.pull.windows import FULL, INCREMENTAL, Run
 from connector.store import ddl
 from connector.store.store import Store
 from connector.tables.resources import RESOURCES
-from connector.tables.schemas import TABLES
+from connector.tables.schemas import SCHEMA_VERSION, TABLES
 
 NOW = BEGAN + timedelta(days=1)
 
@@ -120,7 +120,7 @@ def test_a_damaged_file_of_a_lake_is_found_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_schema_version_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_newer_schema_version_is_refused(tmp_path: Path, kind: str) -> None:
     """A publication of a newer Flexsync says to upgrade."""
     with store_in(tmp_path) as store:
         with store.transaction() as db:
@@ -128,8 +128,8 @@ def test_another_schema_version_is_refused(tmp_path: Path, kind: str) -> None:
         publish(store, target(kind, tmp_path))
     if kind == "parquet":
         manifest = tmp_path / "lake" / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(FixInput, match=r"schema version 99, this Flexsync knows 1\. Upgrade Flexsync\."):
+        manifest.write_text(manifest.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'))
+    with pytest.raises(FixInput, match=rf"schema version 99, .* {SCHEMA_VERSION}\. Upgrade Flexsync\."):
         restore(target(kind, tmp_path), tmp_path / "back.duckdb")
 
 

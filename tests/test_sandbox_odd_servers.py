@@ -127,6 +127,23 @@ def test_lists_without_pagination() -> None:
     assert set(entitlements(sandbox, customer)) == {"customer_id", "subscriptions", "features"}
 
 
+@pytest.mark.parametrize("path", ["/customers/search", "/subscriptions/search"])
+def test_an_account_can_change_between_a_page_and_its_total(path: str) -> None:
+    """What `before_count` does is in the total of the answer, but not yet in its rows; None takes it away."""
+    sandbox = account(5)
+    before = search(sandbox, path)
+
+    def change() -> None:
+        sandbox.add_subscription(sandbox.create_customer()["id"])
+
+    sandbox.before_count(change)
+    changed = search(sandbox, path)
+    sandbox.before_count(None)
+    assert changed["items"] == before["items"]
+    assert changed["pagination"]["total"] == before["pagination"]["total"] + 1
+    assert len(search(sandbox, path)["items"]) == len(before["items"]) + 1
+
+
 # -- dates -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What a run may use up: a number of calls and a span of time. A spent budget stays spent.
+"""What a run may use up: calls, time, and the patience with a server that fails. A spent budget stays spent.
 
 Promised: every later error names the reason. Never done: waiting, waking callers.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from connector.errors import BudgetSpent
+from connector.errors import BudgetSpent, StopRun
 
 __all__ = ["Budget"]
 
@@ -28,6 +28,7 @@ class Budget:
         self._clock = clock
         self._ends_at = math.inf if deadline is None else clock() + deadline
         self._reason = ("", "")
+        self._kind: type[StopRun] = BudgetSpent
 
     def left(self) -> float:
         """Return the seconds until the deadline; infinite without one."""
@@ -47,10 +48,10 @@ class Budget:
             self.spend(f"The deadline of {self.deadline:g} s has passed.", "Run again, or raise the deadline.")
         return bool(self._reason[0])
 
-    def spend(self, message: str, remedy: str) -> None:
-        """End the budget for this reason."""
-        self._reason = (message, remedy)
+    def spend(self, message: str, remedy: str, kind: type[StopRun] = BudgetSpent) -> None:
+        """End the budget for this reason; `kind` is the error that says so."""
+        self._reason, self._kind = (message, remedy), kind
 
-    def error(self) -> BudgetSpent:
+    def error(self) -> StopRun:
         """Return the error that says why the budget is spent."""
-        return BudgetSpent(self._reason[0], remedy=self._reason[1])
+        return self._kind(self._reason[0], remedy=self._reason[1])

@@ -2,7 +2,8 @@
 
 Promised: the key travels in one header and to one host only, over verified TLS except where settings allow plain
 http; redirects are never followed; every attempt, body included, ends at one total deadline; a 2xx body is a whole
-JSON object before the caller sees it; every attempt passes the gate. Never done: logging, paging, or sending a write
+JSON object before the caller sees it; every attempt passes the gate, and none is lost to an outage
+(`connector.api.recovery`). Never done: logging, paging, or sending a write
 again that may have been carried out.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,11 +23,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, transport
 from connector.api.calls import Call, Reply
-from connector.api.flow import Gate, Slot
+from connector.api.flow import PROBES, Gate, Slot
 from connector.api.operations import AsyncOperations
+from connector.api.outages import Outages, Outcome
+from connector.api.recovery import Recovery
 from connector.api.retries import PER_CUSTOMER, Failure, Retry, RetryState
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
-from connector.errors import FixInput, KeyRefused, Refused, TryAgain, Unreachable
+from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 from connector.settings import Secret, Settings, load
 
 __all__ = ["AsyncFlexprice", "Observer", "gate_for"]
@@ -63,6 +67,10 @@ class AsyncFlexprice(AsyncOperations):
         gate: shared by all clients that must be throttled together; by default one of its own.
         on_call: called after every HTTP exchange.
 
+    Attributes:
+        outages: spans of time in which the server failed as a whole; `outages.touched(reply.began, reply.ended)` says
+            which answers to doubt.
+
     Raises:
         FixInput: no key, or a base_url that the key must not travel to.
     """
@@ -88,6 +96,8 @@ class AsyncFlexprice(AsyncOperations):
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
+        self.outages = Outages(time.monotonic)
+        self._recovery = Recovery(self.gate, self.outages, self._probe, self._timeout, time.monotonic)
         self._read_headers = Headers(_headers(settings, self._key))
         self._write_headers = Headers({**self._read_headers, "content-type": "application/json"})
         self._transport = open_transport(self._base, self.gate.max_in_flight)
@@ -129,25 +139,31 @@ class AsyncFlexprice(AsyncOperations):
             NotFound: 404.
             Conflict: 409.
             Refused: another 4xx, or a 5xx that stays.
-            Unreachable: no answer, or only transient faults, until the attempts were used up; a redirect.
+            Unreachable: no answer, or only transient faults, until the attempts were used up; an outage longer than
+                max_pause; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not sent again.
             NotSent: `until` has passed, and nothing was carried out.
             BudgetSpent: deadline, max_calls or max_pause.
         """
         state: RetryState | None = None
         while True:
+            if self._recovery.failing:
+                await self._recovery.wait(call)
             async with self.gate.slot(call.endpoint, call.operation) as slot:
                 if until is not None and time.monotonic() > until:
                     slot.unused()
                     raise answers.NotSent(f"{answers.describe(call)}: it was not sent, because its turn came too late.")
                 outcome = await self._attempt(call, timeout or self._timeout, slot, state.exchanges + 1 if state else 1)
             if isinstance(outcome, Reply):
+                self._failed_in_a_row = 0
                 return outcome
             if state is None:
                 state = RetryState(call, retry or self.retry, self.gate.max_pause, time.monotonic)
             await self._wait_after(state, outcome)
 
     async def _wait_after(self, state: RetryState, failure: Failure) -> None:
+        if await self._recovery.ride_out(state, failure, self._key_worked):
+            return
         try:
             wait = state.after(failure, self._key_worked)
         except Refused as refused:
@@ -163,6 +179,21 @@ class AsyncFlexprice(AsyncOperations):
             self.gate.pause(wait.seconds)
         else:
             await self.gate.back_off(wait.seconds)
+
+    async def _probe(self, call: Call, seconds: float) -> FlexsyncError | None:
+        """Ask whether the server works, in one exchange. Any answer but a passing fault says that it does."""
+        async with self.gate.slot(PROBES, call.operation) as slot:
+            try:
+                outcome = await self._attempt(call, seconds, slot, 1)
+            except BudgetSpent:
+                raise
+            except FlexsyncError:  # final: the next call that is no probe meets it again, and says so
+                return None
+        if isinstance(outcome, Reply):
+            return None
+        if isinstance(outcome.error, TryAgain) and outcome.error.retry_after is not None:
+            self.gate.pause(outcome.error.retry_after)
+        return outcome.error
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 
@@ -180,14 +211,26 @@ class AsyncFlexprice(AsyncOperations):
         elapsed = time.monotonic() - began
         if self._on_call:
             self._on_call(call, status, elapsed)
+        good = problem is None and 200 <= status < 300 and (answers.is_object(body) or status == 204)
+        self._recovery.note(call, began, began + elapsed, self._outcome(status, problem, good))
+        if good:
+            slot.succeeded(elapsed)
+            self._key_worked = True
+            return self._reply(response, body, began, elapsed, number)
         if problem is not None:
             slot.failed()
-            return self._no_answer(call, problem, elapsed)
-        if 200 <= status < 300 and (answers.is_object(body) or status == 204):
-            slot.succeeded(elapsed)
-            self._key_worked, self._failed_in_a_row = True, 0
-            return self._reply(response, body, began, elapsed, number)
-        return self._refused(call, response, body, slot, elapsed)
+            failure = self._no_answer(call, problem, elapsed)
+        else:
+            failure = self._refused(call, response, body, slot, elapsed)
+        return replace(failure, began=began, ended=began + elapsed)
+
+    def _outcome(self, status: int, problem: Exception | None, good: bool) -> Outcome:
+        if problem is not None:
+            return Outcome.UNCONNECTED if transport.never_sent(problem) else Outcome.FAILED
+        if status == 429 or (status == 401 and not self._key_worked):
+            return Outcome.DEFERRED
+        failed = status == 401 or status in answers.TRANSIENT or (200 <= status < 300 and not good)
+        return Outcome.FAILED if failed else Outcome.ANSWERED
 
     def _request(self, call: Call) -> Request:
         if self._closed:

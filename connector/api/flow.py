@@ -2,9 +2,9 @@
 
 Promised: never more calls in flight than `max_in_flight`, nor more of one endpoint class than its own limit allows
 (`connector.api.limits`); never more starts in any second than `calls_per_second`; a pause holds every worker
-(`connector.api.pacing`); no endpoint starves another; a cancelled caller gives its place back; a spent budget
-(`connector.api.budget`) wakes every waiting caller. Never done: I/O, or knowing what a call is. One gate belongs to one
-event loop.
+(`connector.api.pacing`); a gate that is held lets only probes start; no endpoint starves another; a cancelled caller
+gives its place back; a spent budget (`connector.api.budget`) wakes every waiting caller. Never done: I/O, or knowing
+what a call is. One gate belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import contextlib
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from connector.api.budget import Budget
 from connector.api.limits import EndpointLimit, rate
 from connector.api.pacing import Pacing
+from connector.errors import StopRun
 
-__all__ = ["Gate", "Slot"]
+__all__ = ["PROBES", "Gate", "Slot"]
 
+PROBES = "probes"  # the endpoint class of calls that ask whether the server works; a held gate lets them through
 TICK = 0.001  # seconds: a timer may fire a hair early, and must not spin
 
 
@@ -88,6 +90,7 @@ class Gate:
         self._started = 0
         self._not_sent = 0
         self._held = False  # callers wait for a moment in time, not for a place
+        self._holding = False  # the server fails as a whole
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._operations: Counter[str] = Counter()
@@ -143,6 +146,26 @@ class Gate:
             endpoint.restart_window()
         self._pump()
 
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Let no call but probes start within the block, because the server fails as a whole."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            self._pump()
+
+    def give_up(self, error: StopRun) -> None:
+        """End the run with `error`, for everybody who waits and whoever comes later.
+
+        Raises:
+            StopRun: that error.
+        """
+        self._budget.spend(error.message, error.remedy, type(error))
+        self._dismiss()
+        raise self._budget.error()
+
     async def back_off(self, seconds: float) -> None:
         """Sleep before a retry, outside any slot; never past the deadline."""
         seconds = max(0.0, min(seconds, self.left()))
@@ -169,7 +192,7 @@ class Gate:
 
     async def _enter(self, endpoint: EndpointLimit, operation: str) -> int:
         self.check()
-        full = endpoint.queue or not endpoint.has_room or self._in_flight >= self.max_in_flight
+        full = endpoint.queue or not self._admits(endpoint) or self._in_flight >= self.max_in_flight
         if full or self._pacing.delay() > 0:
             number = await self._wait(endpoint)
         else:
@@ -250,11 +273,14 @@ class Gate:
         """The endpoint with the fewest calls in flight goes first, so slow endpoints cannot take every place."""
         first: EndpointLimit | None = None
         for endpoint in self._endpoints.values():
-            if not endpoint.queue or not endpoint.has_room:
+            if not endpoint.queue or not self._admits(endpoint):
                 continue
             if first is None or (endpoint.in_flight, endpoint.turn) < (first.in_flight, first.turn):
                 first = endpoint
         return first
+
+    def _admits(self, endpoint: EndpointLimit) -> bool:
+        return endpoint.has_room and (not self._holding or endpoint.name == PROBES)
 
     def _dismiss(self) -> None:
         """Give every waiting caller the error of the spent budget."""
@@ -267,6 +293,8 @@ class Gate:
     # --- waiting --------------------------------------------------------------------------------------------------
 
     def _why(self) -> str:
+        if self._holding:
+            return "outage"
         if not self._held:
             return "limit"
         return "pause" if self._pacing.pausing else "ceiling"

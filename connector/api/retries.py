@@ -1,8 +1,9 @@
 """Whether a failed call is sent again, and after which wait. `RetryState` is made only after a first failure.
 
 Promised: reads are retried on transient faults until their attempts are used up; a write is retried only when it is
-certain that nothing was carried out; a 500 that repeats word for word is permanent after three; waits that the server
-asked for do not count as attempts. Never done: I/O or sleeping: `RetryState.after` says what to do, the client does it.
+certain that nothing was carried out; a 500 that repeats word for word is permanent after three, if the server answered
+others in between; waits that the server asked for, and failures in an outage, do not count as attempts. Never done:
+I/O or sleeping: `RetryState.after` says what to do, the client does it.
 """
 
 from __future__ import annotations
@@ -57,11 +58,15 @@ class Failure:
         error: its meaning.
         body: of the answer, to recognise a failure that repeats word for word.
         sent: False when it is certain that the server never saw the call (refused connection, unknown host).
+        began: when the exchange started, by `time.monotonic`.
+        ended: when it had failed.
     """
 
     error: TryAgain | KeyRefused
     body: bytes = b""
     sent: bool = True
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,9 @@ class RetryState:
         self.retry = retry
         self.attempts = 0
         self.paused = 0
+        self.first: Failure | None = None  # of those that count
+        self.last: Failure | None = None
+        self.proven = True  # the server answered others since the failure before the newest one
         self._clock = clock
         self._patient_until = clock() + max_pause
         self._unauthorized = 0
@@ -97,6 +105,22 @@ class RetryState:
     def exchanges(self) -> int:
         """HTTP exchanges so far, those that ended in a pause included."""
         return self.attempts + self.paused
+
+    @property
+    def patient(self) -> bool:
+        """Whether the server may delay this call without an attempt being counted."""
+        return self._clock() < self._patient_until
+
+    def safe(self, failure: Failure) -> bool:
+        """Whether the call can be sent again: it carries nothing out, or certainly was not carried out."""
+        return self.call.repeatable or not failure.sent or failure.error.status in NOT_EXECUTED
+
+    def forget(self, more: int = 0) -> None:
+        """Count no failure so far against this call, nor `more` of its exchanges: the server failed as a whole."""
+        self.paused += self.attempts + more
+        self.attempts = self._unauthorized = self._repeats = 0
+        self.first = self.last = None
+        self._last = (0, b"")
 
     def after(self, failure: Failure, key_worked: bool) -> Wait:
         """Decide what follows a failure.
@@ -115,12 +139,13 @@ class RetryState:
             Unreachable: the attempts are used up.
         """
         error = failure.error
-        safe = self.call.repeatable or not failure.sent or error.status in NOT_EXECUTED
+        safe = self.safe(failure)
         asked = isinstance(error, TryAgain) and error.retry_after is not None
-        if asked and safe and self._clock() < self._patient_until:
+        if asked and safe and self.patient:
             self.paused += 1
             return Wait(error.retry_after or 0.0, for_all=True)
         self.attempts += 1
+        self.first, self.last = self.first or failure, failure
         if not safe:
             raise self._unknown(error)
         self._unauthorized += error.status == 401
@@ -135,13 +160,13 @@ class RetryState:
         seen = (failure.error.status, failure.body)
         self._repeats = self._repeats + 1 if seen == self._last else 1
         self._last = seen
-        return failure.error.status == 500 and self._repeats >= PERMANENT
+        return failure.error.status == 500 and self._repeats >= PERMANENT and self.proven
 
     def _final(self, failure: Failure) -> FlexsyncError:
         error = failure.error
         if error.status == 401:
             return error
-        if self._repeats >= PERMANENT and error.status == 500 and self._last[0] == 500:
+        if self._repeats >= PERMANENT and error.status == 500 and self.proven:
             return _extended(Refused, error, f"It repeated word for word {self._repeats} times.", error.remedy)
         tried = f"Tried {self.exchanges} times." if self.exchanges > 1 else "Tried once."
         if self.call.endpoint in PER_CUSTOMER and failure.sent:

@@ -1,9 +1,10 @@
 """Restoring a working store from a publication, so that a machine that lost its disk continues incrementally.
 
-Promised: cursors, answers, sweep, suspects, certificates and runs are restored with the tables; a publication of an older
-schema version gives the store that its own store becomes by migration; the store appears whole or not at all; a lake's files are checked against their SHA-256. Excluded columns are NULL in the restored store; its
-cursors and the body hashes of the tables concerned are removed, so the next sync is a full one and fills them. Bodies
-of rejects are not restored: no publication has them. Never done: replacing a file.
+Promised: cursors, answers, sweep, suspects, certificates and runs are restored with the tables; a publication of an
+older schema version gives the store that its own store becomes by migration; the store appears whole or not at all; a
+lake's files are checked against their SHA-256. Excluded columns are NULL in the restored store; its cursors and the
+body hashes of the tables concerned are removed, so the next sync is a full one and fills them. Bodies of rejects are
+not restored: no publication has them. Never done: replacing a file.
 """
 
 from __future__ import annotations

@@ -22,13 +22,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--faults", default="", help="latency=50,error_rate=0.05,…")
+    parser.add_argument("--subscribed", type=float, help="share of customers with a subscription")
+    parser.add_argument("--several", type=float, help="share of those with several")
     options = parser.parse_args(arguments)
     try:
         faults = Faults.parse(options.faults)
+        shares = {"subscribed": options.subscribed, "several": options.several}
+        run(options.customers, options.seed, options.port, faults, options.host, _announce, **shares)
     except FixInput as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    run(options.customers, options.seed, options.port, faults, options.host, _announce)
     return 0
 
 

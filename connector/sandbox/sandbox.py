@@ -16,6 +16,7 @@ from random import Random
 from connector.sandbox.clock import DAY, Clock, micros
 from connector.sandbox.data.account import Account
 from connector.sandbox.data.mutators import Mutators
+from connector.sandbox.data.profiles import Subscribed
 from connector.sandbox.faults.switches import Faults
 from connector.sandbox.recorded.exchanges import RECORDED_KEY, began_at, read
 from connector.sandbox.recorded.fill import fill
@@ -36,16 +37,22 @@ class Sandbox(Server, Mutators):
         clock: what the server thinks the time is (a `Clock`, or anything that returns an aware datetime).
         ties: how many customers in a row share one `created_at` and `updated_at`.
         keys: more API keys, by their text.
+        subscribed: share of customers with an active or trialing subscription; 0.56 by default.
+        several: share of those that have several; 0.21 by default.
+
+    Raises:
+        FixInput: when a share is not between 0 and 1.
     """
 
     def __init__(
         self, customers: int = 2000, seed: int = 7, faults: Faults | None = None, base_time: datetime | None = None,
         clock: Callable[[], datetime] | None = None, *, ties: int = 0, keys: Mapping[str, Key] | None = None,
+        subscribed: float | None = None, several: float | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
         now = self.now()
         base = micros(base_time) if base_time else now - now % DAY
-        account = Account(seed, customers, base, ties, self.now)
+        account = Account(seed, customers, base, ties, self.now, Subscribed.of(subscribed, several))
         super().__init__(account, self.clock, faults or Faults(), {**KEYS, **(keys or {})}, Random(seed + 1))
 
     @classmethod
@@ -77,18 +84,18 @@ class Sandbox(Server, Mutators):
 
 async def serve(
     customers: int = 2000, seed: int = 7, port: int = 0, faults: Faults | None = None, host: str = "127.0.0.1",
-    ready: Callable[[str], object] | None = None,
+    ready: Callable[[str], object] | None = None, *, subscribed: float | None = None, several: float | None = None,
 ) -> None:  # fmt: skip
     """Serve until SIGTERM, SIGINT or cancellation; `ready` is called with the base URL."""
     from connector.sandbox.server.serve import serve
 
-    sandbox = Sandbox(customers=customers, seed=seed, faults=faults)
+    sandbox = Sandbox(customers=customers, seed=seed, faults=faults, subscribed=subscribed, several=several)
     await serve(sandbox, sandbox.churn_once, port, host, ready)
 
 
 def run(
     customers: int = 2000, seed: int = 7, port: int = 0, faults: Faults | None = None, host: str = "127.0.0.1",
-    ready: Callable[[str], object] | None = None,
+    ready: Callable[[str], object] | None = None, *, subscribed: float | None = None, several: float | None = None,
 ) -> None:  # fmt: skip
     """Serve from a command, blocking."""
-    asyncio.run(serve(customers, seed, port, faults, host, ready))
+    asyncio.run(serve(customers, seed, port, faults, host, ready, subscribed=subscribed, several=several))

@@ -79,7 +79,8 @@ def record_all(db: Database, run_id: str, batch: Batch) -> None:
         only = "AND list_contains($asked, s.subscription_id)" if table == "subscription_usage" else ""
         with registered(db, staged=batch.decoded.tables[table]):
             db.execute(
-                f"""INSERT INTO flexsync.unproven ({_UNPROVEN}) SELECT $run, s.customer_id, s.subscription_id, s.feature_id
+                f"""INSERT INTO flexsync.unproven ({_UNPROVEN})
+                SELECT $run, s.customer_id, s.subscription_id, s.feature_id
                 FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
                 WHERE s.current_usage = 0 {only}""",
                 {"run": run_id, **({"asked": asked} if only else {})},

@@ -56,7 +56,20 @@ def demo(folder: Path, customers: int, seed: int) -> int:
 @click.option(
     "--faults", default="", help="Faults to inject, such as error_rate=0.05,rate=20,retry_after=1. See docs/sandbox.md."
 )
-def sandbox(customers: int, seed: int, port: int, host: str, latency: float | None, faults: str) -> int:
+@click.option(
+    "--subscribed", type=click.FloatRange(0, 1), help="Share of customers with an active or trialing subscription."
+)
+@click.option("--several", type=click.FloatRange(0, 1), help="Share of those that have several.")
+def sandbox(
+    customers: int,
+    seed: int,
+    port: int,
+    host: str,
+    latency: float | None,
+    faults: str,
+    subscribed: float | None,
+    several: float | None,
+) -> int:
     """Serve a FlexPrice API with seeded data and configurable faults. Its API key is `sandbox`."""
     from connector.sandbox import Faults, run
     from pipelines.report.streams import write_message
@@ -68,7 +81,7 @@ def sandbox(customers: int, seed: int, port: int, host: str, latency: float | No
         click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync --store work.duckdb")
 
     try:
-        run(customers, seed, port, Faults.parse(wanted), host, ready)
+        run(customers, seed, port, Faults.parse(wanted), host, ready, subscribed=subscribed, several=several)
     except OSError as error:
         raise FixInput(f"{host} port {port}: {error.strerror}.", remedy="Choose another --port.") from error
     return DONE

@@ -15,6 +15,7 @@ from connector.sandbox.clock import DAY, SECOND
 from connector.sandbox.data import catalog as catalogs
 from connector.sandbox.data.blanks import blank_customer
 from connector.sandbox.data.customers import PUBLISHED, SPAN, Customers
+from connector.sandbox.data.profiles import Subscribed
 from connector.sandbox.data.subscriptions import LIVE, Subscriptions
 from connector.sandbox.data.table import GONE, Table
 from connector.sandbox.ids import mix, ulid
@@ -32,12 +33,15 @@ class Account:
         base: the moment (microseconds) up to which generated events happened.
         ties: how many customers in a row share one `created_at`.
         now: the server's clock, in microseconds.
+        subscribed: how many of them have subscriptions; the shares of `profiles.SHARES` by default.
     """
 
-    def __init__(self, seed: int, count: int, base: int, ties: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self, seed: int, count: int, base: int, ties: int, now: Callable[[], int], subscribed: Subscribed | None = None
+    ) -> None:
         self.now = now
         self.catalog = catalogs.seeded(seed, base - SPAN - 30 * DAY)
-        self.generated_customers = Customers(seed, count, base, ties)
+        self.generated_customers = Customers(seed, count, base, ties, subscribed)
         self.generated_subscriptions = Subscriptions(self.generated_customers, self.catalog)
         self.seed, self.base = seed, base
         self.environment, self.tenant, self.user = catalogs.ENVIRONMENT, catalogs.TENANT, catalogs.USER
@@ -49,6 +53,7 @@ class Account:
         self.grants: dict[int, list[Json]] = {}
         self.integrations: dict[int, list[Json]] = {}
         self.size = (count, ties)
+        self.subscribed = subscribed
         self.hidden: dict[str, tuple[str, int, int]] = {}  # change, row number and kind that show an id again
         self.replica: Account | None = None
         self.lag = 0  # microseconds that the replica is behind
@@ -87,7 +92,7 @@ class Account:
     def add_replica(self, lag: int) -> None:
         """Let lists and lookups be `lag` microseconds behind. Only before the first change: the copy starts empty."""
         count, ties = self.size
-        self.replica, self.lag = Account(self.seed, count, self.base, ties, self.now), lag
+        self.replica, self.lag = Account(self.seed, count, self.base, ties, self.now, self.subscribed), lag
 
     def read_side(self) -> Account:
         """Where lists and lookups read: the replica when there is one (contract.md 3.8)."""

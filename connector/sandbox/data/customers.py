@@ -9,10 +9,18 @@ follow the base time. No name belongs to a person.
 from __future__ import annotations
 
 from array import array
+from random import Random
 
 from connector.sandbox.clock import DAY, SECOND, stamp
 from connector.sandbox.data.catalog import ENVIRONMENT, TENANT, USER
-from connector.sandbox.data.profiles import ARCHIVED_BY_CODE, ARCHIVED_CODES, PROFILES, Profile, codes_of
+from connector.sandbox.data.profiles import (
+    ARCHIVED_BY_CODE,
+    ARCHIVED_CODES,
+    PROFILES,
+    Profile,
+    Subscribed,
+    codes_of,
+)
 from connector.sandbox.ids import bits_of, mix, row_of, ulid
 from connector.sandbox.replies import Json
 
@@ -56,11 +64,13 @@ TIMEZONES = ("UTC", "UTC", "UTC", "UTC", "Europe/Paris", "America/New_York", "As
 class Customers:
     """The computed rows of POST /customers/search (a `table.Source`)."""
 
-    def __init__(self, seed: int, count: int, base: int, ties: int = 0) -> None:
+    def __init__(self, seed: int, count: int, base: int, ties: int = 0, subscribed: Subscribed | None = None) -> None:
         self.seed, self.count, self.base = seed, count, base
         raw = bits_of(seed, count)
         self.bits = array("Q", raw)
         self.codes = codes_of(raw[::8])
+        if subscribed is not None:
+            self.codes = subscribed.applied(self.codes, Random(seed))
         self.step = max(SPAN // max(count, 1), 4 * SECOND)
         self.start = base - QUIET - self.step * count
         self.tied = range(count // 3, min(count, count // 3 + ties))

@@ -62,10 +62,14 @@ class Handlers:
         account: what is read and changed.
         chance: what the server leaves to chance is drawn from it.
         interference: gives what interferes at the moment.
+
+    Attributes:
+        before_count: called between the page and the total of every list answer.
     """
 
     def __init__(self, account: Account, chance: Random, interference: Callable[[], Interference]) -> None:
         self.account, self.chance, self.interference = account, chance, interference
+        self.before_count: Callable[[], object] | None = None
         self.cached: dict[str, tuple[int, Json]] = {}
 
     def handle(self, call: Call) -> Reply:
@@ -86,7 +90,7 @@ class Handlers:
 
     def _list(self, call: Call) -> Reply:
         request = self._list_request(call, "customers")
-        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), request))
+        return json_reply(listed(CustomerListing(self.account.read_side(), self.chance), request, self.before_count))
 
     _search = _list
 
@@ -95,7 +99,7 @@ class Handlers:
         request = self._list_request(call, "subscriptions")
         if "external_id" in call.path:
             request.equals["customer_id"] = account.customers.row(self._by_key(account, call.path["external_id"]))["id"]
-        return json_reply(listed(SubscriptionListing(account, self.chance), request))
+        return json_reply(listed(SubscriptionListing(account, self.chance), request, self.before_count))
 
     def _get(self, call: Call) -> Reply:
         expand, customer_id = check_expand(call.query), call.path["id"]

@@ -6,7 +6,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 
 import msgspec
@@ -144,9 +144,15 @@ def _refuse_status(status: str) -> None:
     raise Refusal(error_reply("validation_error", "Invalid subscription status", details))
 
 
-def listed(listing: CustomerListing | SubscriptionListing, request: Filter) -> Json:
-    """A page; `pagination.offset` is the next offset (contract.md 3.2)."""
+def listed(
+    listing: CustomerListing | SubscriptionListing, request: Filter, before_count: Callable[[], object] | None = None
+) -> Json:
+    """A page; `pagination.offset` is the next offset, `total` a query of its own that runs later (contract.md 3.2)."""
     page: Page = page_of(listing, request)
     items = [listing.item(number, request) for number in page.rows]
-    pagination = {"total": page.total, "limit": request.limit, "offset": request.offset + request.limit}
+    total = page.total
+    if before_count is not None:
+        before_count()
+        total = page_of(listing, request).total
+    pagination = {"total": total, "limit": request.limit, "offset": request.offset + request.limit}
     return {"items": items, "pagination": pagination}

@@ -36,7 +36,13 @@ LENGTHS = {
     "address_state": 100,
     "address_postal_code": 20,
 }
-BYTE_LENGTHS = {"address_line1": 255, "address_line2": 255, "address_city": 100, "address_state": 100}
+BYTE_LENGTHS = {
+    "address_line1": 255,
+    "address_line2": 255,
+    "address_city": 100,
+    "address_state": 100,
+    "address_postal_code": 20,
+}
 """Checked a second time, in bytes (contract.md 5.1)."""
 
 GO_NAMES = {"external_id": "ExternalID", "name": "Name", "email": "Email", "contact": "Contact", "timezone": "Timezone"}

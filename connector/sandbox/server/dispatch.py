@@ -81,6 +81,10 @@ class Server:
         self._injector = Injector(faults, self.outages)
         set_modes(self.account, faults)
 
+    def before_count(self, callback: Callable[[], object] | None) -> None:
+        """Call `callback()` between the two queries of every list answer, the page and its total (contract.md 3.2)."""
+        self.handlers.before_count = callback
+
     def stop_analytics(self) -> None:
         """Stop the analytics store until `start_analytics`: usage says zero, events answer 500 (contract.md 12)."""
         with self.lock:
