@@ -140,6 +140,13 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
         NotNegative,
         _about("Customers outside of those that a run calls all the same, to check that `prune` misses nothing."),
     ] = 50
+    analytics_probe: Annotated[
+        Literal["auto", "off"],
+        _about(
+            "`auto` asks `GET /events` every few seconds while usage is read: it fails when the analytics store is"
+            " down and usage reads zero. `off` for a server where that call fails for other reasons."
+        ),
+    ] = "auto"
     only: Annotated[tuple[str, ...], _about("Resources to sync. Empty means all.", flag="--only")] = ()
 
 

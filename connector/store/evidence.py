@@ -11,6 +11,7 @@ import msgspec
 
 from connector.pull.certificate import Certificate, ChildProof, CustomerProof, ZeroWatch
 from connector.pull.windows import Run
+from connector.store import doubts
 from connector.store.database import Database, column, count, rows
 from connector.tables.resources import RESOURCES
 
@@ -61,6 +62,7 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
         failed=count(db, f"SELECT count(*) {_FAILED}", given),
         suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
         rejected=_rejected(db, tables),
+        doubtful=count(db, f"{_OWED} AND state = 'done' AND error = '{doubts.OUTAGE}'", given),
         contradicted=count(db, _CONTRADICTED) if name == "entitlements" and "usage" in run.resources else 0,
         examples=_examples(db, name),
     )
@@ -113,8 +115,21 @@ def zero_watch(db: Database, run: Run) -> ZeroWatch | None:
         """SELECT count(*), count(*) FILTER (current_usage = 0) FROM usage u
         JOIN features f ON f.id = u.feature_id AND f.type = 'metered'""",
     )[0]
-    unproven = "SELECT count(*) FROM (SELECT DISTINCT * FROM flexsync.unproven WHERE run_id = $run)"
-    return ZeroWatch(int(metered), int(zeros), count(db, unproven, {"run": run.run_id}), _last_share(db, run.run_id))
+    unproven, probed = rows(
+        db,
+        """SELECT count(*), count(*) FILTER (probed) FROM (SELECT DISTINCT customer_id, subscription_id, feature_id,
+            probed FROM flexsync.unproven WHERE run_id = $run)""",
+        {"run": run.run_id},
+    )[0]
+    return ZeroWatch(
+        int(metered),
+        int(zeros),
+        int(unproven),
+        _last_share(db, run.run_id),
+        figures=doubts.figures(db),
+        probed=int(probed),
+        doubtful=doubts.doubtful_zeros(db),
+    )
 
 
 def _last_share(db: Database, run_id: str) -> float | None:

@@ -12,6 +12,7 @@ from connector.errors import Refused, SkipRow
 from connector.pull.pages import FilterIgnoredError
 from connector.pull.windows import Run, window_start
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
+from pipelines.sync.doubting import make_second_calls
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_unfiltered
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
@@ -35,7 +36,7 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
     if per_customer(run):
         await queue_calls(session, run)
         await make_calls(session, run, accept_lower)
-        await make_calls(session, run, accept_lower, second=True)
+        await make_second_calls(session, run, accept_lower)
         await _look_up_unknown_customers(session, run)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from pipelines.summary import Report
 from pipelines.sync.beginning import begin
 from pipelines.sync.calling import call_customers
 from pipelines.sync.closing import close
+from pipelines.sync.doubting import settle
 from pipelines.sync.listing import list_account
 from pipelines.sync.proving import prove, prove_again
 from pipelines.sync.session import Session
@@ -51,6 +53,7 @@ class Sync:
         options: of this run.
         progress: gets the steps, counts and notes of the run; by default nobody is listening.
         clock: this machine's clock, for answers without a `Date` header.
+        monotonic: seconds, never going back; the clock of `Reply.began`.
     """
 
     def __init__(
@@ -61,11 +64,20 @@ class Sync:
         options: Options | None = None,
         progress: Progress | None = None,
         clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.store = store
         self.options = options or Options()
-        self.session = Session(api, store, progress or Progress(), clock, every_customer=not settings.prune)
+        self.session = Session(
+            api,
+            store,
+            progress or Progress(),
+            clock,
+            every_customer=not settings.prune,
+            probe=settings.analytics_probe == "auto",
+            monotonic=monotonic,
+        )
         self._began = time.monotonic()
 
     async def run(self) -> Report:
@@ -87,6 +99,7 @@ class Sync:
             await close(session, run, accept, self.settings.overlap)
             certificate = await prove(session, run)
         except (FlexsyncError, asyncio.CancelledError):
+            settle(session)
             self.store.interrupt(run, session.api.gate.calls)
             raise
         return await session.in_store(self._finish, run, certificate)

@@ -7,6 +7,7 @@ to ask.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ from typing import Any, Literal, TypeVar
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock
+from connector.pull.work import Result
 from connector.store.store import Store
 from pipelines.progress import Progress
+from pipelines.sync.probing import Prober
 
 T = TypeVar("T")
 Method = Literal["keyset", "offset"]
@@ -31,6 +34,8 @@ class Session:
         progress: gets the steps, counts and notes of the run.
         clock: this machine's clock, for answers without a `Date` header.
         every_customer: call every customer, whether a subscription counts or not.
+        probe: probe the analytics store while usage is read.
+        monotonic: seconds, never going back; the clock of `Reply.began`.
 
     Attributes:
         method: how customers are listed: by keyset, or by offset on a server without filters.
@@ -40,10 +45,21 @@ class Session:
         unlisted: listings that could not be read to their end; their cursors stay.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
+        prober: probes the analytics store.
+        incomplete: answers that leave out a subscription, kept to be judged once more.
+        left_out: those subscriptions.
     """
 
     def __init__(
-        self, api: AsyncFlexprice, store: Store, progress: Progress, clock: Clock, *, every_customer: bool = False
+        self,
+        api: AsyncFlexprice,
+        store: Store,
+        progress: Progress,
+        clock: Clock,
+        *,
+        every_customer: bool = False,
+        probe: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.api = api
         self.store = store
@@ -56,6 +72,10 @@ class Session:
         self.unlisted: set[str] = set()
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
+        self.monotonic = monotonic
+        self.prober = Prober(api.send, self.note, monotonic, wanted=probe)
+        self.incomplete: list[Result] = []
+        self.left_out: set[str] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:

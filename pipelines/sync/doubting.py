@@ -1,0 +1,102 @@
+"""The second calls: what failed, what looked suspect, and what was answered while the server was failing.
+
+Promised: an answer is asked for once more when it leaves out a subscription that is still active, when its exchange
+touched an outage, or when it reads zero without a probe that vouches for it in a run in which a probe failed; what is
+doubtful after that is recorded, and the run is degraded. Subscriptions that answers leave out are read again in
+batches, and the answers are judged once more before anything is asked. Never done: a second call for an isolated error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from connector.api import calls
+from connector.api.outages import MARGIN
+from connector.pull.probes import Health
+from connector.pull.windows import Run
+from connector.store.doubts import OUTAGE, UNPROBED, Moments
+from pipelines.sync.calling import commit_answers, make_calls, new_ingest, remember_probes, was_down
+from pipelines.sync.lookup import load_by_ids
+from pipelines.sync.session import Session
+
+SECOND = 0.5  # between calls that show that an outage is over
+
+
+async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+    """Decide which answers are doubtful, make the second calls, and record which doubts stay.
+
+    Args:
+        session: of the run.
+        run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+    """
+    await session.prober.after_usage()
+    await remember_probes(session, run)
+    await _judge_incomplete_again(session, run, accept_lower)
+    await session.in_store(_queue_doubtful, session, run)
+    if session.store.waiting("again"):
+        await _wait_out_an_outage(session)
+        await make_calls(session, run, accept_lower, second=True)
+        await session.prober.after_usage()
+        await remember_probes(session, run)
+    await session.in_store(_leave_doubts, session, run)
+
+
+def settle(session: Session) -> None:
+    """Decide what is known before a run is interrupted: the moments of its answers mean nothing to the next process."""
+    session.store.ask_again(_touched(session, session.store.answered()), OUTAGE)
+
+
+async def _judge_incomplete_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+    """Judge answers that left out a subscription once more, now that it may have ended; read it again if it has not."""
+    ingest = new_ingest(session, run, accept_lower)
+    for reread in (False, True):
+        results, session.incomplete = session.incomplete, []
+        if not results:
+            return
+        if reread:
+            await load_by_ids(session, run, "subscriptions", sorted(session.left_out))
+        session.left_out.clear()
+        await commit_answers(session, run, ingest, results)
+    session.incomplete.clear()  # still incomplete: they are queued for their second call
+
+
+def _queue_doubtful(session: Session, run: Run) -> None:
+    store = session.store
+    store.ask_again(_touched(session, store.answered()), OUTAGE)
+    # While the store is still down, a second call would say zero again.
+    if was_down(session, run) and session.prober.probes.last is not Health.DOWN:
+        store.ask_again(_unprobed(session, store.reading_zero()), UNPROBED)
+
+
+def _leave_doubts(session: Session, run: Run) -> None:
+    store = session.store
+    touched = _touched(session, store.answered())
+    unprobed = _unprobed(session, store.reading_zero()) if "usage" in run.resources else []
+    store.leave_doubts(run, touched, unprobed, down=was_down(session, run))
+
+
+def _touched(session: Session, answered: Iterable[Moments]) -> list[int]:
+    outages = session.api.outages
+    if not outages.episodes:
+        return []
+    return [item for item, began, ended in answered if began and ended and outages.touched(began, ended)]
+
+
+def _unprobed(session: Session, answered: Iterable[Moments]) -> list[int]:
+    probes = session.prober.probes
+    return [
+        item for item, began, ended in answered if began is None or ended is None or not probes.vouch_for(began, ended)
+    ]
+
+
+async def _wait_out_an_outage(session: Session) -> None:
+    """Return when answers are no longer doubtful; it takes answered calls to see that an outage is over."""
+    outages = session.api.outages
+    while outages.open:
+        await session.api.send(calls.search_customers(limit=1))
+        await asyncio.sleep(SECOND)
+    if outages.episodes:
+        ended = outages.episodes[-1][1] or 0.0
+        await asyncio.sleep(max(0.0, ended + MARGIN - session.monotonic()))
