@@ -91,6 +91,7 @@ class World:
         }
         self.url = url
         self.seconds: Callable[[Call], float] = lambda call: 0.0
+        self.monotonic: Callable[[], float] = time.monotonic
         self.asked: list[str] = []  # routes of the last run's calls
 
     def settings(self, **more: Any) -> Settings:
@@ -110,8 +111,8 @@ class World:
         with Store.open(self.path) as store:
             if not self.url:
                 api = Direct(self.sandbox, settings.flow.max_calls, settings.flow.max_in_flight)
-                api.seconds = self.seconds
-                return await Sync(settings.sync, api, store, options).run()
+                api.seconds, api.monotonic = self.seconds, self.monotonic
+                return await Sync(settings.sync, api, store, options, monotonic=self.monotonic).run()
             async with AsyncFlexprice(settings) as api:
                 return await Sync(settings.sync, api, store, options).run()
 

@@ -51,6 +51,7 @@ class Prober:
         self._due_at = float("-inf")
         self._used = False  # usage was read since the last probe was sent
         self._silent = 0
+        self._why = ""  # what the newest probe met
         self._probing = asyncio.Lock()
 
     async def before_usage(self) -> None:
@@ -70,17 +71,26 @@ class Prober:
         """Call this when no usage call is under way any more: the last probe."""
         if self._wanted and self._used:
             await self._probe()
+            if self._wanted and self._heard_nothing:
+                self._give_up(self._why)
 
     async def _probe(self) -> None:
         self._used = False
         sent = self._clock()
         self._due_at = sent + INTERVAL
-        health, why = await self._ask()
+        health, self._why = await self._ask()
         self.probes.add(sent, self._clock(), health)
         self._silent = self._silent + 1 if health is Health.UNKNOWN else 0
         if health is Health.ABSENT or self._silent == SILENT:
-            self._wanted = False
-            self._note(f"the analytics store cannot be probed, so false zeros are told by their figures only: {why}")
+            self._give_up(self._why)
+
+    @property
+    def _heard_nothing(self) -> bool:
+        return self._silent == len(self.probes)
+
+    def _give_up(self, why: str) -> None:
+        self._wanted = False
+        self._note(f"the analytics store cannot be probed, so false zeros are told by their figures only: {why}")
 
     async def _ask(self) -> tuple[Health, str]:
         try:
