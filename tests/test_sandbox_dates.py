@@ -100,6 +100,7 @@ def bodies(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
             yield "subscriptions", page
     yield "list", text(sandbox, "GET", "/customers", {"limit": "1000"})
     yield "subscription list", text(sandbox, "GET", "/subscriptions", {"limit": "1000"})
+    yield "events", text(sandbox, "GET", "/events")
     for number in range(CUSTOMERS):
         yield from of_one(sandbox, *numbered(sandbox, number))
 

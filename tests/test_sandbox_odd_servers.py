@@ -115,6 +115,8 @@ def test_a_larger_limit_is_refused() -> None:
         assert json.loads(answer[2]) == refused
     assert search(sandbox, limit=100)["items"]
     assert subscriptions(sandbox, limit=1000)["items"]
+    sandbox.faults = Faults(max_limit=4)
+    assert body(sandbox, "GET", "/customers")["pagination"]["limit"] == 4  # a server does not refuse its own default
 
 
 def test_lists_without_pagination() -> None:

@@ -26,8 +26,8 @@ def events_of(account: Account, page_size: int) -> Json:
     return {
         "events": shown,
         "has_more": len(shown) < len(found),
-        "iter_first_key": _key(shown[0]) if shown else "",
-        "iter_last_key": _key(shown[-1]) if shown else "",
+        "iter_first_key": shown[0]["id"] if shown else "",
+        "iter_last_key": shown[-1]["id"] if shown else "",
         "total_count": len(found),
     }
 
@@ -44,7 +44,3 @@ def _event(account: Account, number: int, place: int) -> Json:
         "source": "",
         "environment_id": account.environment,
     }
-
-
-def _key(event: Json) -> str:
-    return f"{event['timestamp']}::{event['id']}"

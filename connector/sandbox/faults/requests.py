@@ -40,9 +40,12 @@ def loose_ties(faults: Faults, chance: Random, request: Filter, noun: str) -> No
 
 
 def max_limit(faults: Faults, chance: Random, request: Filter, noun: str) -> None:
-    """A server or gateway with smaller pages refuses the larger ones (contract.md 2.4)."""
-    if faults.max_limit and request.limit > faults.max_limit:
+    """A server or gateway with smaller pages refuses the larger ones (contract.md 2.4), its own default apart."""
+    if not faults.max_limit or request.limit <= faults.max_limit:
+        return
+    if request.limit_given:
         refuse("validation_error", INVALID, limit=f"must be between 1 and {faults.max_limit}")
+    request.limit = faults.max_limit
 
 
 Edit = Callable[[Faults, Random, Filter, str], None]

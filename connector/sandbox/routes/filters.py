@@ -41,6 +41,7 @@ class Filter:
     """A list request, checked.
 
     Attributes:
+        limit_given: whether the request names its limit.
         archived_included: whether archived customers are listed when no status is named (servers before 2026-07).
         loose: whether rows that the sort leaves equal come in any order (contract.md 3.3).
     """
@@ -58,6 +59,7 @@ class Filter:
     subscription_status: list[str] = field(default_factory=list)
     start_time: int | None = None
     end_time: int | None = None
+    limit_given: bool = False
     archived_included: bool = False
     loose: bool = False
 
@@ -134,6 +136,7 @@ def _filter(
 ) -> Filter:
     made = Filter(
         limit=_limit(reader.integer("limit")),
+        limit_given=bool(reader.integer("limit")),
         offset=_offset(reader.integer("offset")),
         status=reader.string("status") or "",
         order=_order(reader.string("order")),
