@@ -21,7 +21,7 @@ from connector.tables.resources import chosen
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import state
 from pipelines.dry_run import estimate
-from pipelines.opening import existing_store, readable
+from pipelines.opening import existing_store, last_green, readable
 from pipelines.progress import Progress
 from pipelines.runner import run_with_client
 from pipelines.status import describe
@@ -86,15 +86,21 @@ def dry_run(settings: Settings, options: Options) -> dict[str, Any]:
     return run_with_client(settings, lambda api: estimate(api, settings.sync, full=options.full))
 
 
-def reading(settings: Settings, path: str | None = None) -> AbstractContextManager[tuple[Reading, str]]:
+def reading(
+    settings: Settings, path: str | None = None, *, green: bool = False
+) -> AbstractContextManager[tuple[Reading, str]]:
     """Open what there is to read; see `pipelines.opening.readable`."""
-    return readable(settings.sync, path)
+    return readable(settings.sync, path, green=green)
 
 
 def status(settings: Settings, max_age: timedelta | None) -> dict[str, Any]:
-    """Describe the copy; it is stale when the last finished run began earlier than `max_age` ago."""
+    """Describe the copy, and name the last green run that is published.
+
+    It is stale when the last finished run began earlier than `max_age` ago.
+    """
     with readable(settings.sync) as (opened, remark):
-        return describe(opened, remark or str(settings.sync.store), max_age, locked=bool(remark))
+        found = describe(opened, remark or str(settings.sync.store), max_age, locked=bool(remark))
+    return {**found, "last_green": last_green(settings.sync)}
 
 
 def show_state(settings: Settings) -> dict[str, Any]:

@@ -32,29 +32,60 @@ def existing_store(path: Path) -> Store:
 
 
 @contextmanager
-def readable(settings: SyncSettings, path: str | None = None) -> Iterator[tuple[Reading, str]]:
+def readable(settings: SyncSettings, path: str | None = None, *, green: bool = False) -> Iterator[tuple[Reading, str]]:
     """Open for reading: `path`, else the store, else (while a sync holds the store) the newest publication.
 
     Args:
         settings: [sync]: the store, and the publications to fall back to.
         path: a publication or a store.
+        green: open the last green run. If `path` is not given and the store's newest run is not green, that is the one
+            that the publications keep.
 
     Yields:
         The open reading, and a remark about what it is when it is not the store.
 
     Raises:
         LockHeld: a sync holds the store, and nothing is published.
+        FixInput: there is no green run.
     """
-    source = Path(path) if path else settings.store
-    remark = ""
-    try:
-        opened = copies.open(source)
-    except LockHeld:
-        newest = copies.newest(settings.publish)
-        if not newest:
-            raise
-        opened, remark = copies.open(newest.partition(":")[2]), f"a sync holds {source}; this is {newest}"
+    opened, remark = _open(settings, path, green)
     try:
         yield opened, remark
     finally:
         opened.close()
+
+
+def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Reading, str]:
+    source = path or str(settings.store)
+    try:
+        opened = copies.open(source, green=green and path is not None)
+    except LockHeld:
+        newest = copies.newest(settings.publish, green=green)
+        if not newest:
+            raise
+        return copies.open(newest, green=green), f"a sync holds {source}; this is {newest}"
+    if path or not green or (opened.run and opened.run.green):
+        return opened, ""
+    opened.close()
+    newest = copies.newest(settings.publish, green=True)
+    if not newest:
+        raise FixInput(
+            f"the newest run of {source} is not green, and no publication holds a green one.",
+            remedy="Name a publication with --publish or --on, or read the newest run without --green.",
+        )
+    found = copies.open(newest, green=True)
+    return found, f"the newest run of {source} is not green; this is run {_id(found)} of {newest}"
+
+
+def last_green(settings: SyncSettings) -> dict[str, str] | None:
+    """Return the last green run that a publication holds: its id, when it was published, and where; else None."""
+    newest = copies.newest(settings.publish, green=True)
+    if not newest:
+        return None
+    with copies.open(newest, green=True) as found:
+        published = found.published_at.isoformat(timespec="seconds") if found.published_at else ""
+        return {"run_id": _id(found), "published_at": published, "target": newest}
+
+
+def _id(reading: Reading) -> str:
+    return reading.run.run_id if reading.run else ""

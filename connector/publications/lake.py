@@ -1,13 +1,14 @@
 """The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet`, and a `DIR/manifest.json` that names the newest run.
 
 Promised: a reader reads the manifest once and sees one run; the files of a run never change; the run before the newest
-stays, for readers that have just read the older manifest; only folders with a manifest of Flexsync's are ever deleted.
-Never done: following a path out of the lake.
+stays, for readers that have just read the older manifest, and so does the last green run, which the manifest names too;
+only folders with a manifest of Flexsync's are ever deleted. Never done: following a path out of the lake.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -43,6 +44,14 @@ class Entry(msgspec.Struct, frozen=True):
     files: tuple[File, ...]
 
 
+class LastGreen(msgspec.Struct, frozen=True):
+    """The last green run that can be read; `manifest` is its own, relative to the lake."""
+
+    run_id: str
+    published_at: datetime
+    manifest: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of `manifest.json`."""
 
@@ -59,6 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     published_at: datetime
     environment_id: str | None
     excluded: tuple[str, ...]
+    last_green: LastGreen | None = None  # itself, if it is green
     tables: dict[str, Entry]
 
     @property
@@ -67,17 +77,41 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return RunInfo(self.run_id, self.mode, self.status, self.started_at, self.finished_at, self.reasons)
 
 
-def read(lake: Path) -> Manifest:
+def read(lake: Path, *, green: bool = False) -> Manifest:
     """Read a lake's manifest.
+
+    Args:
+        lake: its folder.
+        green: read the manifest of the last green run.
 
     Raises:
         FixInput: there is none; it is not Flexsync's, is too new, or names files outside the lake.
+        FileNotFoundError: the last green run was removed meanwhile.
     """
     path = lake / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = _decoded(path)
     except FileNotFoundError as error:
         raise FixInput(f"{path} does not exist.", remedy="Publish to this lake first, or correct the path.") from error
+    if manifest.green or not green:
+        return manifest
+    if manifest.last_green is None:
+        raise no_green(lake)
+    return _decoded(lake / manifest.last_green.manifest)
+
+
+def no_green(what: object) -> FixInput:
+    """Return the error for a publication without a green run."""
+    return FixInput(
+        f"{what} holds no green run.", remedy="Read the newest run without green, or sync until it is green."
+    )
+
+
+def _decoded(path: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise FixInput(f"{path} cannot be read: {error}.", remedy="Give a lake that can be read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -91,7 +125,7 @@ def read(lake: Path) -> Manifest:
     return manifest
 
 
-def write(db: Database, store: str, snapshot: Snapshot, target: Target) -> Manifest:
+def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_green: bool = True) -> Manifest:
     """Write a snapshot as the lake's newest run, then switch the manifest to it.
 
     Args:
@@ -99,23 +133,38 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target) -> Manif
         store: the store's catalog, quoted.
         snapshot: what to write.
         target: the lake; the caller holds its lock.
+        keep_green: if the run is degraded, keep the last green one.
     """
     runs = target.path / "runs"
     runs.mkdir(exist_ok=True)
-    final = _new_folder(target, snapshot.run.run_id)
+    named = _named(target.path)
+    final = _new_folder(target, snapshot.run.run_id, named)
     unfinished = targets.temporary(target)
     try:
         files = {table.name: _copy(db, store, table, unfinished, final.name) for table in snapshot.tables}
-        manifest = _manifest(snapshot, {name: Entry(file.rows, (file,)) for name, file in files.items()})
+        last_green = _last_green(snapshot, target.path, final.name, keep_green)
+        manifest = _manifest(snapshot, {name: Entry(file.rows, (file,)) for name, file in files.items()}, last_green)
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         (unfinished / MANIFEST).write_bytes(body)  # marks the folder as Flexsync's
-        kept = {_current_folder(target.path), final.name}
         replace(unfinished, final)
         _switch(target, body)
     finally:
         remove(unfinished)
-    _prune(target, kept)
+    _prune(target, {*named[:1], *_folders(manifest)})
     return manifest
+
+
+def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> LastGreen | None:
+    """Return the last green run from now on. One that holds a column which is to be left out now is not kept."""
+    if snapshot.run.green:
+        return LastGreen(snapshot.run.run_id, snapshot.published_at, f"runs/{folder}/{MANIFEST}")
+    try:
+        found = read(lake, green=True) if keep else None
+    except (FixInput, FileNotFoundError):
+        return None
+    if found is None or not set(snapshot.excluded) <= set(found.excluded):
+        return None
+    return LastGreen(found.run_id, found.published_at, f"runs/{_folders(found)[0]}/{MANIFEST}")
 
 
 def _copy(db: Database, store: str, table: PublishedTable, folder: Path, run: str) -> File:
@@ -134,7 +183,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _manifest(snapshot: Snapshot, tables: dict[str, Entry]) -> Manifest:
+def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGreen | None) -> Manifest:
     run = snapshot.run
     return Manifest(
         run_id=run.run_id,
@@ -147,18 +196,19 @@ def _manifest(snapshot: Snapshot, tables: dict[str, Entry]) -> Manifest:
         published_at=snapshot.published_at,
         environment_id=snapshot.environment_id,
         excluded=snapshot.excluded,
+        last_green=last_green,
         tables=tables,
     )
 
 
-def _new_folder(target: Target, run_id: str) -> Path:
+def _new_folder(target: Target, run_id: str, named: Collection[str]) -> Path:
     """Return a folder name that is free; a run that is published again gets a number.
 
     A folder of the run that the manifest does not name is deleted: its publisher was killed before the switch.
     """
     number, final = 1, target.path / "runs" / run_id
     while final.exists():
-        if _ours(final) and final.name != _current_folder(target.path):
+        if _ours(final) and final.name not in named:
             _delete(target, final)
             break
         number += 1
@@ -173,17 +223,24 @@ def _switch(target: Target, body: bytes) -> None:
     replace(unfinished, target.path / MANIFEST)
 
 
-def _current_folder(lake: Path) -> str:
-    """Return the name of the folder that the manifest names; "" if there is no manifest."""
+def _named(lake: Path) -> list[str]:
+    """Return the folders that the lake's manifest names; none if there is no manifest."""
     try:
-        tables = read(lake).tables
+        return _folders(read(lake))
     except FixInput:
-        return ""
-    return next((PurePosixPath(entry.files[0].path).parts[1] for entry in tables.values()), "")
+        return []
+
+
+def _folders(manifest: Manifest) -> list[str]:
+    """Return the names of the folders of a manifest's run, and of its last green run."""
+    paths = [entry.files[0].path for entry in manifest.tables.values()][:1]
+    if manifest.last_green:
+        paths.append(manifest.last_green.manifest)
+    return [PurePosixPath(path).parts[1] for path in paths]
 
 
 def _prune(target: Target, kept: set[str]) -> None:
-    """Delete all runs but the new one and the one before: a reader may have just read the older manifest."""
+    """Delete all runs but those kept; the one before is kept too: a reader may have just read the older manifest."""
     for folder in (target.path / "runs").iterdir():
         if folder.name not in kept and _ours(folder):
             _delete(target, folder)
@@ -204,11 +261,11 @@ def _ours(folder: Path) -> bool:
 
 
 def _inside(path: Path, manifest: Manifest) -> None:
-    for entry in manifest.tables.values():
-        for file in entry.files:
-            parts = PurePosixPath(file.path).parts
-            if len(parts) < 3 or parts[0] != "runs" or ".." in parts:
-                raise _not_ours(path, f"it names {file.path}")
+    named = [file.path for entry in manifest.tables.values() for file in entry.files]
+    for name in [*named, *([manifest.last_green.manifest] if manifest.last_green else [])]:
+        parts = PurePosixPath(name).parts
+        if len(parts) < 3 or parts[0] != "runs" or ".." in parts:
+            raise _not_ours(path, f"it names {name}")
 
 
 def _not_ours(path: Path, why: str) -> FixInput:

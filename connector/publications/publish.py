@@ -1,8 +1,9 @@
 """Publishing: the store's newest run as a DuckDB file or a Parquet lake.
 
 Promised: one consistent snapshot, which replaces the old publication in one step (design sections 2.4 and 5); if the
-process is killed, either the old publication or the new one is there, whole; a file or lake that is not Flexsync's, or
-that holds another environment, is not replaced. Never done: changing the store; deciding whether to publish a run.
+process is killed, either the old publication or the new one is there, whole; a degraded run leaves the last green one
+readable; a file or lake that is not Flexsync's, or that holds another environment, is not replaced. Never done:
+changing the store; deciding whether to publish a run.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import duckdb
 
 from connector import files
 from connector.errors import FixInput, LockHeld
-from connector.publications import contents, lake, reading, targets
+from connector.publications import contents, green, lake, reading, targets
 from connector.publications.contents import PublishedTable, RunInfo, Snapshot, Source
-from connector.publications.targets import DUCKDB, Target
+from connector.publications.targets import DUCKDB, Target, wal
 from connector.store.database import identifier, literal
 
 STORAGE = "v1.0.0"  # DuckDB's storage version that older clients can open
@@ -37,6 +38,7 @@ class Publication:
         bytes: size on the disk.
         seconds: how long it took.
         excluded: columns left out.
+        last_green: the run that `open(…, green=True)` shows now; None if there is none.
     """
 
     target: str
@@ -45,15 +47,18 @@ class Publication:
     bytes: int
     seconds: float
     excluded: tuple[str, ...]
+    last_green: str | None
 
 
-def publish(store: Source, target: str, exclude: Sequence[str] = ()) -> Publication:
+def publish(store: Source, target: str, exclude: Sequence[str] = (), *, keep_green: bool = True) -> Publication:
     """Publish the store's newest run.
 
     Args:
         store: an open working store.
         target: `duckdb:PATH` or `parquet:DIR`.
         exclude: columns to leave out, as `customers.email`; keys cannot be.
+        keep_green: if the run is degraded, keep the last green publication beside it. It is not kept if it holds a
+            column that is to be left out now.
 
     Returns:
         What was written.
@@ -65,11 +70,11 @@ def publish(store: Source, target: str, exclude: Sequence[str] = ()) -> Publicat
     """
     place, began = targets.parse(target), time.monotonic()
     contents.excluded(exclude)
-    if place.path == store.path.resolve():
+    if store.path.resolve() in (place.path, targets.green_copy(place.path)):
         raise FixInput(f"{target} is the working store itself.", remedy="Give the publication a name of its own.")
     with targets.exclusive(place), explained(place), contents.connection(store) as db:
-        snapshot, rows, size = _write(db, place, exclude)
-    return Publication(target, snapshot.run, rows, size, time.monotonic() - began, snapshot.excluded)
+        snapshot, rows, size, last_green = _write(db, place, exclude, keep_green)
+    return Publication(target, snapshot.run, rows, size, time.monotonic() - began, snapshot.excluded, last_green)
 
 
 @contextmanager
@@ -85,23 +90,27 @@ def explained(target: object) -> Iterator[None]:
         ) from error
 
 
-def _write(db: Any, place: Target, exclude: Sequence[str]) -> tuple[Snapshot, dict[str, int], int]:
+_Written = tuple[Snapshot, dict[str, int], int, str | None]  # with rows by table, bytes, and the last green run
+
+
+def _write(db: Any, place: Target, exclude: Sequence[str], keep_green: bool) -> _Written:
     store = identifier(db.execute("SELECT current_database()").fetchall()[0][0])
     if place.kind == DUCKDB:
-        return _duckdb(db, store, place, exclude)
+        return _duckdb(db, store, place, exclude, keep_green)
     db.execute("BEGIN")
     snapshot = contents.snapshot(db, store, exclude)
     _refuse_foreign(place, snapshot)
-    manifest = lake.write(db, store, snapshot, place)
+    manifest = lake.write(db, store, snapshot, place, keep_green=keep_green)
     db.execute("ROLLBACK")  # nothing was written to the store
     rows = {name: entry.rows for name, entry in manifest.tables.items()}
-    return snapshot, rows, sum(file.bytes for entry in manifest.tables.values() for file in entry.files)
+    size = sum(file.bytes for entry in manifest.tables.values() for file in entry.files)
+    return snapshot, rows, size, manifest.last_green.run_id if manifest.last_green else None
 
 
 # --- the DuckDB file ------------------------------------------------------------------------------------------
 
 
-def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str]) -> tuple[Snapshot, dict[str, int], int]:
+def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str], keep_green: bool) -> _Written:
     unfinished = targets.temporary(place)
     try:
         with _attached(db, unfinished) as out:
@@ -113,12 +122,22 @@ def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str]) -> tuple
             db.execute("COMMIT")
             db.execute(f"CHECKPOINT {out}")
         unfinished.chmod(0o444)
-        wal(place.path).unlink(missing_ok=True)  # beside the new file it would keep every reader out
-        files.replace(unfinished, place.path)
+        last_green = _switch(unfinished, place, snapshot, keep_green)
     finally:
         files.remove(unfinished)
         files.remove(wal(unfinished))
-    return snapshot, rows, place.path.stat().st_size
+    return snapshot, rows, place.path.stat().st_size, last_green
+
+
+def _switch(unfinished: Path, place: Target, snapshot: Snapshot, keep_green: bool) -> str | None:
+    """Give the finished file its name; returns the last green run that can be read now."""
+    degraded = not snapshot.run.green
+    kept = green.keep(place, snapshot) if degraded and keep_green else None
+    wal(place.path).unlink(missing_ok=True)  # beside the new file it would keep every reader out
+    files.replace(unfinished, place.path)
+    if not degraded or not keep_green:
+        green.drop(place, snapshot)
+    return kept if degraded else snapshot.run.run_id
 
 
 @contextmanager
@@ -142,11 +161,6 @@ def _copy(db: Any, store: str, out: str, table: PublishedTable) -> int:
         of = f'COLUMN {out}.{table.path}."{column}"' if column else f"TABLE {out}.{table.path}"
         db.execute(f"COMMENT ON {of} IS {literal(meaning)}")
     return int(rows)
-
-
-def wal(path: Path) -> Path:
-    """Return where DuckDB keeps the write-ahead log of a file."""
-    return path.with_name(path.name + ".wal")
 
 
 # --- what must not be replaced --------------------------------------------------------------------------------

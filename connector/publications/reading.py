@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ import duckdb
 from connector.errors import FixInput, FlexsyncError, LockHeld
 from connector.publications import contents, lake
 from connector.publications.contents import RunInfo
-from connector.publications.targets import DUCKDB, PARQUET
+from connector.publications.targets import DUCKDB, PARQUET, green_copy
 from connector.store.database import literal, rows
 
 if TYPE_CHECKING:
@@ -151,15 +152,16 @@ class Reading:
         )
 
 
-def open(path: str | Path) -> Reading:
+def open(path: str | Path, *, green: bool = False) -> Reading:
     """Open a publication or a working store for reading.
 
     Args:
         path: a DuckDB publication, a lake's folder or its manifest.json, or a working store; `duckdb:` and
             `parquet:` may precede it. While a store is open here, no sync can begin, so keep that short.
+        green: open the last green run. It is the newest one if that is green, else the one that was kept beside it.
 
     Raises:
-        FixInput: nothing is there, or it is not Flexsync's, or it has a newer version.
+        FixInput: nothing is there, or it is not Flexsync's, or it has a newer version, or no green run is there.
         LockHeld: a sync is writing to that store.
     """
     given = str(path)
@@ -170,14 +172,16 @@ def open(path: str | Path) -> Reading:
         place = place.parent
     if not place.exists():
         raise FixInput(f"{path} does not exist.", remedy="Correct the path, or run `flexsync sync` first.")
-    return _open(place, _attach_lake if place.is_dir() else _attach_file)
+    if place.is_dir():
+        return _open(place, partial(_attach_lake, green=green))
+    return _open_green(place) if green else _open(place, _attach_file)
 
 
-def newest(targets: Sequence[str]) -> str | None:
-    """Return the publication target that holds the newest run; None if none can be opened."""
+def newest(targets: Sequence[str], *, green: bool = False) -> str | None:
+    """Return the publication target that holds the newest run, or the newest green one; None if none can be opened."""
     found = []
     for number, target in enumerate(targets):
-        with suppress(FlexsyncError), open(target) as reading:
+        with suppress(FlexsyncError), open(target, green=green) as reading:
             if reading.run is not None and reading.published_at is not None:
                 found.append((reading.run.run_id, reading.published_at, -number, target))
     return max(found)[-1] if found else None
@@ -201,13 +205,34 @@ def _open(place: Path, attach: Any) -> Reading:
     return reading
 
 
+def _open_green(place: Path) -> Reading:
+    """Open a file if its run is green, else the copy beside it."""
+    for _ in range(ATTEMPTS):  # between both looks a publisher may replace the first and remove the second
+        for path in (place, green_copy(place)):
+            opened = _open_if_there(path)
+            if opened and opened.run is not None and opened.run.green:
+                return opened
+            if opened:
+                opened.close()
+    raise lake.no_green(place)
+
+
+def _open_if_there(path: Path) -> Reading | None:
+    try:
+        return _open(path, _attach_file)
+    except FixInput:
+        if path.exists():
+            raise
+        return None
+
+
 def _attach_file(db: Any, place: Path, held: ExitStack) -> None:
     db.execute(f"ATTACH {literal(place)} AS {CATALOG} (READ_ONLY)")
     db.execute(f"USE {CATALOG}")
 
 
-def _attach_lake(db: Any, place: Path, held: ExitStack) -> None:
-    manifest, files = _open_files(place, held)
+def _attach_lake(db: Any, place: Path, held: ExitStack, *, green: bool) -> None:
+    manifest, files = _open_files(place, held, green)
     db.execute(f"ATTACH ':memory:' AS {CATALOG}")
     db.execute(f"USE {CATALOG}")
     db.execute(f"CREATE SCHEMA {CATALOG}.flexsync")
@@ -217,13 +242,13 @@ def _attach_lake(db: Any, place: Path, held: ExitStack) -> None:
         db.execute(f'CREATE VIEW {CATALOG}.{schema or "main"}."{table}" AS FROM "parquet {name}"')
 
 
-def _open_files(place: Path, held: ExitStack) -> tuple[lake.Manifest, dict[str, list[Any]]]:
+def _open_files(place: Path, held: ExitStack, green: bool) -> tuple[lake.Manifest, dict[str, list[Any]]]:
     """Open every file of the run that the manifest names; once open, a file may be deleted."""
     import pyarrow as pa
 
     for _ in range(ATTEMPTS):
-        manifest = lake.read(place)
         with ExitStack() as tried, suppress(FileNotFoundError):
+            manifest = lake.read(place, green=green)
             files = {
                 name: [tried.enter_context(pa.OSFile(str(place / file.path))) for file in entry.files]
                 for name, entry in manifest.tables.items()

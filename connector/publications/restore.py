@@ -21,8 +21,8 @@ import filelock
 from connector import files
 from connector.errors import FixInput, LockHeld
 from connector.publications import contents, lake, reading, targets
-from connector.publications.publish import explained, wal
-from connector.publications.targets import PARQUET, Target
+from connector.publications.publish import explained
+from connector.publications.targets import PARQUET, Target, wal
 from connector.store import ddl, migrations
 from connector.store.database import literal
 from connector.tables.resources import RESOURCES

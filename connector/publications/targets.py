@@ -84,6 +84,16 @@ def temporary(target: Target) -> Path:
     return target.folder / f"{TEMPORARY}{_stem(target)}-{secrets.token_hex(4)}"
 
 
+def green_copy(path: Path) -> Path:
+    """Return where the last green publication of a DuckDB file is kept: `NAME.green.duckdb` beside `NAME.duckdb`."""
+    return path.with_name(f"{path.stem}.green{path.suffix}")
+
+
+def wal(path: Path) -> Path:
+    """Return where DuckDB keeps the write-ahead log of a file."""
+    return path.with_name(path.name + ".wal")
+
+
 def _stem(target: Target) -> str:
     return target.path.name if target.kind == DUCKDB else "lake"
 

@@ -123,6 +123,10 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
             flag="--publish-when",
         ),
     ] = "always"
+    keep_green: Annotated[
+        bool,
+        _about("Keep the last green publication readable beside a degraded one: `flexsync sql --green`."),
+    ] = True
     full_every: Annotated[timedelta, _about("How often a run reads every row again, whatever its `updated_at`.")] = (
         timedelta(days=7)
     )

@@ -29,7 +29,10 @@ __all__ = ["sql"]
     metavar="PATH",
     help="Publication or store to query. Default: the store; while a sync holds it, the newest publication.",
 )
-@publish_option("Publication to read while a sync holds the store.")
+@publish_option("Publication to read while a sync holds the store, or for --green.")
+@click.option(
+    "--green", is_flag=True, help="Query the last green run: the newest, or the one kept beside a degraded publication."
+)
 @click.option(
     "--format",
     "kind",
@@ -39,12 +42,12 @@ __all__ = ["sql"]
     help="Format of the result.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="File to write. Default: stdout; parquet needs a file.")
-def sql(query: str, on: str | None, kind: str, output: Path | None, **flags: Any) -> int:
+def sql(query: str, on: str | None, green: bool, kind: str, output: Path | None, **flags: Any) -> int:
     """Run a SQL query on the copy, read-only. QUERY may be - for standard input."""
     from pipelines import jobs
     from pipelines.report.streams import write_message
 
-    with jobs.reading(load_settings(**flags), on) as (opened, remark):
+    with jobs.reading(load_settings(**flags), on, green=green) as (opened, remark):
         if remark:
             write_message(f"note: {remark}")
         found = opened.sql(sys.stdin.read() if query == "-" else query)

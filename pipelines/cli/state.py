@@ -32,6 +32,8 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
         write_json(found)
     else:
         write_message(report.status_line(found, max_age))
+        if green := report.green_line(found):
+            write_message(green)
         report.write_tables(found)
     return PARTIAL if found["stale"] else DONE
 

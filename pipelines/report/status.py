@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.report.rows import write_rows
 
-__all__ = ["status_line", "write_tables"]
+__all__ = ["green_line", "status_line", "write_tables"]
 
 COLUMNS = ("run_id", "mode", "status", "started_at", "calls")
 
@@ -18,6 +18,12 @@ def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
     age = "never finished a run" if seconds is None else f"{timedelta(seconds=seconds)} old"
     older = f", older than {max_age}" if max_age and found["stale"] else ""
     return f"{found['source']}: {age}{older}, {found['rejects']} rejects, {found['suspects']} suspects"
+
+
+def green_line(found: dict[str, Any]) -> str:
+    """The last green run that is published, when, and where; "" if there is none."""
+    green = found["last_green"]
+    return f"last green run {green['run_id']}, published {green['published_at']} to {green['target']}" if green else ""
 
 
 def write_tables(found: dict[str, Any]) -> None:
