@@ -3,22 +3,25 @@
 A server whose database goes away answers 200 with half of the data in the seconds around it (contract.md section 11).
 So whoever keeps answers asks `touched`, after later failures have had the time to show what an answer was close to.
 
-An episode begins when failures outnumber answers by `LEAD`, or by `ROW` for as long as `SILENCE`, over all calls or
-over those of one endpoint class, and are about `CUSTOMERS` customers or more (a connection that cannot be made is
-nobody's own fault, so it counts as a customer). It begins at the start of the first failed exchange of these.
+An episode begins at either sign, if the failures are about `CUSTOMERS` customers or more (a connection that cannot be
+made is no customer's fault, so each counts as one):
 
-The rule counts calls, not seconds, because "five failures in one second" is seen by no run that makes two calls a
-second, and met by chance in a run that makes ten: at 5 % isolated errors once in 30,000 calls. This one is met by
-chance less than once in 10 million calls from four calls a second on, and once in 10,000 at two a second, where it
-costs a dozen calls. In `LEAD` or more failures with no answer between them it is always met.
+- failures outnumber answers by `LEAD` since they were last even, over all calls or those of one endpoint class;
+- nothing was answered for `SILENCE`, in which `ROW` calls or more failed.
+
+Its beginning is the start of the first exchange that failed of these. The first sign counts calls and not seconds:
+"five failures, half of all, within a second" is met by chance in runs of about ten calls a second (at 5 % isolated
+errors once in 100,000 calls), and can never be met by a run that makes two. The second sign is for such slow runs.
+With 5 % isolated errors, at 10 calls a second or 400 one of them was met once in 3 million calls; at two a second
+once in 20,000, which then costs a dozen calls.
 
 It ends with its second clean second. A second is clean when calls were answered in it, and more than failed. A second
-in which no call ended says nothing: it is not clean, and does not undo the clean one before it. A probe is a call as
-any other: if only a probe is made in a second and it is answered, the second is clean.
+in which no call ended says nothing: it is not clean, and does not undo the clean one before it. A probe is a call like
+any other: if it alone is made in a second, and answered, that second is clean.
 
-Promised: the order of exchanges within a second makes no difference where all of them failed, where failures outnumber
-answers by `LEAD`, or where fewer than `ROW` failed. Never done: I/O, waiting, taking a 429 for a failure, or the
-failures of an endpoint class that never answered: it has nothing that could have gone away.
+Promised: within a second, the order of exchanges makes no difference where failures outnumber answers by `LEAD` (there
+is an episode), nor where fewer than `ROW` failed (there is none). Never done: I/O, waiting, taking a 429 for a failure,
+or counting an endpoint class that never answered: nothing of it can have gone away.
 """
 
 from __future__ import annotations
@@ -30,8 +33,8 @@ from enum import Enum, auto
 
 __all__ = ["Episode", "Outages", "Outcome"]
 
-LEAD = 7  # failures more than answers
-ROW = 3  # the same, when they have lasted for SILENCE
+LEAD = 6  # failures more than answers
+ROW = 3  # failures with no answer between them, from the first to the last at least SILENCE
 SILENCE = 1.0  # seconds
 CUSTOMERS = 3  # one customer whose calls always fail is no outage, nor are two
 CLEAN = 2  # clean seconds that end an episode
@@ -59,19 +62,22 @@ class _Streak:
     customers: set[str] = field(default_factory=set)
 
     def answered(self) -> None:
+        """Let an answer make up for a failure."""
         if self.lead:
             self.lead -= 1
 
-    def failed(self, began: float, ended: float, about: str) -> bool:
-        """Count a failure; whether the server is failing as a whole."""
+    def failed(self, began: float, ended: float, customer: str) -> None:
+        """Count a failure."""
         if not self.lead:
             self.began, self.ended, self.customers = began, ended, set()
         self.lead += 1
         self.began = min(self.began, began)
-        if about:
-            self.customers.add(about)
-        lasted = self.lead >= ROW and ended - self.ended >= SILENCE
-        return (lasted or self.lead >= LEAD) and len(self.customers) >= CUSTOMERS
+        if customer:
+            self.customers.add(customer)
+
+    def is_outage(self, least: int) -> bool:
+        """Whether failures lead by `least`, and not because of a few customers."""
+        return self.lead >= least and len(self.customers) >= CUSTOMERS
 
 
 class Outages:
@@ -84,6 +90,7 @@ class Outages:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._all = _Streak()
+        self._unanswered = _Streak()  # failures with no answer between them
         self._classes: defaultdict[str, _Streak] = defaultdict(_Streak)
         self._worked: set[str] = set()
         self._episodes: list[Episode] = []
@@ -109,6 +116,7 @@ class Outages:
             return False
         if outcome is Outcome.ANSWERED:
             self._worked.add(endpoint)
+            self._unanswered.lead = 0
             self._all.answered()
             self._classes[endpoint].answered()
         elif endpoint not in self._worked:
@@ -120,7 +128,7 @@ class Outages:
 
     def declare(self, since: float) -> None:
         """Begin an episode at `since`, because a call failed and another call that must work failed as well."""
-        self._all, self._counts, self._clean = _Streak(), None, 0
+        self._all, self._unanswered, self._counts, self._clean = _Streak(), _Streak(), None, 0
         self._classes.clear()
         if self._open:
             since = min(since, self._episodes.pop()[0])
@@ -164,12 +172,16 @@ class Outages:
         return self.touched(moment, moment, 0.0)
 
     def _failed(self, began: float, ended: float, outcome: Outcome, about: str, endpoint: str) -> bool:
-        subject = about if outcome is Outcome.FAILED else f"connection {began}"
-        streaks = [self._all, self._classes[endpoint]]
-        since = [streak.began for streak in streaks if streak.failed(began, ended, subject)]
-        if since:
-            self.declare(min(since))
-        return bool(since)
+        customer = about if outcome is Outcome.FAILED else f"connection {began}"
+        busy = (self._all, self._classes[endpoint])
+        for streak in (*busy, self._unanswered):
+            streak.failed(began, ended, customer)
+        found = [streak.began for streak in busy if streak.is_outage(LEAD)]
+        if ended - self._unanswered.ended >= SILENCE and self._unanswered.is_outage(ROW):
+            found.append(self._unanswered.began)
+        if found:
+            self.declare(min(found))
+        return bool(found)
 
     # --- the end of an episode ------------------------------------------------------------------------------------
 
