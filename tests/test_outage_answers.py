@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Collection
 from itertools import count as counter
 from pathlib import Path
@@ -29,7 +30,7 @@ RECORDED = Path(__file__).parent / "recorded" / "real-server.jsonl"
 def world(tmp_path: Path) -> World:
     """A small account that was never synced, in which four customers have two subscriptions each."""
     world = World(tmp_path, calm(12, kind=Bent), audit_sample=0)
-    for customer in several(world)[:0] or sorted(counting(world.sandbox))[:4]:
+    for customer in sorted(counting(world.sandbox))[:4]:
         world.sandbox.add_subscription(customer, "Scale")
     return world
 
@@ -109,7 +110,7 @@ def test_an_answer_that_stays_partial_is_named_and_not_stored(world: World) -> N
     assert good
     world.check()
     world.sandbox.bend = partial([customer])
-    for _ in range(4):
+    for _ in range(3):
         assert world.sync().status == "degraded"
         assert held(world, customer) == good
     accepted = world.sync(accept=frozenset({customer}))
@@ -270,27 +271,36 @@ def test_an_outage_in_the_second_calls_too_is_named(world: World) -> None:
 # --- whole outages, over HTTP --------------------------------------------------------------------------------------
 
 
-@hard_limit(60)
+@pytest.mark.sampled
+@hard_limit(120)
 def test_a_database_outage_with_partial_answers_ends_green_and_true(tmp_path: Path) -> None:
-    """It stops in mid-run and, for a second, answers 200 without one of two subscriptions: no limit is too low."""
+    """It stops in mid-run and answers 200 without one of two subscriptions, fails, and is back: green and true."""
     sandbox = calm(12)
     for customer in sorted(counting(sandbox))[:5]:
         sandbox.add_subscription(customer, "Scale")
     with served(tmp_path, sandbox, audit_sample=0, max_in_flight=2) as world:
-        sandbox.faults = Faults(partial_entitlements=1.0, endpoint=frozenset({"entitlements"}), first=4)
+        sandbox.faults = Faults(database_partial=True)
+
+        def stop() -> None:
+            if sandbox.calls[ENTITLEMENTS] == 2:
+                sandbox.between_calls(None)
+                sandbox.stop_database()  # the sandbox's clock stands: it gives partial answers until it is started
+                threading.Timer(1.5, sandbox.start_database).start()
+
+        sandbox.between_calls(stop)
         report = world.sync()
         assert (report.status, report.reasons) == ("green", [])
         world.check()
 
 
-@hard_limit(60)
+@pytest.mark.sampled
+@hard_limit(120)
 def test_isolated_errors_are_no_outage(tmp_path: Path) -> None:
     """One call in twenty fails: green, and nothing that was answered is asked for again."""
     with served(tmp_path, calm(40, faults=Faults(error_rate=0.05)), audit_sample=0) as world:
         report = world.sync()
         assert report.status == "green"
         owed = world.rows("SELECT count(*) FROM flexsync.queue")[0][0]
-        assert world.rows("SELECT count(*) FROM flexsync.queue WHERE error <> ''") == [(0,)]
-        answered = children(world) - sum(each["failed"] for each in report.flow["endpoints"].values())
-        assert answered <= owed * 1.01
+        failed = sum(each["failed"] for each in report.flow["endpoints"].values())
+        assert children(world) - failed <= owed * 1.01
         world.check()

@@ -159,7 +159,7 @@ def test_a_healthy_account_pays_for_the_probes_only(tmp_path: Path) -> None:
 
 
 def test_probes_come_every_few_seconds_while_usage_is_read(world: World) -> None:
-    """With a second a call, there is one before the first usage call, one every five seconds, and one after the last."""
+    """There is one before the first usage call, one every five seconds while usage is read, and one after the last."""
     report = ticking(world).sync()
     assert report.status == "green"
     calls = [(method, path) for method, path, _, _ in world.sandbox.log]

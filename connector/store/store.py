@@ -24,7 +24,6 @@ from connector.pull.work import Item, Result
 from connector.store import (
     counts,
     cursors,
-    doubts,
     evidence,
     gone,
     import_journal,
@@ -37,7 +36,6 @@ from connector.store import (
 )
 from connector.store.counts import Counts
 from connector.store.database import Database, Row, count, rows
-from connector.store.doubts import Moments
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.decode import Answer, Reader
 from connector.tables.resources import RESOURCES
@@ -332,40 +330,6 @@ class Store:
             ingested = ingest.ingest(results, final=final)
             counts.add(db, run.run_id, ingested.counts)
         return ingested
-
-    def answered(self) -> list[Moments]:
-        """Return the moments of the answers of this run that were stored and that this process got."""
-        with self._query() as db:
-            return doubts.answered(db)
-
-    def reading_zero(self) -> list[Moments]:
-        """Return the moments of this run's usage answers in which a metered figure is zero."""
-        with self._query() as db:
-            return doubts.reading_zero(db)
-
-    def ask_again(self, items: Sequence[int], why: str) -> None:
-        """Queue answered items for their second call."""
-        with self.transaction() as db:
-            doubts.ask_again(db, items, why)
-
-    def leave_doubts(self, run: Run, touched: Sequence[int], unprobed: Sequence[int], *, down: bool) -> None:
-        """Record what stays doubtful after the second calls.
-
-        Args:
-            run: the run.
-            touched: items that touched an outage of the server.
-            unprobed: items that read zero and that no probe vouches for.
-            down: whether a probe of this run said that the analytics store was down.
-        """
-        with self.transaction() as db:
-            doubts.leave(db, touched, doubts.OUTAGE)
-            doubts.leave(db, unprobed if down else (), doubts.UNPROBED)
-            doubts.settle_zeros(db, run.run_id, unprobed)
-
-    def forget_moments(self) -> None:
-        """Forget the moments of answers that another process got."""
-        with self.transaction() as db:
-            doubts.forget_moments(db)
 
     def audit_hits(self) -> list[str]:
         """Return the customers of the audit sample whose answer was not empty."""

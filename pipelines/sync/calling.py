@@ -14,6 +14,7 @@ from connector.api.calls import Call, Reply
 from connector.pull.fan_out import FanOut
 from connector.pull.windows import Run
 from connector.pull.work import Item, Result
+from connector.store.doubts import forget_moments
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.resources import RESOURCES
 from pipelines.sync.lookup import load_subscriptions_of
@@ -41,7 +42,7 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
         return
     store = session.store
     if run.resumed:
-        await session.in_store(store.forget_moments)
+        await session.in_store(_forget_moments, session)
     sample = 0 if store.done(run, "queued") else audit_sample
     await queue_calls(session, run, sample)
     await session.in_store(store.step_done, run, "queued")
@@ -117,6 +118,11 @@ async def remember_probes(session: Session, run: Run) -> None:
 def was_down(session: Session, run: Run) -> bool:
     """Return whether a probe of this run said that the analytics store was down, in another process too."""
     return bool(session.prober.probes.down) or session.store.done(run, DOWN)
+
+
+def _forget_moments(session: Session) -> None:
+    with session.store.transaction() as db:
+        forget_moments(db)
 
 
 async def _explain(session: Session, run: Run, customer_ids: Sequence[str]) -> None:

@@ -15,7 +15,8 @@ from connector.api import calls
 from connector.api.outages import MARGIN
 from connector.pull.probes import Health
 from connector.pull.windows import Run
-from connector.store.doubts import OUTAGE, UNPROBED, Moments
+from connector.store import doubts
+from connector.store.doubts import Moments
 from pipelines.sync.calling import commit_answers, make_calls, new_ingest, remember_probes, was_down
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
@@ -45,7 +46,8 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
 
 def settle(session: Session) -> None:
     """Decide what is known before a run is interrupted: the moments of its answers mean nothing to the next process."""
-    session.store.ask_again(_touched(session, session.store.answered()), OUTAGE)
+    with session.store.transaction() as db:
+        doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
 
 
 async def _judge_incomplete_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
@@ -63,18 +65,22 @@ async def _judge_incomplete_again(session: Session, run: Run, accept_lower: froz
 
 
 def _queue_doubtful(session: Session, run: Run) -> None:
-    store = session.store
-    store.ask_again(_touched(session, store.answered()), OUTAGE)
-    # While the store is still down, a second call would say zero again.
-    if was_down(session, run) and session.prober.probes.last is not Health.DOWN:
-        store.ask_again(_unprobed(session, store.reading_zero()), UNPROBED)
+    # While the analytics store is still down, a second call would say zero again.
+    zeros = was_down(session, run) and session.prober.probes.last is not Health.DOWN
+    with session.store.transaction() as db:
+        doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
+        if zeros:
+            doubts.ask_again(db, _unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
 
 
 def _leave_doubts(session: Session, run: Run) -> None:
-    store = session.store
-    touched = _touched(session, store.answered())
-    unprobed = _unprobed(session, store.reading_zero()) if "usage" in run.resources else []
-    store.leave_doubts(run, touched, unprobed, down=was_down(session, run))
+    down = was_down(session, run)
+    with session.store.transaction() as db:
+        doubts.leave(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
+        unprobed = _unprobed(session, doubts.reading_zero(db)) if "usage" in run.resources else []
+        if down:
+            doubts.leave(db, unprobed, doubts.UNPROBED)
+        doubts.settle_zeros(db, run.run_id, unprobed)
 
 
 def _touched(session: Session, answered: Iterable[Moments]) -> list[int]:
