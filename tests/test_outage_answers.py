@@ -165,6 +165,67 @@ def test_recorded_answers_name_every_subscription() -> None:
     assert named_subscriptions(b'{"subscriptions": [{"id": 7}]}') is named_subscriptions(b"\xff") is None
 
 
+# --- usage and entitlements of one customer ------------------------------------------------------------------------
+
+
+def poorer(customer: str, alone: bool, times: int = 10**9) -> Callable[..., Any]:
+    """Leave a subscription out of the first `times` plain usage answers, or of those about one subscription alone."""
+    given = counter()
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route != "usage" or query["customer_id"] != customer or ("subscription_ids" in query) is not alone:
+            return None
+        if next(given) >= times:
+            return None
+        plan = "" if alone else body["features"][0]["sources"][0]["entity_id"]
+        for feature in body["features"]:
+            feature["sources"] = [s for s in feature["sources"] if plan and s["entity_id"] != plan]
+        body["features"] = [feature for feature in body["features"] if feature["sources"]]
+        return body
+
+    return bend
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, alone: bool) -> None:
+    """Usage is made of the same entitlements, so other ones than the customer's give it away: green and true."""
+    (customer, *_) = several(world)
+    world.sandbox.bend = poorer(customer, alone, times=1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_usage_answer_that_stays_without_it_is_named(world: World, alone: bool) -> None:
+    """The second answer lacks the subscription too: degraded, with the customer's name; the next run mends it."""
+    (customer, *_) = several(world)
+    world.sandbox.bend = poorer(customer, alone)
+    report = world.sync()
+    assert report.status == "degraded"
+    assert any(customer in reason for reason in report.reasons), report.reasons
+    world.sandbox.bend = None
+    assert world.sync().status == "green"
+    world.check()
+
+
+def test_a_catalogue_that_changes_in_mid_run_is_read_again(tmp_path: Path) -> None:
+    """Usage was read before an entitlement was added, entitlements after it: both are asked again once, and agree."""
+    world = World(tmp_path, calm(12, kind=Bent), audit_sample=0, max_in_flight=1)
+    changed: list[str] = []
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        changed.extend([route] if route == "entitlements" else [])
+        return {**body, "features": body["features"][1:]} if route == "usage" and not changed else None
+
+    world.sandbox.bend = bend
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    customers = len(counting(world.sandbox))
+    assert children(world) == world.rows("SELECT count(*) FROM flexsync.queue")[0][0] + 2 * customers
+    world.check()
+
+
 # --- answers that touched an outage --------------------------------------------------------------------------------
 
 

@@ -94,9 +94,10 @@ class ChildProof:
         failed: calls that failed twice.
         suspect: figures that are held back and keep their last good value.
         rejected: rows that do not fit their table.
-        contradicted: customers with usage but without entitlements.
+        contradicted: customers whose usage answer has other entitlements than their entitlements answer.
         doubtful: answers that touched an outage of the server, the second ones too.
         examples: failed calls and suspect figures, in words.
+        contradicting: some of the contradicted customers.
     """
 
     resource: str
@@ -108,16 +109,18 @@ class ChildProof:
     contradicted: int = 0
     doubtful: int = 0
     examples: list[str] = field(default_factory=list)
+    contradicting: list[str] = field(default_factory=list)
 
     def reasons(self) -> list[str]:
         """What is missing, in words, with up to three examples."""
         some = f": {'; '.join(self.examples[:3])}" if self.examples else ""
+        named = f": {', '.join(self.contradicting)}" if self.contradicting else ""
         found = [
             (self.owed - self.held - self.failed, f"of {self.owed} customers have no answer of this run"),
             (self.failed, f"calls failed{some}"),
             (self.suspect, f"figures are suspect and keep their last good value{'' if self.failed else some}"),
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
-            (self.contradicted, "customers have usage but no entitlement, as when loading them failed"),
+            (self.contradicted, f"customers have other ones in their usage, as when loading some failed{named}"),
             (self.doubtful, "answers were given while the server was failing, when they were asked again too"),
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]

@@ -11,12 +11,12 @@ import msgspec
 
 from connector.pull.certificate import Certificate, ChildProof, CustomerProof, ZeroWatch
 from connector.pull.windows import Run
-from connector.store import doubts
+from connector.store import crosscheck, doubts
 from connector.store.database import Database, column, count, rows
 from connector.tables.resources import RESOURCES
 
 # A failed load of entitlements is an empty answer with status 200; usage of the same customer gives it away.
-_CONTRADICTED = """SELECT count(DISTINCT u.customer_id) FROM usage u JOIN flexsync.sweep s USING (customer_id)
+_CONTRADICTED = """SELECT DISTINCT u.customer_id FROM usage u JOIN flexsync.sweep s USING (customer_id)
     WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
     AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
 _OWED = "SELECT count(*) FROM flexsync.queue WHERE resource = $r AND why <> 'audit'"
@@ -55,6 +55,7 @@ def child_proofs(db: Database, run: Run) -> list[ChildProof]:
 def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     given = {"r": name}
     tables = [table for table in RESOURCES[name].tables if table != "features"]
+    contradicted = _contradicted(db) if name == "entitlements" and "usage" in run.resources else []
     return ChildProof(
         name,
         owed=count(db, _OWED, given) + count(db, _NOT_QUEUED, given),
@@ -63,9 +64,14 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
         suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
         rejected=_rejected(db, tables),
         doubtful=count(db, f"{_OWED} AND state = 'done' AND error = '{doubts.OUTAGE}'", given),
-        contradicted=count(db, _CONTRADICTED) if name == "entitlements" and "usage" in run.resources else 0,
+        contradicted=len(contradicted),
+        contradicting=contradicted[:3],
         examples=_examples(db, name),
     )
+
+
+def _contradicted(db: Database) -> list[str]:
+    return sorted({*column(db, _CONTRADICTED), *crosscheck.contradicted(db)})
 
 
 def _examples(db: Database, name: str) -> list[str]:

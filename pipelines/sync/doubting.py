@@ -1,9 +1,10 @@
 """The second calls: what failed, what looked suspect, and what was answered while the server was failing.
 
-Promised: an answer is asked for once more when it leaves out a subscription that is still active, when its exchange
-touched an outage, or when it reads zero without a probe that vouches for it in a run in which a probe failed; what is
-doubtful after that is recorded, and the run is degraded. Subscriptions that answers leave out are read again in
-batches, and the answers are judged once more before anything is asked. Never done: a second call for an isolated error.
+Promised: an answer is asked for once more when it leaves out a subscription that is still active, when it contradicts
+another one about the same customer, when its exchange touched an outage, or when it reads zero without a probe that
+vouches for it in a run in which a probe failed; a doubt that stays is recorded, and the run is degraded. Subscriptions
+that answers leave out are read again in batches, and the answers judged once more, before anything is asked again.
+Never done: a second call for an isolated error.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from connector.api import calls
 from connector.api.outages import MARGIN
 from connector.pull.probes import Health
 from connector.pull.windows import Run
-from connector.store import doubts
+from connector.store import crosscheck, doubts
 from connector.store.doubts import Moments
-from pipelines.sync.calling import commit_answers, make_calls, new_ingest, remember_probes, was_down
+from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, remember_probes, was_down
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
@@ -35,17 +36,19 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
     await session.prober.after_usage()
     await remember_probes(session, run)
     await _judge_incomplete_again(session, run, accept_lower)
-    await session.in_store(_queue_doubtful, session, run)
+    await session.in_store(_queue_doubtful, session, run, accept_lower)
     if session.store.waiting("again"):
         await _wait_out_an_outage(session)
         await make_calls(session, run, accept_lower, second=True)
         await session.prober.after_usage()
         await remember_probes(session, run)
-    await session.in_store(_leave_doubts, session, run)
+    await session.in_store(_leave_doubts, session, run, accept_lower)
 
 
-def settle(session: Session) -> None:
+def settle(session: Session, run: Run) -> None:
     """Decide what is known before a run is interrupted: the moments of its answers mean nothing to the next process."""
+    if session.prober.probes.down:
+        session.store.step_done(run, DOWN)
     with session.store.transaction() as db:
         doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
 
@@ -64,22 +67,24 @@ async def _judge_incomplete_again(session: Session, run: Run, accept_lower: froz
     session.incomplete.clear()  # still incomplete: they are queued for their second call
 
 
-def _queue_doubtful(session: Session, run: Run) -> None:
+def _queue_doubtful(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
     # While the analytics store is still down, a second call would say zero again.
     zeros = was_down(session, run) and session.prober.probes.last is not Health.DOWN
     with session.store.transaction() as db:
         doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
         if zeros:
             doubts.ask_again(db, _unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
+        doubts.ask_again(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
 
 
-def _leave_doubts(session: Session, run: Run) -> None:
+def _leave_doubts(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
     down = was_down(session, run)
     with session.store.transaction() as db:
         doubts.leave(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
         unprobed = _unprobed(session, doubts.reading_zero(db)) if "usage" in run.resources else []
         if down:
             doubts.leave(db, unprobed, doubts.UNPROBED)
+        doubts.leave(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
         doubts.settle_zeros(db, run.run_id, unprobed)
 
 

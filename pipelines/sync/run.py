@@ -99,7 +99,7 @@ class Sync:
             await close(session, run, accept, self.settings.overlap)
             certificate = await prove(session, run)
         except (FlexsyncError, asyncio.CancelledError):
-            settle(session)
+            settle(session, run)
             self.store.interrupt(run, session.api.gate.calls)
             raise
         return await session.in_store(self._finish, run, certificate)
