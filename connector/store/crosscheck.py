@@ -18,14 +18,14 @@ CONTRADICTED = "usage and entitlements contradict each other"
 _SOURCES = """SELECT customer_id, feature_id, entitlement_id, count(*) AS n FROM {table}
     WHERE entitlement_id <> '' AND customer_id IN (SELECT customer_id FROM compared)
     AND feature_id IN (SELECT id FROM features WHERE type IN (SELECT type FROM reported)) GROUP BY ALL"""
-_COMPARED = f"""WITH whole AS (SELECT * FROM flexsync.queue WHERE state = 'done' AND why = 'active'
+_COMPARED = f"""WITH whole AS MATERIALIZED (SELECT * FROM flexsync.queue WHERE state = 'done' AND why = 'active'
         AND customer_id NOT IN (SELECT owner FROM flexsync.rejects)),
-    compared AS (SELECT u.customer_id, u.item AS usage, e.item AS entitlements FROM whole u JOIN whole e
+    compared AS MATERIALIZED (SELECT u.customer_id, u.item AS usage, e.item AS entitlements FROM whole u JOIN whole e
         ON e.customer_id = u.customer_id AND e.resource = 'entitlements' AND u.resource = 'usage'
         AND u.subscription_id = ''),
-    reported AS (SELECT DISTINCT f.type FROM usage u JOIN features f ON f.id = u.feature_id),
-    used AS ({_SOURCES.format(table="usage_sources")}),
-    entitled AS ({_SOURCES.format(table="entitlement_sources")}),
+    reported AS MATERIALIZED (SELECT DISTINCT f.type FROM usage u JOIN features f ON f.id = u.feature_id),
+    used AS MATERIALIZED ({_SOURCES.format(table="usage_sources")}),
+    entitled AS MATERIALIZED ({_SOURCES.format(table="entitlement_sources")}),
     differing AS (SELECT customer_id FROM (
         (SELECT * FROM used EXCEPT SELECT * FROM entitled) UNION (SELECT * FROM entitled EXCEPT SELECT * FROM used))),
     plans AS (SELECT w.customer_id, p.plan_id, min(w.subscription_id) AS subscription_id FROM flexsync.sweep w
