@@ -162,6 +162,8 @@ def test_recorded_answers_name_every_subscription() -> None:
     assert sizes["two subscriptions"] == sizes["by external id"] == sizes["feature_ids"] == 2
     assert None not in named.values()
     assert named_subscriptions(b"{}") is named_subscriptions(b'{"subscriptions": null}') is None
+    many = json.dumps({"subscriptions": [{"id": f"subs_{number}"} for number in range(50)]})
+    assert named_subscriptions(many.encode()) is None, "a list that may be cut names nothing"
     assert named_subscriptions(b'{"subscriptions": [{"id": 7}]}') is named_subscriptions(b"\xff") is None
 
 

@@ -14,6 +14,8 @@ import msgspec
 
 __all__ = ["named_subscriptions"]
 
+MOST = 50  # names: the server lists 50 rows by default (contract.md 3.2); whether it cuts this list there is not known
+
 
 class _Subscription(msgspec.Struct):
     id: str
@@ -30,10 +32,12 @@ def named_subscriptions(body: bytes) -> frozenset[str] | None:
     """Return the subscriptions that an entitlements answer was made of; None when the body does not say.
 
     Args:
-        body: raw JSON. Servers before 2026 send no `subscriptions`.
+        body: raw JSON. Older servers send no `subscriptions`.
     """
     try:
         found = _BODY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return None if found.subscriptions is None else frozenset(row.id for row in found.subscriptions)
+    if found.subscriptions is None or len(found.subscriptions) >= MOST:
+        return None
+    return frozenset(row.id for row in found.subscriptions)

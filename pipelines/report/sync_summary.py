@@ -100,6 +100,6 @@ def _unproven(report: Report) -> list[str]:
     return [
         f"unproven   {zeros['unproven']} of {zeros['figures']} metered figures are zero, with no earlier figure of "
         "their window to compare with (see flexsync.unproven)",
-        f"           {zeros['probed']} of them were read while the analytics store answered; "
-        f"of {zeros['unprobed']} nobody knows",
+        f"           {zeros['probed']} of them were read between two probes that found the analytics store up; "
+        f"nothing vouches for the other {zeros['unprobed']}",
     ]

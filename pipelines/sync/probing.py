@@ -17,7 +17,7 @@ from connector.errors import BudgetSpent, SkipRow, StopRun
 from connector.pull.probes import Health, Probes, health_of
 
 INTERVAL = 5.0  # seconds
-TIMEOUT = 10.0  # seconds: a store that answers later says nothing about a moment
+TIMEOUT = 30.0  # seconds: the server itself waits 10 s for a store that it cannot reach (contract.md 11)
 SILENT = 3  # probes in a row that say nothing, before they are given up
 ONCE = Retry(attempts=1)
 
