@@ -44,6 +44,8 @@ from connector.errors import (
     KeyRefused,
     NotFound,
     Refused,
+    SkipRow,
+    StopRun,
     Unreachable,
 )
 
@@ -304,6 +306,8 @@ def test_final_answers_are_asked_once(status: int, kind: type[FlexsyncError]) ->
     assert len(script.seen) == 1
     for part in (str(status), "c_1", "what went wrong", "too big", "post_customers_search"):
         assert part in str(error)
+    assert isinstance(error, SkipRow | StopRun)
+    assert error.details == {"limit": "too big"}  # who lists halves its page by this (contract.md 2.4)
 
 
 # --- what is asked again --------------------------------------------------------------------------------------------
@@ -318,12 +322,25 @@ def test_passing_faults_are_asked_again(status: int) -> None:
 
 
 def test_repeated_500_is_permanent_after_three() -> None:
-    """The same 500 three times, an empty one too, is an answer: no fourth call (contract.md 2.2)."""
+    """The same 500 three times is an answer if others are answered: no fourth call (contract.md 2.2)."""
+    seen: Counter[str] = Counter()
+
+    async def handler(request: web.Request) -> web.Response:
+        seen[request.method] += 1  # the control call is a search
+        return web.Response(status=500) if request.method == "GET" else web.json_response({})
+
+    error = ask(handler, USAGE)
+    assert isinstance(error, Refused)
+    assert seen == {"GET": 3, "POST": 1}
+    assert "3 times" in str(error)
+
+
+def test_a_server_that_says_500_to_everything_is_unreachable() -> None:
+    """Before anything was ever answered, 500s prove nothing about a call: all attempts, and one control call."""
     script = Script((500, b""))
     error = ask(script)
-    assert isinstance(error, Refused)
-    assert len(script.seen) == 3
-    assert "3 times" in str(error)
+    assert isinstance(error, Unreachable)
+    assert len(script.seen) == 6 + 1
 
 
 def test_changing_500_uses_all_attempts() -> None:
@@ -331,7 +348,7 @@ def test_changing_500_uses_all_attempts() -> None:
     script = Script(*[(500, {"message": f"m{n}"}) for n in range(9)])
     error = ask(script)
     assert isinstance(error, Unreachable)
-    assert len(script.seen) == 6
+    assert len(script.seen) == 6 + 1  # a control call shows that the others fail too
 
 
 def test_500_that_turns_into_400_ends_at_once() -> None:

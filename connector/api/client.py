@@ -36,7 +36,7 @@ __all__ = ["AsyncFlexprice", "Observer", "gate_for"]
 
 Observer = Callable[[Call, int, float], None]  # call, HTTP status (0: none came), seconds
 
-FAILED_IN_A_ROW = 20  # per-customer calls that fail in a row, over all endpoints, before it is the server's fault
+FAILED_IN_A_ROW = 20  # per-customer calls that fail in a row, with none ever answered, before it is the server's fault
 
 
 def gate_for(settings: Settings) -> Gate:
@@ -168,7 +168,8 @@ class AsyncFlexprice(AsyncOperations):
             wait = state.after(failure, self._key_worked)
         except Refused as refused:
             self._failed_in_a_row += 1
-            if self._failed_in_a_row >= FAILED_IN_A_ROW and state.call.endpoint in PER_CUSTOMER:
+            many = self._failed_in_a_row >= FAILED_IN_A_ROW and not self._recovery.served_customers
+            if many and state.call.endpoint in PER_CUSTOMER:
                 raise Unreachable(
                     f"{FAILED_IN_A_ROW} calls in a row failed; the last one: {refused.message}",
                     remedy="The server is failing as a whole: run again later, state is kept.",

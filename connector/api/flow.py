@@ -150,6 +150,7 @@ class Gate:
     def holding(self) -> Iterator[None]:
         """Let no call but probes start within the block, because the server fails as a whole."""
         self._holding = True
+        self._pump()
         try:
             yield
         finally:
@@ -265,7 +266,7 @@ class Gate:
                 return self._pump()
         waiting = any(endpoint.queue for endpoint in self._endpoints.values())
         self._held = waiting and delay > 0
-        self._account(self._why() if waiting else "")
+        self._account(self._why() if waiting or self._holding else "")
         self._set_timer(min(delay if self._held else math.inf, self.left()) if waiting else math.inf)
         return None
 

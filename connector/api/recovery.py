@@ -3,8 +3,9 @@
 Promised: a failure counts against a call only if the server answered others of its endpoint class since the call's
 failure before; where no other call tells, a control call does, a read that worked a moment ago. While the server fails
 as a whole, the gate is held, one caller at a time probes with a control call, and no failure costs an attempt; the
-first answer opens the gate. A server that never answered has no outage: then only the proof of a permanent 500 is asked
-for. Never done: holding the gate with nobody probing, sending a write as a probe, waiting longer than `max_pause`.
+first answer opens the gate. No 500 is permanent before the episode has ended. A server that never answered has no
+outage: there, a control call only shows whether a 500 is permanent. Never done: holding the gate with nobody probing,
+sending a write as a probe, waiting longer than `max_pause`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Recovery:
         self._gate, self._outages, self._probe, self._timeout, self._clock = gate, outages, probe, timeout, clock
         self._answered: dict[str, float] = {}  # endpoint class → start of the last exchange that was answered
         self._good: defaultdict[str, deque[Call]] = defaultdict(lambda: deque(maxlen=KNOWN_GOOD))
-        self._recovered_at = 0.0
+        self._down_until = -1.0  # when a probe failed last, in an outage
         self._asking = asyncio.Lock()  # one caller at a time finds out how the server is
 
     def note(self, call: Call, began: float, ended: float, outcome: Outcome) -> None:
@@ -61,6 +62,11 @@ class Recovery:
                 self._good[call.endpoint].append(call)
         if self._outages.note(began, ended, outcome, call.about, call.endpoint):
             self.failing = True
+
+    @property
+    def served_customers(self) -> bool:
+        """Whether any call about one customer was ever answered."""
+        return bool(self._good)
 
     async def ride_out(self, state: RetryState, failure: Failure, key_worked: bool) -> bool:
         """Find out whose failure it is; if the server's, wait until it answers again.
@@ -76,26 +82,34 @@ class Recovery:
         Raises:
             StopRun: `max_pause`, or another limit of the run, has passed.
         """
-        if state.last and state.last.ended < self._recovered_at and self._outages.covers(state.last.ended):
+        if state.last and self._explains(state.last):
             state.forget()  # the outage was noticed after this failure
         if not self._is_in_doubt(state, failure):
             return False
-        if not self.failing:
-            if await self._is_its_own(state, failure, key_worked):
-                return False
+        own = not self.failing and await self._is_its_own(state, failure, key_worked)
+        if not own and not self.failing:  # it may have begun while the control call was made
             self._outages.declare((state.first or failure).began)
-            self.failing = True
-        await self.wait(state.call)
-        state.forget(1)
-        return True
+            self.failing, self._down_until = True, self._clock()
+        if self.failing:
+            await self.wait(state.call)
+        state.proven = state.proven and not self._outages.open  # inside an episode nothing is permanent
+        if self._explains(failure):
+            state.forget(1)
+            return True
+        return False
 
     async def wait(self, call: Call) -> None:
         """Return when the server answers, at once if it does not fail; whoever comes first probes, for all."""
         async with self._asking:
             if self.failing:
+                self._gate.check()  # whoever waited for its turn does not wait again for a run that is over
                 with self._gate.holding():
-                    await self._until_answered(call)
-                self.failing, self._recovered_at = False, self._clock()
+                    self._answered[call.endpoint] = await self._until_answered(call)
+                self.failing = False
+
+    def _explains(self, failure: Failure) -> bool:
+        """Whether it is sure that the server failed others as well, then and later."""
+        return failure.ended <= self._down_until and self._outages.covers(failure.ended)
 
     def _is_in_doubt(self, state: RetryState, failure: Failure) -> bool:
         """Whether an outage can explain this failure, and the call can be sent again after it."""
@@ -107,7 +121,7 @@ class Recovery:
         return broken and usual and state.patient and state.safe(failure)
 
     async def _is_its_own(self, state: RetryState, failure: Failure, key_worked: bool) -> bool:
-        """Whether the failure counts against the call; until the server has ever answered, every failure does."""
+        """Whether nothing speaks for an outage; until the server has ever answered, nothing does."""
         before = state.last
         if before is None or self._has_answered(state.call, before.ended):
             state.proven = True
@@ -131,15 +145,18 @@ class Recovery:
                     self._answered[call.endpoint] = asked
             return not self.failing and self._has_answered(call, since)
 
-    async def _until_answered(self, call: Call) -> None:
+    async def _until_answered(self, call: Call) -> float:
+        """Probe until an answer comes; returns when the answered probe started."""
         began, delay, only_401 = self._clock(), FIRST, True
         while True:
             await asyncio.sleep(max(0.0, min(delay, self._gate.left())))
-            limit = max(LEAST_TIMEOUT, (self._clock() - began) / 4)
+            asked = self._clock()
+            limit = max(LEAST_TIMEOUT, (asked - began) / 4)
             error = await self._probe(self._control(call), min(self._timeout, limit))
             if error is None:
-                return
-            waited = self._clock() - began
+                return asked
+            self._down_until = self._clock()
+            waited = self._down_until - began
             only_401 = only_401 and isinstance(error, KeyRefused)
             if only_401 and waited > KEY_PATIENCE:
                 self._gate.give_up(KeyRefused(error.message, remedy=error.remedy))
@@ -149,7 +166,7 @@ class Recovery:
 
     def _control(self, call: Call) -> Call:
         """A call of the same class about another customer that worked; another one each time, if there are several."""
-        good = self._good[call.endpoint]
+        good = self._good.get(call.endpoint, deque())
         good.rotate()
         return next((known for known in good if known.about != call.about), SMALLEST)
 
