@@ -138,6 +138,32 @@ def test_a_subscription_that_ended_in_between_costs_nothing(world: World) -> Non
 
 
 @pytest.mark.sampled
+def test_a_subscription_that_ends_before_the_second_call_costs_one_look(world: World) -> None:
+    """It was active when it was read again, and ended before the second answer: that answer is right, and kept."""
+    (customer, *_) = several(world)
+    (newest, *_) = counting(world.sandbox)[customer]
+    sandbox = world.sandbox
+    bend = partial([customer], times=1)
+    asked = counter()
+
+    def cancel(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route == "entitlements" and path["id"] == customer and next(asked) == 0:
+            sandbox.between_calls(look)
+        return bend(route, path, query, body)
+
+    def look() -> None:
+        _, path, _, body = sandbox.log[-1]
+        if path.endswith("/subscriptions/search") and b'"operator":"in"' in (body or b""):
+            sandbox.between_calls(None)
+            sandbox.cancel_subscription(newest["id"])
+
+    sandbox.bend = cancel
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert world.rows("SELECT * FROM flexsync.suspects") == []
+
+
+@pytest.mark.sampled
 def test_servers_that_name_no_subscriptions_are_not_checked(world: World) -> None:
     """Older servers send no `subscriptions`: nothing to check, nothing asked again."""
 

@@ -103,7 +103,7 @@ async def commit_answers(
 ) -> Ingested:
     """Commit answers; those that leave out a subscription are kept, until it was read again (see `doubting`)."""
     ingested = await session.in_store(session.store.commit_answers, run, ingest, results, final=final)
-    if not final and len(session.incomplete) < KEPT:
+    if len(session.incomplete) < KEPT:
         session.incomplete += ingested.incomplete
         session.left_out |= ingested.left_out
     return ingested

@@ -22,7 +22,7 @@ from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest,
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
-SECOND = 0.5  # between calls that show that an outage is over
+PAUSE = 0.5  # seconds between calls that show that an outage is over
 
 
 async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
@@ -35,14 +35,23 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
     """
     await session.prober.after_usage()
     await remember_probes(session, run)
+    await _judge_incomplete_again(session, run, accept_lower, reread=False)  # the closing pass may explain them
     await _judge_incomplete_again(session, run, accept_lower)
-    await session.in_store(_queue_doubtful, session, run, accept_lower)
-    if session.store.waiting("again"):
-        await _wait_out_an_outage(session)
-        await make_calls(session, run, accept_lower, second=True)
-        await session.prober.after_usage()
-        await remember_probes(session, run)
+    await session.in_store(_queue_doubtful, session, run)
+    for _ in range(2):  # a second answer may contradict one that nobody doubted before
+        await session.in_store(_queue_contradicting, session, accept_lower)
+        if not session.store.waiting("again"):
+            break
+        await _ask_again(session, run, accept_lower)
     await session.in_store(_leave_doubts, session, run, accept_lower)
+
+
+async def _ask_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+    await _wait_out_an_outage(session)
+    await make_calls(session, run, accept_lower, second=True)
+    await session.prober.after_usage()
+    await remember_probes(session, run)
+    await _judge_incomplete_again(session, run, accept_lower, final=True)
 
 
 def settle(session: Session, run: Run) -> None:
@@ -53,27 +62,40 @@ def settle(session: Session, run: Run) -> None:
         doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
 
 
-async def _judge_incomplete_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
-    """Judge answers that left out a subscription once more, now that it may have ended; read it again if it has not."""
-    ingest = new_ingest(session, run, accept_lower)
-    for reread in (False, True):
-        results, session.incomplete = session.incomplete, []
-        if not results:
-            return
-        if reread:
-            await load_by_ids(session, run, "subscriptions", sorted(session.left_out))
-        session.left_out.clear()
-        await commit_answers(session, run, ingest, results)
-    session.incomplete.clear()  # still incomplete: they are queued for their second call
+async def _judge_incomplete_again(
+    session: Session, run: Run, accept_lower: frozenset[str], *, reread: bool = True, final: bool = False
+) -> None:
+    """Judge answers that left out a subscription once more, now that it may have ended.
+
+    Args:
+        session: of the run.
+        run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+        reread: read those subscriptions by id before.
+        final: these are second answers.
+    """
+    results, session.incomplete = session.incomplete, []
+    if not results:
+        return
+    if reread:
+        await load_by_ids(session, run, "subscriptions", sorted(session.left_out))
+    session.left_out.clear()
+    await commit_answers(session, run, new_ingest(session, run, accept_lower), results, final=final)
+    if reread:
+        session.incomplete.clear()  # still incomplete: nothing more can explain them
 
 
-def _queue_doubtful(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+def _queue_doubtful(session: Session, run: Run) -> None:
     # While the analytics store is still down, a second call would say zero again.
     zeros = was_down(session, run) and session.prober.probes.last is not Health.DOWN
     with session.store.transaction() as db:
         doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
         if zeros:
             doubts.ask_again(db, _unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
+
+
+def _queue_contradicting(session: Session, accept_lower: frozenset[str]) -> None:
+    with session.store.transaction() as db:
         doubts.ask_again(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
 
 
@@ -107,7 +129,7 @@ async def _wait_out_an_outage(session: Session) -> None:
     outages = session.api.outages
     while outages.open:
         await session.api.send(calls.search_customers(limit=1))
-        await asyncio.sleep(SECOND)
+        await asyncio.sleep(PAUSE)
     if outages.episodes:
         ended = outages.episodes[-1][1] or 0.0
         await asyncio.sleep(max(0.0, ended + MARGIN - session.monotonic()))
