@@ -5,7 +5,7 @@ here: a command, printing (see `pipelines`). Public names are loaded on first us
 nothing heavy:
 
 - `read_rows(source, …)` reads customers from a CSV file, a DataFrame or an Arrow table, and reports every fault in it.
-- `open(path)` opens a publication or a store for reading.
+- `open(path)` opens a publication or a store for reading; `open(path, green=True)` its last green run.
 - `read(table, …)` streams one table from the API as Arrow record batches, without a store.
 - `AsyncFlexprice`, `Flexprice` have the ten operations as typed methods.
 - `Sandbox`, `Faults` are a FlexPrice server for practice and tests.

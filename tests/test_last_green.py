@@ -318,6 +318,36 @@ def test_a_killed_publisher_leaves_both_runs_readable(tmp_path: Path, kind: str,
         assert not list(Path(folder).rglob(".flexsync-*"))
 
 
+def _alternate(work: str, to: str, count: int, done: Any) -> None:
+    """Publish so many runs, green and degraded in turn."""
+    with Store.open(Path(work)) as store:
+        for number in range(2, count + 2):
+            run(store, number, "degraded" if number % 2 else "green", to)
+    done.set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@sizes(default=0, sampled=12, thorough=200)
+def test_readers_always_find_a_green_run(tmp_path: Path, kind: str, size: Size) -> None:
+    """While green and degraded runs are published in turn, a reader of the last green one never fails or goes back."""
+    to = target(kind, tmp_path)
+    with store_in(tmp_path) as store:
+        publish.publish(store, to)
+    done, found = SPAWN.Event(), []
+    publisher = SPAWN.Process(target=_alternate, args=(str(tmp_path / "work.duckdb"), to, size.count, done))
+    publisher.start()
+    while not done.is_set() and publisher.is_alive():
+        with reading.open(to, green=True) as opened:
+            assert opened.run is not None
+            assert opened.run.green
+            assert runs_seen(opened) == {opened.run.run_id}
+            found.append(opened.run.run_id)
+    publisher.join()
+    assert publisher.exitcode == 0
+    assert found == sorted(found)
+    assert len(set(found)) > 2
+
+
 # --- the command ----------------------------------------------------------------------------------------------------
 
 

@@ -208,22 +208,17 @@ def _open(place: Path, attach: Any) -> Reading:
 def _open_green(place: Path) -> Reading:
     """Open a file if its run is green, else the copy beside it."""
     for _ in range(ATTEMPTS):  # between both looks a publisher may replace the first and remove the second
-        for path in (place, green_copy(place)):
-            opened = _open_if_there(path)
-            if opened and opened.run is not None and opened.run.green:
+        error = lake.no_green(place)
+        for path in filter(Path.exists, (place, green_copy(place))):
+            try:
+                opened = _open(path, _attach_file)
+            except FixInput as found:
+                error = found
+                continue
+            if opened.run is not None and opened.run.green:
                 return opened
-            if opened:
-                opened.close()
-    raise lake.no_green(place)
-
-
-def _open_if_there(path: Path) -> Reading | None:
-    try:
-        return _open(path, _attach_file)
-    except FixInput:
-        if path.exists():
-            raise
-        return None
+            opened.close()
+    raise error
 
 
 def _attach_file(db: Any, place: Path, held: ExitStack) -> None:
