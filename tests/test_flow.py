@@ -7,16 +7,15 @@ and every schedule is exact.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
-import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual import VirtualLoop, play
 
 from connector.api.flow import Gate
 from connector.api.limits import START
@@ -24,35 +23,6 @@ from connector.api.retries import Retry
 from connector.errors import BudgetSpent
 
 ENDPOINTS = ("customers", "usage", "entitlements")
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that never sleeps: what it would have waited for is added to its clock."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_Skipping(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class _Skipping(selectors.SelectSelector):
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            raise AssertionError("everybody waits and nothing will ever wake them: a wake-up was lost")
-        self._loop.now += timeout
-        return super().select(0)
-
-
-def play(work: Callable[[VirtualLoop], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine on a virtual clock."""
-    with contextlib.closing(VirtualLoop()) as loop:
-        return loop.run_until_complete(work(loop))
 
 
 async def call(gate: Gate, endpoint: str, seconds: float, ok: bool = True) -> None:

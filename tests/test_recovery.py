@@ -17,15 +17,17 @@ import tenacity
 from aiohttp import web
 from command import account, sync, tables
 from sizes import sampled
+from virtual import VirtualLoop, play
 
 from connector.api import calls
 from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
-from connector.api.flow import Gate
-from connector.api.recovery import CONTROLS, LEAST_TIMEOUT
-from connector.api.retries import Retry
-from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, Unreachable
+from connector.api.flow import PROBES, Gate
+from connector.api.outages import Outages, Outcome
+from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, Recovery
+from connector.api.retries import Failure, Retry, RetryState
+from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 from connector.sandbox import Faults
 
 KEY = "sk_test"
@@ -314,6 +316,76 @@ def test_a_key_withdrawn_in_mid_run_ends_it(monkeypatch: pytest.MonkeyPatch) -> 
             assert {type(each) for each in found if not isinstance(each, Reply)} == {KeyRefused}
 
     asyncio.run(main())
+
+
+# --- the same in virtual time -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Account:
+    """A server without HTTP, in virtual time, and the client's part between gate, retries and recovery."""
+
+    loop: VirtualLoop
+    gate: Gate
+    down: tuple[float, float]
+    exchanges: list[tuple[float, bool]] = field(default_factory=list)  # when they ended, and how
+
+    def __post_init__(self) -> None:
+        self.outages = Outages(self.loop.time)
+        self.recovery = Recovery(self.gate, self.outages, self.probe, 60.0, self.loop.time)
+
+    async def exchange(self, call: Call) -> Failure | None:
+        began = self.loop.time()
+        await asyncio.sleep(0.03)
+        ended = self.loop.time()
+        bad = self.down[0] <= ended < self.down[1]
+        self.exchanges.append((ended, not bad))
+        self.recovery.note(call, began, ended, Outcome.FAILED if bad else Outcome.ANSWERED)
+        return Failure(TryAgain("500", status=500), b"500", True, began, ended) if bad else None
+
+    async def probe(self, call: Call, _: float) -> FlexsyncError | None:
+        async with self.gate.slot(PROBES):
+            failure = await self.exchange(call)
+        return failure.error if failure else None
+
+    async def send(self, call: Call) -> None:
+        state = RetryState(call, Retry(), self.gate.max_pause, self.loop.time)
+        while True:
+            if self.recovery.failing:
+                await self.recovery.wait(call)
+            async with self.gate.slot(call.endpoint):
+                failure = await self.exchange(call)
+            if failure is None:
+                return
+            if not await self.recovery.ride_out(state, failure, key_worked=True):
+                await self.gate.back_off(state.after(failure, key_worked=True).seconds)
+
+
+@pytest.mark.parametrize("rate", [None, 2.0])
+@pytest.mark.parametrize("callers", [1, 2, 8, 32])
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 60.0, 600.0])
+def test_a_recovered_server_is_used_within_a_second(seconds: float, callers: int, rate: float | None) -> None:
+    """However long an outage, and at any pace: few calls are made in it, and the first answer after it comes soon."""
+    random.seed(4)
+
+    async def main(loop: VirtualLoop) -> None:
+        ends = 20.0 + seconds
+        server = Account(loop, Gate(max_in_flight=callers, calls_per_second=rate, clock=loop.time), (20.0, ends))
+        numbers = iter(range(10**9))
+
+        async def work() -> None:
+            while loop.time() < ends + 20:
+                await server.send(usage(next(numbers)))
+
+        await asyncio.gather(*(work() for _ in range(callers)))
+        failed = sum(not good for _, good in server.exchanges)
+        assert failed <= 2 * callers + CONTROLS + seconds + 5
+        soon = min(ended for ended, good in server.exchanges if good and ended >= ends)
+        assert soon <= ends + 1.1 + (0.6 if rate else 0.0)
+        if seconds > 1 or not rate:  # two calls that fail, one after the other, are no episode
+            assert len(server.outages.episodes) == 1
+
+    play(main)
 
 
 # --- calls that fail by themselves ------------------------------------------------------------------------------------

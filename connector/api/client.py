@@ -139,8 +139,7 @@ class AsyncFlexprice(AsyncOperations):
             NotFound: 404.
             Conflict: 409.
             Refused: another 4xx, or a 5xx that stays.
-            Unreachable: no answer, or only transient faults, until the attempts were used up; an outage longer than
-                max_pause; a redirect.
+            Unreachable: no answer, or transient faults until the attempts, or max_pause, were used up; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not sent again.
             NotSent: `until` has passed, and nothing was carried out.
             BudgetSpent: deadline, max_calls or max_pause.
