@@ -98,6 +98,7 @@ class ChildProof:
         doubtful: answers that touched an outage of the server, the second ones too.
         examples: failed calls and suspect figures, in words.
         contradicting: some of the contradicted customers.
+        doubted: some of the customers with doubtful answers.
     """
 
     resource: str
@@ -110,18 +111,21 @@ class ChildProof:
     doubtful: int = 0
     examples: list[str] = field(default_factory=list)
     contradicting: list[str] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
 
     def reasons(self) -> list[str]:
         """What is missing, in words, with up to three examples."""
         some = f": {'; '.join(self.examples[:3])}" if self.examples else ""
-        named = f": {', '.join(self.contradicting)}" if self.contradicting else ""
         found = [
             (self.owed - self.held - self.failed, f"of {self.owed} customers have no answer of this run"),
             (self.failed, f"calls failed{some}"),
             (self.suspect, f"figures are suspect and keep their last good value{'' if self.failed else some}"),
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
-            (self.contradicted, f"customers have other ones in their usage, as when loading some failed{named}"),
-            (self.doubtful, "answers were given while the server was failing, when they were asked again too"),
+            (
+                self.contradicted,
+                f"customers have other ones in their usage, as when loading some failed{_named(self.contradicting)}",
+            ),
+            (self.doubtful, f"answers were given while the server was failing, twice{_named(self.doubted)}"),
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]
 
@@ -129,6 +133,10 @@ class ChildProof:
         """Return the counts as JSON-able data."""
         names = ("owed", "held", "failed", "suspect", "rejected", "contradicted", "doubtful")
         return {name: getattr(self, name) for name in names}
+
+
+def _named(customers: Sequence[str]) -> str:
+    return f": {', '.join(customers)}" if customers else ""
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ _NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
     WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
     WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
 _FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed'"
+_DOUBTFUL = f"FROM flexsync.queue WHERE resource = $r AND state = 'done' AND error = '{doubts.OUTAGE}'"
 
 
 def customer_proof(db: Database, run: Run, existed: int | None, method: str) -> CustomerProof:
@@ -63,7 +64,8 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
         failed=count(db, f"SELECT count(*) {_FAILED}", given),
         suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
         rejected=_rejected(db, tables),
-        doubtful=count(db, f"{_OWED} AND state = 'done' AND error = '{doubts.OUTAGE}'", given),
+        doubtful=count(db, f"SELECT count(*) {_DOUBTFUL}", given),
+        doubted=column(db, f"SELECT DISTINCT customer_id {_DOUBTFUL} ORDER BY 1 LIMIT 3", given),
         contradicted=len(contradicted),
         contradicting=contradicted[:3],
         examples=_examples(db, name),
