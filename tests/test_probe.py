@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import Size, sampled, sizes
 from support import World, calm, truth
 
 from connector.api.calls import Call, Reply
@@ -200,7 +201,7 @@ def test_probes_count_in_max_calls(world: World) -> None:
 # --- servers without a probe, and with one that lies ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [pytest.param(403, marks=pytest.mark.sampled), 404])
+@pytest.mark.parametrize("status", [sampled(403), 404])
 def test_a_server_without_events_is_probed_once(world: World, status: int) -> None:
     """A key that may not read events, or a server without them: a note, and the rules of before."""
     world.sandbox.faults = Faults(no_events=status)
@@ -330,3 +331,34 @@ def test_a_probe_that_fails_ends_nothing() -> None:
             await Events(BudgetSpent("no calls are left")).prober.before_usage()
 
     asyncio.run(go())
+
+
+@sizes(0, 8, 300)
+def test_whatever_a_stop_hits_green_is_true(tmp_path: Path, size: Size) -> None:
+    """Stops of two intervals and more, at any call, once or twice, for good or not: green and exact, or degraded."""
+    green = 0
+    chance = size.chance()
+    for number in range(size.count):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        world = ticking(World(folder, calm(17, seed=chance.randrange(5)), audit_sample=0))
+        first = chance.randrange(1, 60)
+        acts = {first: world.sandbox.stop_analytics, first + chance.randrange(11, 40): world.sandbox.start_analytics}
+
+        def look(world: World = world, acts: dict[int, Callable[[], None]] = acts) -> None:
+            act = acts.pop(world.sandbox.calls_total, None)
+            if act:
+                act()
+
+        world.sandbox.between_calls(look)
+        report = world.sync()
+        world.sandbox.between_calls(None)
+        world.sandbox.start_analytics()
+        if report.status == "green":
+            world.check()
+            green += 1
+        else:
+            assert report.reasons
+        assert world.sync().status == "green"
+        world.check()
+    assert green, "no stop was ever over before the second calls"
