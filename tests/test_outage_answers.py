@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from command import hard_limit
+from sizes import Size, sizes
 from support import Bent, Direct, World, calm, counting, served
 
 from connector.api.outages import Outages, Outcome
@@ -397,4 +398,32 @@ def test_isolated_errors_are_no_outage(tmp_path: Path) -> None:
         owed = world.rows("SELECT count(*) FROM flexsync.queue")[0][0]
         failed = sum(each["failed"] for each in report.flow["endpoints"].values())
         assert children(world) - failed <= owed * 1.01
+        world.check()
+
+
+@sizes(0, 6, 200)
+def test_whatever_answers_are_partial_green_is_true(tmp_path: Path, size: Size) -> None:
+    """Entitlements, plain usage and usage of one subscription lose a subscription at random: exact, or degraded."""
+    chance = size.chance()
+    for number in range(size.count):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        world = World(folder, calm(10, seed=chance.randrange(5), kind=Bent), audit_sample=0)
+        for customer in sorted(counting(world.sandbox))[:4]:
+            world.sandbox.add_subscription(customer, chance.choice(["Starter", "Team", "Scale"]))
+        share, people = chance.choice([0.1, 0.3, 0.9]), several(world)
+
+        def bend(*given: Any, share: float = share, people: list[str] = people) -> Any:
+            if chance.random() > share or not people:
+                return None
+            customer = chance.choice(people)
+            return partial([customer])(*given) or poorer(customer, alone=chance.random() < 0.5)(*given)
+
+        world.sandbox.bend = bend
+        report = world.sync()
+        world.sandbox.bend = None
+        if report.status == "green":
+            world.check()
+        assert (report.status == "green") == (not report.reasons)
+        assert world.sync().status == "green"
         world.check()
