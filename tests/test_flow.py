@@ -7,6 +7,7 @@ and every schedule is exact.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import VirtualLoop, play
 
-from connector.api.flow import Gate
+from connector.api.flow import PROBES, Gate
 from connector.api.limits import START
 from connector.api.retries import Retry
-from connector.errors import BudgetSpent
+from connector.errors import BudgetSpent, Unreachable
 
 ENDPOINTS = ("customers", "usage", "entitlements")
 
@@ -373,6 +374,72 @@ def test_limit_recovers_after_faults() -> None:
         assert gate.report()["endpoints"]["usage"]["limit"] == 1
         await asyncio.gather(*(call(gate, "usage", 1) for _ in range(3000)))
         assert gate.report()["endpoints"]["usage"]["limit"] == 32
+
+    play(main)
+
+
+def test_held_gate_lets_only_probes_start() -> None:
+    """While it is held, calls wait whatever room there is, and probes start; at its end, or an error, all go on."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(max_in_flight=4, clock=loop.time)
+        starts: list[float] = []
+
+        async def one() -> None:
+            async with gate.slot("usage") as slot:
+                starts.append(loop.time())
+                slot.succeeded(0)
+
+        with contextlib.suppress(ZeroDivisionError), gate.holding():
+            waiting = [asyncio.ensure_future(one()) for _ in range(9)]
+            await call(gate, PROBES, 2)
+            await asyncio.sleep(3)
+            assert starts == []
+            raise ZeroDivisionError
+        await asyncio.gather(*waiting)
+        assert starts == [5.0] * 9
+        assert gate.report()["waited"] == {"outage": 5.0}
+
+    play(main)
+
+
+@given(jobs, st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 5)), min_size=1, max_size=4), st.integers(1, 8))
+@settings(max_examples=50, deadline=None)
+def test_holding_loses_no_call(work: list[Job], holds: list[tuple[float, float]], most: int) -> None:
+    """Holds at any moment, calls cancelled among others: every other call ends, and all places come back."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(max_in_flight=most, clock=loop.time)
+
+        async def hold() -> None:
+            for wait, seconds in holds:
+                await asyncio.sleep(wait)
+                with gate.holding():
+                    await call(gate, PROBES, seconds)
+
+        holding = asyncio.ensure_future(hold())
+        ends = await all_of(gate, work, lambda job: call(gate, *job[:3]))
+        for job, end in zip(work, ends, strict=True):
+            assert end is None or (job[3] is not None and isinstance(end, asyncio.CancelledError))
+        await holding
+        assert gate.in_flight == 0
+
+    play(main)
+
+
+def test_giving_up_ends_everybodys_wait() -> None:
+    """`give_up` raises its error for its caller, for whoever waits, and for whoever comes later."""
+
+    async def main(loop: VirtualLoop) -> None:
+        gate = Gate(clock=loop.time)
+        with gate.holding():
+            waiting = asyncio.ensure_future(call(gate, "usage", 0))
+            await asyncio.sleep(1)
+            with pytest.raises(Unreachable, match="gone"):
+                gate.give_up(Unreachable("It is gone."))
+            for late in (waiting, call(gate, "usage", 0)):
+                with pytest.raises(Unreachable, match="gone"):
+                    await late
 
     play(main)
 

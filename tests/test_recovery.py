@@ -600,6 +600,44 @@ def test_a_database_outage_leaves_a_run_whole(
     assert report.flow["calls"] <= 2 * undisturbed[1] + CALLERS + 8  # answers in doubt are asked once more
 
 
+@pytest.mark.parametrize("at", [60, *map(sampled, (20, 40, 80))])
+def test_every_wrong_answer_of_an_outage_is_in_doubt(at: int) -> None:
+    """While a database goes down, entitlements come short with status 200: `touched` names each of these answers."""
+
+    async def main() -> None:
+        sandbox = account(60, several=1.0)
+        every = [
+            make(each)
+            for each in sandbox.active_customer_ids()
+            for make in (calls.get_usage, calls.get_entitlements, calls.get_upcoming_grants)
+        ]
+        async with sandbox.serving() as base:
+            async with AsyncFlexprice(base_url=base, api_key="sandbox") as api:
+                right = await ask_all(api, every)
+                assert not any(api.outages.touched(each.began, each.ended) for each in right if isinstance(each, Reply))
+            sandbox.faults = Faults(database_down_at=at, database_down_for=1.5, database_partial=True)
+            async with AsyncFlexprice(base_url=base, api_key="sandbox") as api:
+                found = await ask_all(api, every)
+                pairs = [
+                    (a, b) for a, b in zip(found, right, strict=True) if isinstance(a, Reply) and isinstance(b, Reply)
+                ]
+                assert len(pairs) == len(every)
+                wrong = [a for a, b in pairs if a.body != b.body]
+                assert wrong
+                assert all(api.outages.touched(each.began, each.ended) for each in wrong)
+
+    asyncio.run(main())
+
+
+@pytest.mark.sampled
+def test_isolated_errors_of_a_whole_run_cost_no_more_than_before(tmp_path: Path) -> None:
+    """A run against a server with 5 % errors: green, no time lost to an outage, at most 1 % control calls."""
+    report = sync(account(300, faults=Faults(error_rate=0.05)), tmp_path / "s.duckdb")
+    assert report.status == "green"
+    assert "outage" not in report.flow["waited"]
+    assert report.flow["endpoints"].get("probes", {}).get("calls", 0) <= report.flow["calls"] / 100
+
+
 @pytest.mark.parametrize("limit", [1001, 5000])
 def test_a_refused_limit_names_itself(limit: int) -> None:
     """A page size that the server does not take is a Refused whose details say so (contract.md 2.4)."""
