@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from connector.api import answers
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
+from connector.api.outages import Outages
+from connector.api.retries import Retry
 from connector.errors import BudgetSpent, Refused, TryAgain
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.settings import Secret, Settings, load
@@ -40,22 +43,29 @@ class Direct:
         self.max_calls = max_calls
         self.max_in_flight = max_in_flight
         self.seconds: Callable[[Call], float] = lambda call: 0.0
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.outages = Outages(time.monotonic)  # without sockets there are none
 
-    async def send(self, call: Call) -> Reply:
-        for _ in range(8):  # one error class has a random status (contract.md 2.3)
-            with suppress(TryAgain):
+    async def send(self, call: Call, *, retry: Retry | None = None, **_: Any) -> Reply:
+        last: TryAgain | None = None
+        for _ in range(retry.attempts if retry else 8):  # one error class has a random status (contract.md 2.3)
+            try:
                 return self._send(call)
-        raise Refused(f"{call.operation} fails again and again")
+            except TryAgain as error:
+                last = error
+        said = (last.message, last.status) if last else ("", 0)
+        raise Refused(f"{call.operation} fails again and again: {said[0]}", status=said[1])
 
     def _send(self, call: Call) -> Reply:
         if self.max_calls is not None and self.calls >= self.max_calls:
             raise BudgetSpent("no calls are left")
         self.calls += 1
+        began = self.monotonic()
         status, headers, body = self.sandbox.answer(call.method, call.path, call.query, call.body)
         if status >= 300:
             raise answers.judge(call, status, {k.lower(): v for k, v in headers.items()}, body, Secret(""))
         date = datetime.strptime(headers["Date"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        return Reply(status, body, date, self.seconds(call))
+        return Reply(status, body, date, self.seconds(call), began=began)
 
     def report(self) -> dict[str, Any]:
         return {"calls": self.calls}
@@ -93,6 +103,7 @@ class World:
         }
         self.url = url
         self.seconds: Callable[[Call], float] = lambda call: 0.0
+        self.monotonic: Callable[[], float] = time.monotonic
         self.asked: list[str] = []  # routes of the last run's calls
 
     def settings(self, **more: Any) -> Settings:
@@ -114,8 +125,8 @@ class World:
         with Store.open(self.path) as store:
             if not self.url:
                 api = Direct(self.sandbox, settings.flow.max_calls, settings.flow.max_in_flight)
-                api.seconds = self.seconds
-                return await Sync(settings.sync, api, store, options, clock=self.clock).run()
+                api.seconds, api.monotonic = self.seconds, self.monotonic
+                return await Sync(settings.sync, api, store, options, clock=self.clock, monotonic=self.monotonic).run()
             async with AsyncFlexprice(settings) as api:
                 return await Sync(settings.sync, api, store, options, clock=self.clock).run()
 

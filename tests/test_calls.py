@@ -32,6 +32,7 @@ OPERATIONS: dict[str, tuple[Call, str, str, str]] = {
     "get_customers_id_grants_upcoming": (
         calls.get_upcoming_grants("c"), "GET", "/customers/c/grants/upcoming", "upcoming_grants"),
     "post_subscriptions_search": (calls.search_subscriptions(), "POST", "/subscriptions/search", "subscriptions"),
+    "get_events": (calls.probe_events(), "GET", "/events", "events"),
 }  # fmt: skip
 
 

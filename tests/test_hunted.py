@@ -335,8 +335,8 @@ def test_no_date_and_a_clock_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     w = world(tmp_path)
 
     class Undated(support.Direct):
-        async def send(self, call: Call) -> Reply:
-            return replace(await super().send(call), date=None)
+        async def send(self, call: Call, **given: Any) -> Reply:
+            return replace(await super().send(call, **given), date=None)
 
     monkeypatch.setattr(support, "Direct", Undated)
     ahead = partial(Sync, clock=lambda: w.sandbox.clock().replace(microsecond=0) + timedelta(hours=1))

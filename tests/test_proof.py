@@ -67,9 +67,9 @@ def test_a_certificate_holds_on_equality_alone(existed: int | None, stored: int,
     assert certificate.plain()["customers"]["holds"] is holds
 
 
-@pytest.mark.parametrize("field", ["failed", "suspect", "rejected"])
+@pytest.mark.parametrize("field", ["failed", "suspect", "rejected", "contradicted", "doubtful"])
 def test_anything_outstanding_of_a_child_degrades(field: str) -> None:
-    """A missing, failed, suspect or rejected answer each makes the certificate red and is named."""
+    """A missing, failed, suspect, rejected, contradicted or doubtful answer makes the certificate red and is named."""
     good = CustomerProof(T0, 1, 1, 0, 0, "keyset")
     assert Certificate("r", good, [ChildProof("usage", 3, 3)]).green
     assert not Certificate("r", good, [ChildProof("usage", 3, 2)]).green
@@ -93,6 +93,9 @@ def test_anything_outstanding_of_a_child_degrades(field: str) -> None:
         (ZeroWatch(50, 50, 0, 1.0), False),
         (ZeroWatch(0, 0, 0, None), False),
         (ZeroWatch(0, 0, 0, 0.9), False),
+        (ZeroWatch(9, 4, 4, None, figures=12, probed=4), False),
+        (ZeroWatch(9, 4, 4, None, figures=12, probed=0), False),  # no probe says that they are false
+        (ZeroWatch(9, 4, 0, 0.4, figures=12, doubtful=1), True),
     ],
 )
 def test_zeros_in_bulk(watch: ZeroWatch, red: bool) -> None:

@@ -19,6 +19,7 @@ get_customers_usage                           get_usage                       us
 get_customers_id_entitlements                 get_entitlements                entitlements
 get_customers_id_grants_upcoming              get_upcoming_grants             upcoming_grants
 post_subscriptions_search (neighbour)         search_subscriptions            subscriptions
+get_events (neighbour)                        probe_events                    events
 ============================================  ==============================  ================
 """
 
@@ -265,6 +266,11 @@ def search_subscriptions(body: Json | None = None, **given: Any) -> Call:
     """POST /subscriptions/search. Without `subscription_status`, active ones only (contract.md 7.1)."""
     path = "/subscriptions/search"
     return Call("post_subscriptions_search", "POST", path, body=_body(body, given), endpoint="subscriptions")
+
+
+def probe_events() -> Call:
+    """GET /events in its plain form, for one event: it fails while the analytics store is down (contract.md 12)."""
+    return Call("get_events", "GET", "/events", _query(page_size=1), endpoint="events")
 
 
 # --- how parts of a call are written ------------------------------------------------------------------------

@@ -148,8 +148,11 @@ class ChildProof:
         failed: calls that failed twice.
         suspect: figures that are held back and keep their last good value.
         rejected: rows that do not fit their table.
-        contradicted: customers with usage but without entitlements.
+        contradicted: customers whose usage answer has other entitlements than their entitlements answer.
+        doubtful: answers that touched an outage of the server, the second ones too.
         examples: failed calls and suspect figures, in words.
+        contradicting: some of the contradicted customers.
+        doubted: some of the customers with doubtful answers.
     """
 
     resource: str
@@ -159,7 +162,10 @@ class ChildProof:
     suspect: int = 0
     rejected: int = 0
     contradicted: int = 0
+    doubtful: int = 0
     examples: list[str] = field(default_factory=list)
+    contradicting: list[str] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
 
     def reasons(self) -> list[str]:
         """What is missing, in words, with up to three examples."""
@@ -169,14 +175,22 @@ class ChildProof:
             (self.failed, f"calls failed{some}"),
             (self.suspect, f"figures are suspect and keep their last good value{'' if self.failed else some}"),
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
-            (self.contradicted, "customers have usage but no entitlement, as when loading them failed"),
+            (
+                self.contradicted,
+                f"customers have other ones in their usage, as when loading some failed{_named(self.contradicting)}",
+            ),
+            (self.doubtful, f"answers were given while the server was failing, twice{_named(self.doubted)}"),
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]
 
     def plain(self) -> dict[str, int]:
         """Return the counts as JSON-able data."""
-        names = ("owed", "held", "failed", "suspect", "rejected", "contradicted")
+        names = ("owed", "held", "failed", "suspect", "rejected", "contradicted", "doubtful")
         return {name: getattr(self, name) for name in names}
+
+
+def _named(customers: Sequence[str]) -> str:
+    return f": {', '.join(customers)}" if customers else ""
 
 
 @dataclass(slots=True)
@@ -186,14 +200,20 @@ class ZeroWatch:
     Attributes:
         metered: usage rows of metered features.
         zeros: how many of them are zero.
-        unproven: zeros of this run without an earlier figure to compare with.
+        unproven: figures of both usage tables that are zero in this run, without an earlier figure to compare with.
         share_before: share of zeros in the last green run; None when there was none.
+        figures: metered figures of both usage tables, one per customer, subscription and feature.
+        probed: unproven zeros that were read while the analytics store answered a probe before and after.
+        doubtful: figures that read zero while the analytics store was down, when they were asked again too.
     """
 
     metered: int
     zeros: int
     unproven: int
     share_before: float | None = None
+    figures: int = 0
+    probed: int = 0
+    doubtful: int = 0
 
     @property
     def share(self) -> float:
@@ -202,6 +222,15 @@ class ZeroWatch:
 
     def reasons(self) -> list[str]:
         """Why the zeros look like a failure of the server's analytics store; empty when they do not."""
+        found = self._in_bulk()
+        if self.doubtful:
+            found.append(
+                f"usage: {self.doubtful} figures read zero while the analytics store was down (GET /events said so);"
+                ' where that is not so, set analytics_probe = "off"'
+            )
+        return found
+
+    def _in_bulk(self) -> list[str]:
         if self.metered >= CROWD and self.zeros == self.metered and self.share_before != 1.0:
             return [f"usage: all {self.metered} metered figures read zero, as when the analytics store is down"]
         if self.share_before is not None and self.share - self.share_before >= JUMP:
@@ -215,7 +244,11 @@ class ZeroWatch:
             "zeros": self.zeros,
             "share": self.share,
             "share_before": self.share_before,
+            "figures": self.figures,
             "unproven": self.unproven,
+            "probed": self.probed,
+            "unprobed": self.unproven - self.probed,
+            "doubtful": self.doubtful,
         }
 
 

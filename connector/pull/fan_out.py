@@ -141,7 +141,8 @@ class FanOut:
             return Result(item, None, self._clock(), error=error.message, status=error.status)
         except FixInput as error:  # an id that cannot stand in a path
             return Result(item, None, self._clock(), error=error.message)
-        return Result(item, reply.body, reply.date or self._clock(), reply.elapsed)
+        observed_at = reply.date or self._clock()
+        return Result(item, reply.body, observed_at, reply.elapsed, began=reply.began, ended=reply.ended)
 
     async def _commit_all(self) -> None:
         """Commit batches to the end; after a failed commit, drop the rest, so that no worker waits forever."""

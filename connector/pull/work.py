@@ -62,6 +62,8 @@ class Result:
         seconds: how long the answer took, in seconds.
         error: why there is no body.
         status: HTTP status of a refusal; 0 when no answer came.
+        began: `time.monotonic` when the exchange that was answered started, in seconds; 0 when nobody measured it.
+        ended: the same when it was complete.
     """
 
     item: Item
@@ -70,6 +72,8 @@ class Result:
     seconds: float = 0.0
     error: str = ""
     status: int = 0
+    began: float = 0.0
+    ended: float = 0.0
 
 
 def answer_of(result: Result) -> Answer:

@@ -151,6 +151,13 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
             " where counting is slow or few calls are made; the boundaries are drawn anew for each run."
         ),
     ] = 16
+    analytics_probe: Annotated[
+        Literal["auto", "off"],
+        _about(
+            "`auto` asks `GET /events` every few seconds while usage is read: it fails when the analytics store is"
+            " down and usage reads zero. `off` for a server where that call fails for other reasons."
+        ),
+    ] = "auto"
     only: Annotated[tuple[str, ...], _about("Resources to sync. Empty means all.", flag="--only")] = ()
 
 

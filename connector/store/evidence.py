@@ -11,11 +11,12 @@ import msgspec
 
 from connector.pull.certificate import Certificate, ChildProof, ZeroWatch
 from connector.pull.windows import Run
+from connector.store import crosscheck, doubts
 from connector.store.database import Database, column, count, rows
 from connector.tables.resources import RESOURCES
 
 # A failed load of entitlements is an empty answer with status 200; usage of the same customer gives it away.
-_CONTRADICTED = """SELECT count(DISTINCT u.customer_id) FROM usage u JOIN flexsync.sweep s USING (customer_id)
+_CONTRADICTED = """SELECT DISTINCT u.customer_id FROM usage u JOIN flexsync.sweep s USING (customer_id)
     WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
     AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
 _OWED = "SELECT count(*) FROM flexsync.queue WHERE resource = $r AND why <> 'audit'"
@@ -23,6 +24,7 @@ _NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
     WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
     WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
 _FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed'"
+_DOUBTFUL = f"FROM flexsync.queue WHERE resource = $r AND state = 'done' AND error = '{doubts.OUTAGE}'"
 
 
 def child_proofs(db: Database, run: Run) -> list[ChildProof]:
@@ -33,6 +35,7 @@ def child_proofs(db: Database, run: Run) -> list[ChildProof]:
 def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     given = {"r": name}
     tables = [table for table in RESOURCES[name].tables if table != "features"]
+    contradicted = _contradicted(db) if name == "entitlements" and "usage" in run.resources else []
     return ChildProof(
         name,
         owed=count(db, _OWED, given) + count(db, _NOT_QUEUED, given),
@@ -40,9 +43,16 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
         failed=count(db, f"SELECT count(*) {_FAILED}", given),
         suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
         rejected=_rejected(db, tables),
-        contradicted=count(db, _CONTRADICTED) if name == "entitlements" and "usage" in run.resources else 0,
+        doubtful=count(db, f"SELECT count(*) {_DOUBTFUL}", given),
+        doubted=column(db, f"SELECT DISTINCT customer_id {_DOUBTFUL} ORDER BY 1 LIMIT 3", given),
+        contradicted=len(contradicted),
+        contradicting=contradicted[:3],
         examples=_examples(db, name),
     )
+
+
+def _contradicted(db: Database) -> list[str]:
+    return sorted({*column(db, _CONTRADICTED), *crosscheck.contradicted(db)})
 
 
 def _examples(db: Database, name: str) -> list[str]:
@@ -92,8 +102,21 @@ def zero_watch(db: Database, run: Run) -> ZeroWatch | None:
         """SELECT count(*), count(*) FILTER (current_usage = 0) FROM usage u
         JOIN features f ON f.id = u.feature_id AND f.type = 'metered'""",
     )[0]
-    unproven = "SELECT count(*) FROM (SELECT DISTINCT * FROM flexsync.unproven WHERE run_id = $run)"
-    return ZeroWatch(int(metered), int(zeros), count(db, unproven, {"run": run.run_id}), _last_share(db, run.run_id))
+    unproven, probed = rows(
+        db,
+        """SELECT count(*), count(*) FILTER (probed) FROM (SELECT DISTINCT customer_id, subscription_id, feature_id,
+            probed FROM flexsync.unproven WHERE run_id = $run)""",
+        {"run": run.run_id},
+    )[0]
+    return ZeroWatch(
+        int(metered),
+        int(zeros),
+        int(unproven),
+        _last_share(db, run.run_id),
+        figures=doubts.figures(db),
+        probed=int(probed),
+        doubtful=doubts.doubtful_zeros(db),
+    )
 
 
 def _last_share(db: Database, run_id: str) -> float | None:

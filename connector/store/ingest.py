@@ -35,11 +35,15 @@ class Ingested:
         counts: rows moved, by table.
         unchanged: number of answers whose body was the last good one.
         unknown: unknown fields, and how often they were seen.
+        incomplete: answers that leave out a subscription of their customer; they were not stored.
+        left_out: those subscriptions.
     """
 
     counts: Counts = field(default_factory=Counts)
     unchanged: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
+    incomplete: list[Result] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -72,7 +76,7 @@ class Ingest:
         new: dict[str, list[Result]] = defaultdict(list)
         for result in results:
             if result.body is None:
-                marks.append(Mark(result.item.item, _retry(final), result.error, result.status))
+                marks.append(_mark(result, _retry(final), result.error, result.status))
             elif answers.unchanged(result):
                 same.append(result)
             else:
@@ -89,7 +93,7 @@ class Ingest:
             answers.confirm(self.db, self.run_id, same)
             self._suspects.clear(same)
             self._rejects.release_answers(same)
-        return [Mark(result.item.item, "done", "", 200) for result in same]
+        return [_mark(result, "done") for result in same]
 
     def _ingest_new(self, new: dict[str, list[Result]], final: bool, done: Ingested) -> list[Mark]:
         """Decode, judge and store answers that differ from the last good ones."""
@@ -99,6 +103,8 @@ class Ingest:
             decoded = self._reader.read([answer_of(result) for result in results])
             done.unknown.update(decoded.unknown)
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
+            done.incomplete += [results[i] for i in verdicts.left_out]
+            done.left_out.update(*verdicts.left_out.values())
             rows = answers.staged(self.run_id, verdicts)
             staged += [] if rows is None else [rows]
             marks += _marks(verdicts)
@@ -127,12 +133,16 @@ def _marks(verdicts: Verdicts) -> list[Mark]:
     marks = []
     for i, result in enumerate(batch.results):
         if i in batch.decoded.failed:
-            marks.append(Mark(result.item.item, _retry(batch.final), batch.decoded.failed[i], 200))
+            marks.append(_mark(result, _retry(batch.final), batch.decoded.failed[i]))
         elif i in verdicts.held:
-            marks.append(Mark(result.item.item, "held" if batch.final else "again", "suspect", 200))
+            marks.append(_mark(result, "held" if batch.final else "again", "suspect"))
         else:
-            marks.append(Mark(result.item.item, "done", "", 200))
+            marks.append(_mark(result, "done"))
     return marks
+
+
+def _mark(result: Result, state: str, error: str = "", status: int = 200) -> Mark:
+    return Mark(result.item.item, state, error, status, result.began or None, result.ended or None)
 
 
 def _retry(final: bool) -> str:

@@ -17,7 +17,7 @@ from connector.store.database import Database, changed, column, registered, rows
 from connector.tables.resources import RESOURCES
 
 _COLUMNS = ", ".join(Item.__slots__)
-_DECODING = 1  # raise it when bodies are decoded into other rows, so that equal bodies are decoded once more
+_DECODING = 2  # raise it when bodies are decoded or judged in another way, so that equal bodies are read once more
 _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
@@ -67,15 +67,36 @@ _ALL = f"SELECT id AS customer_id, {_OTHERS.format(why='all')} {_REST}"
 
 
 class Mark(NamedTuple):
-    """The outcome of one item: its new state (done, again, held or failed), the error, and the HTTP status."""
+    """The outcome of one item.
+
+    Attributes:
+        item: its number.
+        state: its new state: done, again, held or failed.
+        error: why it is not simply done.
+        status: HTTP status.
+        asked_at: `time.monotonic` of the process that made the call, when the answered exchange started, in seconds;
+            None when nobody measured it.
+        answered_at: the same when it was complete.
+    """
 
     item: int
     state: str
     error: str
     status: int
+    asked_at: float | None = None
+    answered_at: float | None = None
 
 
-_MARKS = pa.schema([("item", pa.int64()), ("state", pa.string()), ("error", pa.string()), ("status", pa.int32())])
+_MARKS = pa.schema(
+    [
+        ("item", pa.int64()),
+        ("state", pa.string()),
+        ("error", pa.string()),
+        ("status", pa.int32()),
+        ("asked_at", pa.float64()),
+        ("answered_at", pa.float64()),
+    ]
+)
 
 
 def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, everyone: bool) -> int:
@@ -125,8 +146,8 @@ def mark(db: Database, marks: Sequence[Mark]) -> None:
     arrays = [pa.array(values, kind) for values, kind in zip(columns, _MARKS.types, strict=True)]
     with registered(db, marks=pa.Table.from_arrays(arrays, schema=_MARKS)):
         db.execute(
-            """UPDATE flexsync.queue q SET state = m.state, error = m.error, status = m.status, fresh = false
-            FROM marks m WHERE q.item = m.item"""
+            """UPDATE flexsync.queue q SET state = m.state, error = m.error, status = m.status, fresh = false,
+            asked_at = m.asked_at, answered_at = m.answered_at FROM marks m WHERE q.item = m.item"""
         )
 
 

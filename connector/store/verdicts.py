@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.pull import suspicion
+from connector.pull.completeness import named_subscriptions
 from connector.pull.work import Item
 from connector.store import zeros
-from connector.store.batch import Batch
+from connector.store.batch import Batch, keys
 from connector.store.database import Database, column, registered, rows
 from connector.store.suspects import Suspect, Suspects, suspect
 from connector.tables.schemas import TABLES
@@ -32,12 +33,14 @@ class Verdicts:
         admitted: (index, feature) of suspect figures that replace no earlier row: nothing can be kept instead, so they
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
+        left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
     """
 
     batch: Batch
     held: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     admitted: set[tuple[int, str]] = field(default_factory=set)
     suspects: list[Suspect] = field(default_factory=list)
+    left_out: dict[int, set[str]] = field(default_factory=dict)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -96,6 +99,8 @@ class Judge:
     def judge(self, batch: Batch) -> Verdicts:
         """Compare a batch with the last good figures. Features of the batch must be merged already."""
         verdicts = Verdicts(batch)
+        if batch.resource == "entitlements":
+            self._incomplete(verdicts)
         if batch.resource != "upcoming_grants":  # grants are used up: an empty list normally follows a full one
             self._vanished(verdicts)
         if batch.resource != "usage":
@@ -108,13 +113,37 @@ class Judge:
         self._zeros(verdicts)
         return verdicts
 
+    def _incomplete(self, verdicts: Verdicts) -> None:
+        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete."""
+        batch = verdicts.batch
+        counting = self._counting(batch)
+        for i, result in enumerate(batch.results):
+            named = None if i in batch.decoded.failed else named_subscriptions(result.body or b"")
+            customer = result.item.customer_id
+            missing = set() if named is None else counting.get(customer, set()) - named
+            if missing and not self.accept & {"all", customer}:
+                verdicts.hold(i, WHOLE, "incomplete", None, None)
+                verdicts.left_out[i] = missing
+
+    def _counting(self, batch: Batch) -> dict[str, set[str]]:
+        """Return customer -> its subscriptions that count, as the sweep has them by now."""
+        found: dict[str, set[str]] = defaultdict(set)
+        with registered(self.db, asked=keys(batch.results)):
+            query = """SELECT customer_id, subscription_id FROM flexsync.sweep WHERE customer_id IN (
+                SELECT customer_id FROM asked) AND subscription_type IS DISTINCT FROM 'inherited'"""
+            for customer, subscription in rows(self.db, query):
+                found[customer].add(subscription)
+        return found
+
     def _vanished(self, verdicts: Verdicts) -> None:
         """Hold whole answers back that lost features as when loading them failed."""
         batch = verdicts.batch
         lost = [
             i
             for i, result in enumerate(batch.results)
-            if i not in batch.decoded.failed and _lost_features(result.item, batch.decoded.rows[i])
+            if i not in batch.decoded.failed
+            and i not in verdicts.held
+            and _lost_features(result.item, batch.decoded.rows[i])
         ]
         active = self._active() if lost else set()
         for i in lost:

@@ -98,6 +98,8 @@ def _unproven(report: Report) -> list[str]:
     if not zeros.get("unproven"):
         return []
     return [
-        f"unproven   {zeros['unproven']} of {zeros['metered']} metered figures are zero, with no earlier figure of "
-        "their window to compare with (see flexsync.unproven)"
+        f"unproven   {zeros['unproven']} of {zeros['figures']} metered figures are zero, with no earlier figure of "
+        "their window to compare with (see flexsync.unproven)",
+        f"           {zeros['probed']} of them were read between two probes that found the analytics store up; "
+        f"nothing vouches for the other {zeros['unprobed']}",
     ]

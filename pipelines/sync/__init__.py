@@ -7,11 +7,13 @@ In: an open client, an open store, the [sync] settings and the options of one ru
 - `beginning`: the server's clock and environment; a new run, or the interrupted one again.
 - `listing`: customers and subscriptions.
 - `calling`: usage, entitlements and grants, by a fan-out over the work queue.
-- `closing`: what changed since the run began, and second calls.
+- `closing`: what changed since the run began.
+- `doubting`: second calls, and which doubts stay.
 - `proving`: the completeness certificate.
 - `publishing`: what readers open.
 
-Below them: `session` (what the steps share), `walks` (commits the pages of a listing), `lookup` (rows by their ids).
+Below them: `session` (what the steps share), `walks` (commits the pages of a listing), `lookup` (rows by their ids),
+`probing` (whether the server's analytics store is up).
 """
 
 from pipelines.sync.publishing import publish_all

@@ -1,8 +1,8 @@
 """The calls per customer: usage, entitlements and upcoming grants, by a fan-out over the work queue.
 
 Promised: whoever has an active subscription, or lost one since the last answer, is called; a random sample of the
-others is called too, and when it finds rows that no subscription explains, everybody is. Never done: sending faster
-than the client's gate allows.
+others is called too, and when it finds rows that no subscription explains, everybody is; while usage is read, the
+analytics store is probed. Never done: sending faster than the client's gate allows.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from connector.api.calls import Call, Reply
 from connector.pull.fan_out import FanOut
 from connector.pull.windows import Run
 from connector.pull.work import Item, Result
+from connector.store.doubts import forget_moments
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.resources import RESOURCES
 from pipelines.sync.lookup import load_subscriptions_of
 from pipelines.sync.session import Session
+
+KEPT = 1000  # incomplete answers that are kept to be judged once more; others are simply asked for again
+DOWN = "analytics store was down"  # the step of a run in which a probe failed: a later process has to know it
 
 
 def per_customer(run: Run) -> list[str]:
@@ -36,6 +41,8 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
     if not per_customer(run):
         return
     store = session.store
+    if run.resumed:
+        await session.in_store(_forget_moments, session)
     sample = 0 if store.done(run, "queued") else audit_sample
     await queue_calls(session, run, sample)
     await session.in_store(store.step_done, run, "queued")
@@ -67,17 +74,55 @@ async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *
         return
     for name, total in waiting.items():
         session.progress.step(name, total)
-    ingest = Ingest(session.store.db, run.run_id, accept_lower)
+    ingest = new_ingest(session, run, accept_lower)
 
     async def take(resource: str, beyond: int, count: int) -> list[Item]:
         return await session.in_store(session.store.take, resource, state, beyond, count)
 
+    async def send(call: Call) -> Reply:
+        if call.endpoint == "usage":
+            await session.prober.before_usage()
+        return await session.api.send(call)
+
     async def commit(results: Sequence[Result]) -> None:
-        ingested = await session.in_store(session.store.commit_answers, run, ingest, results, final=second)
+        await remember_probes(session, run)
+        ingested = await commit_answers(session, run, ingest, results, final=second)
         _count(session, ingested, results)
 
-    fan = FanOut(take, session.api.send, commit, session.clock, session.api.gate.max_in_flight)
+    fan = FanOut(take, send, commit, session.clock, session.api.gate.max_in_flight)
     await fan.run([name for name in run.resources if name in waiting])
+
+
+def new_ingest(session: Session, run: Run, accept_lower: frozenset[str]) -> Ingest:
+    """Return what ingests the answers of one pass."""
+    return Ingest(session.store.db, run.run_id, accept_lower)
+
+
+async def commit_answers(
+    session: Session, run: Run, ingest: Ingest, results: Sequence[Result], *, final: bool = False
+) -> Ingested:
+    """Commit answers; those that leave out a subscription are kept, until it was read again (see `doubting`)."""
+    ingested = await session.in_store(session.store.commit_answers, run, ingest, results, final=final)
+    if len(session.incomplete) < KEPT:
+        session.incomplete += ingested.incomplete
+        session.left_out |= ingested.left_out
+    return ingested
+
+
+async def remember_probes(session: Session, run: Run) -> None:
+    """Record in the store that a probe failed in this run."""
+    if session.prober.probes.down and not session.store.done(run, DOWN):
+        await session.in_store(session.store.step_done, run, DOWN)
+
+
+def was_down(session: Session, run: Run) -> bool:
+    """Return whether a probe of this run said that the analytics store was down, in another process too."""
+    return bool(session.prober.probes.down) or session.store.done(run, DOWN)
+
+
+def _forget_moments(session: Session) -> None:
+    with session.store.transaction() as db:
+        forget_moments(db)
 
 
 async def _explain(session: Session, run: Run, customer_ids: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from connector.pull.watermarks import listing_of
 from connector.pull.windows import Run
 from pipelines.sync.beginning import newest_updates
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
+from pipelines.sync.doubting import make_second_calls
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_unfiltered
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
@@ -40,7 +41,7 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
     if per_customer(run):
         await queue_calls(session, run)
         await make_calls(session, run, accept_lower)
-        await make_calls(session, run, accept_lower, second=True)
+        await make_second_calls(session, run, accept_lower)
         await _look_up_unknown_customers(session, run)
 
 

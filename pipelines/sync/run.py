@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connector.api.client import AsyncFlexprice
@@ -22,6 +23,7 @@ from pipelines.summary import Report
 from pipelines.sync.beginning import begin
 from pipelines.sync.calling import call_customers
 from pipelines.sync.closing import close
+from pipelines.sync.doubting import settle
 from pipelines.sync.listing import list_account
 from pipelines.sync.proving import prove, prove_again
 from pipelines.sync.session import Session
@@ -52,6 +54,7 @@ class Sync:
         options: of this run.
         progress: gets the steps, counts and notes of the run; by default nobody is listening.
         clock: this machine's clock, for answers without a `Date` header and for the end of the run.
+        monotonic: seconds, never going back; the clock of `Reply.began`.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Sync:
         options: Options | None = None,
         progress: Progress | None = None,
         clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -73,6 +77,8 @@ class Sync:
             clock,
             every_customer=not settings.prune,
             accept_gone=self.options.accept_gone,
+            probe=settings.analytics_probe == "auto",
+            monotonic=monotonic,
         )
         self._began = time.monotonic()
 
@@ -95,6 +101,7 @@ class Sync:
             await close(session, run, accept, self.settings.overlap)
             certificate = await prove(session, run, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
+            settle(session, run)
             self.store.interrupt(run, session.api.gate.calls)
             raise
         return await session.in_store(self._finish, run, certificate)

@@ -7,6 +7,7 @@ to ask.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from typing import Any, Literal, TypeVar
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock
 from connector.pull.pages import PageSize
+from connector.pull.work import Result
 from connector.store.store import Store
 from pipelines.progress import Progress
+from pipelines.sync.probing import Prober
 
 T = TypeVar("T")
 Method = Literal["keyset", "offset"]
@@ -33,6 +36,8 @@ class Session:
         clock: this machine's clock, for answers without a `Date` header.
         every_customer: call every customer, whether a subscription counts or not.
         accept_gone: rows of a listing that may be gone in this run, however many that is (`--accept-gone`).
+        probe: probe the analytics store while usage is read.
+        monotonic: seconds, never going back; the clock of `Reply.began`.
 
     Attributes:
         method: how customers are listed: by keyset, or by offset on a server without filters.
@@ -46,6 +51,9 @@ class Session:
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
+        prober: probes the analytics store.
+        incomplete: answers that leave out a subscription, kept to be judged once more.
+        left_out: those subscriptions.
     """
 
     def __init__(
@@ -57,6 +65,8 @@ class Session:
         *,
         every_customer: bool = False,
         accept_gone: int = 0,
+        probe: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.api = api
         self.store = store
@@ -73,6 +83,10 @@ class Session:
         self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
+        self.monotonic = monotonic
+        self.prober = Prober(api.send, self.note, monotonic, wanted=probe)
+        self.incomplete: list[Result] = []
+        self.left_out: set[str] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
