@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tenacity
 from aiohttp import web
-from command import account, sync, tables
+from command import BASE, account, sync, tables
 from sizes import sampled
 from virtual import VirtualLoop, play
 
@@ -28,7 +29,7 @@ from connector.api.outages import Outages, Outcome
 from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, Recovery
 from connector.api.retries import Failure, Retry, RetryState
 from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
-from connector.sandbox import Faults
+from connector.sandbox import Faults, Sandbox
 
 KEY = "sk_test"
 DOWN = (500, {"code": "database_error", "message": "Failed to get customer", "http_status_code": 500})
@@ -580,11 +581,18 @@ def test_a_storm_of_429s_is_waited_out_as_asked() -> None:
 # --- whole runs -------------------------------------------------------------------------------------------------------
 
 
+def noon(customers: int, **given: Any) -> Sandbox:
+    """An account whose clock runs from a fixed moment on, so that no usage is reset between two runs of a test."""
+    begun = time.monotonic()
+    clock = lambda: BASE + timedelta(hours=12, seconds=time.monotonic() - begun)  # noqa: E731
+    return account(customers, clock=clock, **given)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[tuple[Any, ...]]], int]:
     """The tables of a run that nothing disturbed, and its calls."""
     store = tmp_path_factory.mktemp("calm") / "store.duckdb"
-    report = sync(account(40), store)
+    report = sync(noon(40), store)
     assert report.status == "green"
     return tables(store), report.flow["calls"]
 
@@ -594,7 +602,7 @@ def test_a_database_outage_leaves_a_run_whole(
     tmp_path: Path, undisturbed: tuple[dict[str, list[tuple[Any, ...]]], int], at: int
 ) -> None:
     """The server's database stops for 1.5 s, in the listing or among customers' calls: no error, the same tables."""
-    report = sync(account(40, faults=Faults(database_down_at=at, database_down_for=1.5)), tmp_path / "s.duckdb")
+    report = sync(noon(40, faults=Faults(database_down_at=at, database_down_for=1.5)), tmp_path / "s.duckdb")
     assert tables(tmp_path / "s.duckdb") == undisturbed[0]
     assert report.flow["waited"]["outage"] > 0
     assert report.flow["calls"] <= 2 * undisturbed[1] + CALLERS + 8  # answers in doubt are asked once more
@@ -605,7 +613,7 @@ def test_every_wrong_answer_of_an_outage_is_in_doubt(at: int) -> None:
     """While a database goes down, entitlements come short with status 200: `touched` names each of these answers."""
 
     async def main() -> None:
-        sandbox = account(60, several=1.0)
+        sandbox = noon(60, several=1.0)
         every = [
             make(each)
             for each in sandbox.active_customer_ids()
