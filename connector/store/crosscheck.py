@@ -32,7 +32,8 @@ _COMPARED = f"""WITH whole AS MATERIALIZED (SELECT * FROM flexsync.queue WHERE s
         JOIN subscriptions p ON p.id = w.subscription_id WHERE w.subscription_type IS DISTINCT FROM 'inherited'
         GROUP BY ALL HAVING count(*) = 1),
     empty AS (SELECT u.customer_id, u.item FROM whole u JOIN plans p ON p.subscription_id = u.subscription_id
-        WHERE u.resource = 'usage' AND u.subscription_id NOT IN (SELECT subscription_id FROM subscription_usage)
+        WHERE u.resource = 'usage' AND u.customer_id IN (SELECT customer_id FROM compared)
+        AND u.subscription_id NOT IN (SELECT subscription_id FROM subscription_usage)
         AND EXISTS (SELECT 1 FROM entitlement_sources s WHERE s.customer_id = p.customer_id AND s.entity_type = 'plan'
             AND s.entity_id = p.plan_id AND s.feature_id IN (
                 SELECT id FROM features WHERE type IN (SELECT type FROM reported))))"""
