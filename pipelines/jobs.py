@@ -90,7 +90,7 @@ def dry_run(settings: Settings, options: Options) -> dict[str, Any]:
 
 def reading(settings: Settings, path: str | None = None) -> AbstractContextManager[tuple[Reading, str]]:
     """Open what there is to read; see `pipelines.opening.readable`."""
-    return readable(settings.sync, path)
+    return readable(settings.sync, path, "--on")
 
 
 def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def reset_state(settings: Settings) -> None:
         state.reset(store)
 
 
-def set_state(settings: Settings, moment: datetime) -> None:
-    """Move the cursors back to `moment`. Raises `FixInput` when it is later than all of them."""
+def set_state(settings: Settings, moment: datetime) -> int:
+    """Move the cursors back to `moment`; return how many moved. Raises `FixInput` when it is later than all of them."""
     with existing_store(settings.sync.store) as store:
-        state.move_back(store, moment)
+        return state.move_back(store, moment)

@@ -32,21 +32,27 @@ def existing_store(path: Path) -> Store:
 
 
 @contextmanager
-def readable(settings: SyncSettings, path: str | None = None) -> Iterator[tuple[Reading, str]]:
+def readable(settings: SyncSettings, path: str | None = None, option: str = "--store") -> Iterator[tuple[Reading, str]]:
     """Open for reading: `path`, else the store, else (while a sync holds the store) the newest publication.
 
     Args:
         settings: [sync]: the store, and the publications to fall back to.
         path: a publication or a store.
+        option: of the command, with which a user names what to read.
 
     Yields:
         The open reading, and a remark about what it is when it is not the store.
 
     Raises:
+        FixInput: there is nothing to read.
         LockHeld: a sync holds the store, and nothing is published.
     """
     source = Path(path) if path else settings.store
     remark = ""
+    if not path and not source.exists():
+        raise FixInput(
+            f"{source} does not exist.", remedy=f"Name the copy with {option}, or run `flexsync sync` first."
+        )
     try:
         opened = copies.open(source)
     except LockHeld:
