@@ -48,17 +48,16 @@ def test_one_of_everything_is_said_in_the_singular(tmp_path: Path) -> None:
             done = command(*arguments, env=environment(base_url), cwd=tmp_path)
             return done.out + done.err
 
-        (tmp_path / "c.csv").write_text("external_id,name\na,B\n\nb,\n")
+        source = tmp_path / "c.csv"
+        source.write_text("external_id,name\na,B\n\n")
         shown = run("sync", "--store", "s.duckdb") + run("status", "--store", "s.duckdb")
-        shown += run("doctor", "--store", "s.duckdb") + run("import", "export")
-        shown += run("import", "plan", "c.csv", "--mode", "update")
+        shown += run("doctor", "--store", "s.duckdb") + run("import", "export") + run("import", "plan", "c.csv")
         shown += (tmp_path / "c.plan").read_text().partition("{")[0] + run("import", "apply", "c.plan")
         shown += run("import", "apply", "c.plan", "--yes")
-        shown += run("import", "plan", "c.csv", "--archive-missing", "--mode", "update")
-        (tmp_path / "c.csv").write_text("external_id\n")
-        shown += run("import", "plan", "c.csv", "--archive-missing")
-    for words in (": 1 row\n", "1 row,", "1 blank line", "1 write", "1 read made", "1 customer exists", "(1 update)",
-                  "1 row that is invalid", "1 published customer", "1 customer would be archived"):  # fmt: skip
+        source.write_text("external_id,name\na,C\nb,\n")
+        shown += run("import", "plan", "c.csv") + run("import", "plan", "c.csv", "--archive-missing")
+    for words in (": 1 row\n", "1 row,", "1 blank line", "1 write", "1 customer exists", "(1 update)",
+                  "1 row that is invalid", "1 published customer", "in c.rejected.csv: correct it"):  # fmt: skip
         assert words in shown, shown
     assert disagreeing(shown) == []
 
@@ -129,20 +128,18 @@ def test_every_share_of_the_documentation_is_checked() -> None:
     assert sorted(re.findall(r"^\| `(\w+)` \| share \|", text, re.M)) == sorted(SHARES)
 
 
-@pytest.mark.parametrize("target", ["duckdb:published/b.duckdb", "parquet:published/lake", "duckdb:b.duckdb"])
-def test_doctor_and_sync_agree_about_a_missing_folder(tmp_path: Path, target: str) -> None:
+def test_doctor_and_sync_agree_about_a_missing_folder(tmp_path: Path) -> None:
     """The folder of a publication is made by a sync, as the configs need; doctor makes none and says what will be."""
-    with account(5).running() as base_url:
-
-        def run(*arguments: object) -> Done:
-            return command(*arguments, "--publish", target, env=environment(base_url), cwd=tmp_path)
-
-        checked = run("doctor")
-        assert (checked.code, "not published yet" in checked.err) == (0, True), checked.err
-        assert ("a sync makes the folder" in checked.err) == ("published/" in target)
-        assert not (tmp_path / "published").exists()
-        done = run("sync")
-        assert (done.code, f"published  {target}" in done.err) == (0, True), done.err
+    targets = ("duckdb:published/b.duckdb", "parquet:lakes/lake", "parquet:here")
+    flags = [word for target in targets for word in ("--publish", target)]
+    with account_of().running() as base_url:
+        checked = command("doctor", *flags, env=environment(base_url), cwd=tmp_path)
+        assert (checked.code, checked.err.count("not published yet")) == (0, 3), checked.err
+        assert checked.err.count("a sync makes the folder") == 2
+        assert list(tmp_path.iterdir()) == []
+        done = command("sync", *flags, env=environment(base_url), cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert [target for target in targets if f"published  {target}" not in done.err] == []
 
 
 @pytest.mark.parametrize(
