@@ -66,7 +66,7 @@ def _rate(report: Report) -> list[str]:
         for name, flow in report.flow.get("endpoints", {}).items()
         if name in PER_CUSTOMER
     ]
-    return [f"rate       calls per second, made of possible: {', '.join(rates)}"] if rates else []
+    return [f"rate       calls per second, made and possible: {', '.join(rates)}"] if rates else []
 
 
 def _waited(report: Report) -> list[str]:
