@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
+from connector.plurals import counted
 from connector.push.apply.journal import Line
 from connector.push.plan.guards import Limits, too_old
 from connector.push.plan.planfile import Plan
@@ -75,10 +76,8 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = ex
         (confirmed.archive, archives, "--yes-archive"),
     ):
         if given is not None and given != wanted:
-            what = "writes" if flag == "--yes-really" else "archives"
-            raise FixInput(
-                f"{flag} {given} is not what the plan shows: {wanted} {what}.", remedy="Read the plan again."
-            )
+            what = counted(wanted, "write" if flag == "--yes-really" else "archive")
+            raise FixInput(f"{flag} {given} is not what the plan shows: {what}.", remedy="Read the plan again.")
     missing = [f"--yes-really {writes}"] if guards and confirmed.really is None else []
     missing += [f"--yes-archive {archives}"] if archives and confirmed.archive is None else []
     missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
@@ -93,7 +92,7 @@ def _split(found: Plan) -> str:
     """The writes of a plan, by kind."""
     counts = found.header.counts
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in ("create", "update", "archive") if counts[kind])
-    return f"{counts['writes']} writes ({kinds})"
+    return f"{counted(counts['writes'], 'write')} ({kinds})"
 
 
 def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:

@@ -20,6 +20,7 @@ from connector.api.calls import Reply
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, FlexsyncError, Refused
+from connector.plurals import counted
 from connector.publications import reading as copies
 from connector.pull.listing_rows import environment_of, read_page
 from connector.pull.pages import count_rows
@@ -27,8 +28,10 @@ from connector.settings import Settings
 from connector.store.store import Store
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines.runner import run_with_client
+from pipelines.sync.publishing import check_target
 from pipelines.sync.walks import ACTIVE_STATUSES
 
+_COUNT = "subscriptions that count"
 _SAME = 2  # seconds: `Date` has whole ones, and an answer travels
 Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
 
@@ -47,7 +50,7 @@ def doctor(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
     checks.append(_check("key", lambda: f"{settings.require_key()} from {settings.api.key_env}"))
     checks.append(_check("store", lambda: _look_at_store(settings.sync.store)))
     for target in settings.sync.publish:
-        checks.append(_check(f"publication {target}", partial(_look_at_target, target)))
+        checks.append(_check(f"publication {target}", partial(_look_at_target, target, settings.sync.store)))
     if all(check["ok"] for check in checks[:2]):
         checks += run_with_client(settings, lambda api: _check_server(api, clock, settings.sync.overlap))
     return checks
@@ -75,10 +78,11 @@ def _look_at_store(path: Path) -> str:
     return f"{path}, {path.stat().st_size // 2**20} MB, schema {SCHEMA_VERSION}; {free // 2**20} MB free"
 
 
-def _look_at_target(target: str) -> str:
+def _look_at_target(target: str, store: Path) -> str:
+    folder = check_target(target, store)
     newest = copies.newest([target])
     if newest is None:
-        return "not published yet"
+        return "not published yet" if folder.exists() else f"not published yet; a sync makes the folder {folder}"
     with copies.open(target.partition(":")[2]) as opened:
         return f"run {opened.run.run_id}, {opened.run.status}" if opened.run else "no run in it"
 
@@ -104,8 +108,8 @@ async def _check_server(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -
 async def _look_at_server(api: AsyncFlexprice) -> str:
     reply = await api.send(calls.search_customers(limit=1, status="published"))
     total, environment = _said(reply)
-    counted = "an unknown number of" if total is None else total
-    return f"{counted} published customers, environment {environment or 'unknown'}, {reply.elapsed:.3f} s"
+    number = _number(total, "published customer", "published customers")
+    return f"{number}, environment {environment or 'unknown'}, {reply.elapsed:.3f} s"
 
 
 def _said(reply: Reply) -> tuple[int | None, str]:
@@ -126,7 +130,11 @@ async def _look_at_filters(api: AsyncFlexprice) -> str:
 
 async def _look_at_subscriptions(api: AsyncFlexprice) -> str:
     body = {"subscription_status": list(ACTIVE_STATUSES), "limit": 1}
-    return f"{await count_rows(calls.search_subscriptions(body), api.send)} subscriptions that count"
+    return _number(await count_rows(calls.search_subscriptions(body), api.send), "subscription that counts", _COUNT)
+
+
+def _number(count: int | None, one: str, many: str) -> str:
+    return f"an unknown number of {many}" if count is None else counted(count, one, many)
 
 
 async def _look_at_clocks(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -> str:

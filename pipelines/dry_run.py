@@ -42,7 +42,7 @@ async def estimate(api: AsyncFlexprice, settings: SyncSettings, *, full: bool) -
         "calls": {
             "listings, about": pages + 8,
             "per customer, at most": active * len(resources),
-            "audit sample": settings.audit_sample * 2,
+            "audit sample, calls": settings.audit_sample * 2,
         },
     }
 

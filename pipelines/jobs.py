@@ -92,7 +92,7 @@ def reading(
     settings: Settings, path: str | None = None, *, green: bool = False
 ) -> AbstractContextManager[tuple[Reading, str]]:
     """Open what there is to read; see `pipelines.opening.readable`."""
-    return readable(settings.sync, path, green=green)
+    return readable(settings.sync, path, "--on", green=green)
 
 
 def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def reset_state(settings: Settings) -> None:
         state.reset(store)
 
 
-def set_state(settings: Settings, moment: datetime) -> None:
-    """Move the cursors back to `moment`. Raises `FixInput` when it is later than all of them."""
+def set_state(settings: Settings, moment: datetime) -> int:
+    """Move the cursors back to `moment`; return how many moved. Raises `FixInput` when it is later than all of them."""
     with existing_store(settings.sync.store) as store:
-        state.move_back(store, moment)
+        return state.move_back(store, moment)

@@ -32,12 +32,15 @@ def existing_store(path: Path) -> Store:
 
 
 @contextmanager
-def readable(settings: SyncSettings, path: str | None = None, *, green: bool = False) -> Iterator[tuple[Reading, str]]:
+def readable(
+    settings: SyncSettings, path: str | None = None, option: str = "--store", *, green: bool = False
+) -> Iterator[tuple[Reading, str]]:
     """Open for reading: `path`, else the store, else (while a sync holds the store) the newest publication.
 
     Args:
         settings: [sync]: the store, and the publications to fall back to.
         path: a publication or a store.
+        option: of the command, with which a user names what to read.
         green: open the last green run. If `path` is not given and the store's newest run is not green, that is the one
             that the publications keep.
 
@@ -45,9 +48,14 @@ def readable(settings: SyncSettings, path: str | None = None, *, green: bool = F
         The open reading, and a remark about what it is when it is not the store.
 
     Raises:
+        FixInput: there is nothing to read.
         LockHeld: a sync holds the store, and nothing is published.
         FixInput: there is no green run.
     """
+    if not path and not settings.store.exists():
+        raise FixInput(
+            f"{settings.store} does not exist.", remedy=f"Name the copy with {option}, or run `flexsync sync` first."
+        )
     opened, remark = _open(settings, path, green)
     try:
         yield opened, remark

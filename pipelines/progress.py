@@ -10,19 +10,22 @@ from typing import Any
 
 from connector.api.calls import Call
 
-__all__ = ["Progress"]
+__all__ = ["CALLS", "Progress", "Unit"]
+
+Unit = tuple[str, str]
+CALLS: Unit = ("call to make", "calls to make")
 
 
 class Progress:
     """Progress that nobody sees; subclasses show it."""
 
-    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
+    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
         """Begin a step.
 
         Args:
             name: of the step.
             total: what it counts up to, when that is known.
-            unit: of `total`.
+            unit: of `total`: the noun for one, and for many.
         """
 
     def advance(self, name: str, count: int) -> None:

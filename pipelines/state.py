@@ -32,8 +32,11 @@ def reset(store: Store) -> None:
         db.execute("UPDATE flexsync.runs SET status = 'failed' WHERE status IN ('running', 'interrupted')")
 
 
-def move_back(store: Store, moment: datetime) -> None:
+def move_back(store: Store, moment: datetime) -> int:
     """Move the cursors back to `moment`; those that are earlier stay.
+
+    Returns:
+        How many cursors moved.
 
     Raises:
         FixInput: there is no cursor, or `moment` is later than all of them.
@@ -47,4 +50,5 @@ def move_back(store: Store, moment: datetime) -> None:
             remedy="Give an earlier moment.",
         )
     with store.transaction() as db:
-        db.execute("UPDATE flexsync.cursors SET cursor = $moment WHERE cursor > $moment", {"moment": moment})
+        moved = db.execute("UPDATE flexsync.cursors SET cursor = $moment WHERE cursor > $moment", {"moment": moment})
+        return int(moved.fetchone()[0])

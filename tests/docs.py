@@ -6,7 +6,8 @@ fence, a block is:
 
 - `console`: lines that start with `$ ` are run, what follows is their output. A comment `# exit code N` at the end
   says that the command exits with N instead of 0. `flexsync sandbox …` stays up to the end of the page, on a free port
-  in place of 8080. An output of more than 60 lines ends with `…`.
+  in place of 8080. `RUN` is the run that the last line `undo` on the page names. An output of more than 60 lines ends
+  with `…`.
 - `csv NAME`: the file NAME, written as it stands.
 - `python`: run as it stands; a block `output` behind it holds what it prints.
 - `toml`: settings, which have to load.
@@ -45,6 +46,7 @@ WRITTEN = [page for page in PAGES if page not in GENERATED]  # by hand
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 EXITS = re.compile(r"\s+# exit code (\d+)$")
+UNDO = re.compile(r"^undo +flexsync import undo (\S+)$", re.M)
 LONGEST = 60  # lines of one output that are shown
 SECRETS = ("FLEXPRICE_BASE_URL", "FLEXPRICE_API_KEY", "FLEXPRICE_ENVIRONMENT_ID", "FLEXSYNC_CONFIG", "FLEXSYNC_PROFILE")
 
@@ -142,10 +144,12 @@ class Shell:
         for name in SECRETS:
             self.environment.pop(name, None)
         self.servers: list[tuple[BaseProcess, IO[str]]] = []
+        self.undoable = "RUN"
 
     def run(self, command: str) -> tuple[int, str]:
         """Exit code and output, stdout and stderr as they come on a terminal."""
         command = EXITS.sub("", command).replace("8080", self.port)
+        command = re.sub(r"\bRUN\b", self.undoable, command)
         words = shlex.split(command)
         if words[0] == "export":
             self.environment.update(word.split("=", 1) for word in words[1:])
@@ -177,6 +181,7 @@ class Shell:
         return stream.readline() + stream.readline()
 
     def _clean(self, output: str) -> str:
+        self.undoable = ([self.undoable, *UNDO.findall(output)])[-1]
         return output.replace(self.port, "8080").replace(str(self.folder), ".")
 
     def close(self) -> None:

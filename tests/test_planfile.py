@@ -73,7 +73,7 @@ def test_a_plan_reads_as_text(tmp_path: Path) -> None:
     told = [line for line in lines if line.startswith("# ")]
     assert lines[: len(told)] == told
     assert told[2] == "# create 0, update 1, archive 0, unchanged 1, invalid 1, conflict 0"
-    assert told[3] == "# 1 writes; 3 customers exist"
+    assert told[3] == "# 1 write; 3 customers exist"
     head, *rest, last = [json.loads(line) for line in lines[len(told) :]]
     assert (head["flexsync_plan"], head["run"]) == (1, found.plan.header.run)
     assert head["source"]["sha256"] == sha256(it.path("customers.csv").read_bytes()).hexdigest()

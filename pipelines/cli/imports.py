@@ -60,6 +60,7 @@ def template(out: Path) -> int:
 @click.option("--bom", is_flag=True, help="Start with a byte order mark, so that Excel recognizes UTF-8.")
 def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
     """Write all published customers as CSV, to edit and plan. An unedited export plans no change."""
+    from connector.plurals import counted
     from pipelines import export_customers as job
     from pipelines.report.streams import write_message
 
@@ -68,7 +69,7 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
         raise FixInput(f"{out} exists and is not overwritten.", remedy="Choose another --out.")
     with click.open_file("-", "w", encoding="utf-8") as stdout:
         count = job.export_customers(load_settings(**flags), out, stdout.write, metadata, bom=bom)
-    write_message(f"{count} customers{f' in {out}' if out else ''}")
+    write_message(f"{counted(count, 'customer')}{f' in {out}' if out else ''}")
     return DONE
 
 

@@ -1,11 +1,11 @@
 """`flexsync status` and `flexsync state …`: what the store holds, and from where the next sync starts.
 
-Promised: stdout holds tables or JSON only; `status` exits with 1 when the copy is stale.
+Promised: stdout holds tables or JSON only, stderr what was changed; `status` exits with 1 when the copy is stale.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -60,10 +60,13 @@ def show(**flags: Any) -> int:
 def reset(yes: bool, **flags: Any) -> int:
     """Delete the cursors, so that the next sync reads everything again. Rows stay."""
     from pipelines import jobs
+    from pipelines.report.streams import write_message
 
     if not yes:
         click.confirm("Delete the cursors? The next sync will read everything again.", abort=True, err=True)
-    jobs.reset_state(load_settings(**flags))
+    settings = load_settings(**flags)
+    jobs.reset_state(settings)
+    write_message(f"{settings.sync.store}: the cursors are deleted; the next sync reads everything again")
     return DONE
 
 
@@ -72,7 +75,12 @@ def reset(yes: bool, **flags: Any) -> int:
 @click.argument("moment", type=Moment())
 def set_cursors(moment: datetime, **flags: Any) -> int:
     """Move the cursors back to MOMENT (ISO 8601), so that the next sync reads from there."""
+    from connector.plurals import counted
     from pipelines import jobs
+    from pipelines.report.streams import write_message
 
-    jobs.set_state(load_settings(**flags), moment)
+    settings = load_settings(**flags)
+    moved = jobs.set_state(settings, moment)
+    at = moment.astimezone(UTC).isoformat()
+    write_message(f"{settings.sync.store}: {counted(moved, 'cursor')} moved back; the next sync reads from {at}")
     return DONE

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, exact_now
+from connector.plurals import counted
 from connector.push.account.customer import total
 from connector.push.apply.apply import Apply
 from connector.push.apply.journal import Journal
 from connector.push.apply.orders import Orders, Pace
 from connector.push.apply.rejected import write_rejected
 from connector.push.apply.results import results, write_results
-from connector.push.plan.counts import customers_written
+from connector.push.plan.counts import can_be_undone, customers_written
 from connector.push.plan.guards import Limits
 from connector.push.plan.planfile import Plan
 from connector.settings import Settings
@@ -123,7 +124,7 @@ class _Applying:
             left = customers_written(header.counts) - len(journal.settled)
             if header.counts["writes"]:
                 await _check_account(api, plan, journal, left, kept)
-            self.progress.step("write", left, "customers")
+            self.progress.step("write", left, ("customer", "customers"))
             work = Apply(
                 plan,
                 api.send,
@@ -165,10 +166,9 @@ async def _check_account(api: AsyncFlexprice, plan: Plan, journal: Journal, left
 
 def _broken_off(plan: Plan, journal: Journal) -> str:
     run, rows = plan.header.run, customers_written(plan.header.counts)
-    return (
-        f"run {run}: {len(journal.settled)} of {rows} customers are settled. The same command continues; "
-        f"flexsync import undo {run} takes back what was written"
-    )
+    settled = f"{len(journal.settled)} of {counted(rows, 'customer is', 'customers are')} settled"
+    undo = f"; flexsync import undo {run} takes back what was written" if can_be_undone(plan.header.counts) else ""
+    return f"run {run}: {settled}. The same command continues{undo}"
 
 
 @contextmanager

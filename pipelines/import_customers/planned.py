@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import FixInput
+from connector.plurals import counted
 from connector.push.apply.rejected import write_rejected
 from connector.push.file.row import Checked
 from connector.push.plan.counts import Counts
@@ -141,9 +142,9 @@ def _summary(header: Header) -> str:
         f"Flexsync plan {header.run} for {header.base_url} {header.environment_id}".rstrip(),
         f"undoes {header.undoes}"
         if header.undoes
-        else f"from {source.name}, {source.rows} rows, sha256 {source.sha256}",
+        else f"from {source.name}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
         ", ".join(f"{name} {counts[name]}" for name in KINDS),
-        f"{counts['writes']} writes; {header.existing} customers exist",
+        f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"guard: {guard.text}" for guard in header.guards),
         "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",
     ]

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
+from connector.plurals import counted
 from connector.push.account.customer import Send, total
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
@@ -110,7 +111,7 @@ class _Planning:
         found, given = draft.planned, self.given
         async with self.account.open() as api:
             found.existing, environment = await total(api.send)
-            self.progress.step("compare", found.source.rows, "rows")
+            self.progress.step("compare", found.source.rows, ("row", "rows"))
             async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
                 draft.take(entries)
                 _check_onboarding(given.onboarding, found.counts, entries)
@@ -143,9 +144,9 @@ def _check_not_own(source: Any, own: Path) -> None:
 
 
 def _refuse_archives(name: str, rows: int) -> NoReturn:
+    what = counted(rows, "row that is invalid or meets no customer", "rows that are invalid or meet no customer")
     raise FixInput(
-        f"{name} has {rows} rows that are invalid or meet no customer, and --archive-missing would archive customers"
-        " that are only mistyped.",
+        f"{name} has {what}, and --archive-missing would archive customers that are only mistyped.",
         remedy="Correct them first: `flexsync import plan` without --archive-missing lists them.",
     )
 

@@ -5,6 +5,8 @@ Promised: outcomes, calls and files are always listed, and the first changes tha
 
 from __future__ import annotations
 
+from connector.plurals import counted
+from connector.push.plan.counts import can_be_undone
 from pipelines.import_customers import Applied
 from pipelines.report.values import one_line
 
@@ -24,9 +26,11 @@ def apply_summary(found: Applied) -> str:
     lines += [f"stopped   {tally.stopped}; run the same command again to resume"] if tally.stopped else []
     lines.append(_calls(found))
     if found.rejected[1]:
-        lines.append(f"rejected  {found.rejected[1]} rows in {found.rejected[0]}")
-    lines.append(f"results   {found.results[1]} rows in {found.results[0]}")
-    lines += [f"undo      flexsync import undo {run}"] if tally.outcomes else []
+        lines.append(f"rejected  {counted(found.rejected[1], 'row')} in {found.rejected[0]}")
+    lines.append(f"results   {counted(found.results[1], 'row')} in {found.results[0]}")
+    lines += (
+        [f"undo      flexsync import undo {run}"] if tally.outcomes and can_be_undone(found.plan.header.counts) else []
+    )
     return "\n".join(lines)
 
 
@@ -34,7 +38,8 @@ def _calls(found: Applied) -> str:
     writes = sum(found.calls.get(name, 0) for name in WRITES)
     reads = sum(found.calls.values()) - writes
     window = found.tally.window * 1000
-    return f"calls     {writes} writes, {reads} reads; at most {window:.0f} ms between check and write"
+    made = f"{counted(writes, 'write')}, {counted(reads, 'read')}"
+    return f"calls     {made}; at most {window:.0f} ms between check and write"
 
 
 def _not_done(found: Applied) -> list[str]:

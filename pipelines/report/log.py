@@ -16,7 +16,7 @@ import structlog
 from connector.api.calls import Call
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
-from pipelines.progress import Progress
+from pipelines.progress import CALLS, Progress, Unit
 
 __all__ = ["LoggedProgress", "logged"]
 
@@ -30,7 +30,7 @@ class LoggedProgress(Progress):
         self._inner = inner
         self._log = log
 
-    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
+    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
         """A step begins."""
         self._log.info("step", name=name, total=total)
         self._inner.step(name, total, unit)

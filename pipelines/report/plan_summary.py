@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from connector.plurals import counted
 from connector.push.file.rules import Fault
 from connector.push.plan.entry import Entry
 from pipelines.import_customers import KINDS, Planned
@@ -41,7 +42,10 @@ def plan_summary(found: Planned, html: Path | None = None, account_flags: str = 
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
     if found.rejected and found.rejected[1]:
-        lines.append(f"rejected  {found.rejected[1]} rows in {found.rejected[0]}: correct them and plan that file")
+        path, rows = found.rejected
+        lines.append(
+            f"rejected  {counted(rows, 'row')} in {path}: correct {'it' if rows == 1 else 'them'} and plan that file"
+        )
     lines += [f"page      {html}"] if html and found.plan else []
     return "\n".join([*lines, *_next(found, account_flags)])
 
@@ -55,16 +59,20 @@ def _reading(found: Planned) -> str:
     """How the file was read: rows, encoding, delimiter."""
     source = found.source
     if source.unit != "line":
-        return f"{source.rows} rows"
+        return counted(source.rows, "row")
     guess = ", encoding guessed: check the values above, or set --encoding" if found.guessed else ""
     encoding = ENCODINGS.get(source.encoding, source.encoding)
-    blank = f", {source.blank} blank lines" if source.blank else ""
-    return f"{source.rows} rows{blank}, {encoding}, {DELIMITERS.get(source.delimiter, source.delimiter)}{guess}"
+    blank = f", {counted(source.blank, 'blank line')}" if source.blank else ""
+    return (
+        f"{counted(source.rows, 'row')}{blank}, {encoding}, {DELIMITERS.get(source.delimiter, source.delimiter)}{guess}"
+    )
 
 
 def _calls(found: Planned) -> str:
     calls = sum(found.calls.values())
-    return f"calls     {calls} reads made; apply will make {found.counts.writes} writes" if calls else "calls     none"
+    if not calls:
+        return "calls     none"
+    return f"calls     {counted(calls, 'read')} made; apply will make {counted(found.counts.writes, 'write')}"
 
 
 def _next(found: Planned, account_flags: str) -> list[str]:

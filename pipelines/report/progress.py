@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.progress import Progress
+from connector.plurals import counted
+from pipelines.progress import CALLS, Progress, Unit
 from pipelines.report.streams import write_message
 
 __all__ = ["BarProgress", "LineProgress", "show_progress"]
@@ -33,12 +34,12 @@ class LineProgress(Progress):
         self._name = ""
         self._counts: dict[str, int] = {}
 
-    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
+    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
         """Write a line with the total; without one, the line follows when the step ends."""
         self.end()
         self._name = name if total is None else ""
         if total is not None:
-            write_message(f"{name}: {total} {unit}")
+            write_message(f"{name}: {counted(total, *unit)}")
 
     def advance(self, name: str, count: int) -> None:
         """Count, and write nothing."""
@@ -51,7 +52,7 @@ class LineProgress(Progress):
     def end(self) -> None:
         """Write how many rows the last step read."""
         if self._name and self._name in self._counts:
-            write_message(f"{self._name}: {self._counts[self._name]} rows")
+            write_message(f"{self._name}: {counted(self._counts[self._name], 'row')}")
         self._name = ""
 
 
@@ -68,7 +69,7 @@ class BarProgress(Progress):
         self._tasks: dict[str, Any] = {}
         self._bars.start()
 
-    def step(self, name: str, total: int | None = None, unit: str = "calls to make") -> None:
+    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
         """Draw a bar, in place of an earlier one of that name; without a total it only counts."""
         if name in self._tasks:
             self._bars.remove_task(self._tasks[name])

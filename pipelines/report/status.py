@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from connector.plurals import counted
 from pipelines.report.rows import write_rows
 
 __all__ = ["green_line", "status_line", "write_tables"]
@@ -22,7 +23,8 @@ def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
     else:
         age = f"{timedelta(seconds=seconds)} old"
     older = f", older than {max_age}" if max_age and found["stale"] and (seconds or 0) >= 0 else ""
-    return f"{found['source']}: {age}{older}, {found['rejects']} rejects, {found['suspects']} suspects"
+    held = f"{counted(found['rejects'], 'reject')}, {counted(found['suspects'], 'suspect')}"
+    return f"{found['source']}: {age}{older}, {held}"
 
 
 def green_line(found: dict[str, Any]) -> str:

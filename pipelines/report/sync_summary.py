@@ -5,6 +5,7 @@ Promised: what is missing or unproven is always listed; a line without news is l
 
 from __future__ import annotations
 
+from connector.plurals import counted
 from connector.tables.resources import RESOURCES
 from pipelines.summary import Report
 
@@ -36,7 +37,7 @@ def sync_summary(report: Report) -> str:
 def _headline(report: Report) -> str:
     line = f"{report.status.upper()}  run {report.run_id}, {report.mode}, {report.seconds:.1f} s"
     if report.resumed:
-        line += f", resumed {report.resumed} time{'s' if report.resumed > 1 else ''}"
+        line += f", resumed {counted(report.resumed, 'time')}"
     return line
 
 
@@ -65,18 +66,23 @@ def _rate(report: Report) -> list[str]:
         for name, flow in report.flow.get("endpoints", {}).items()
         if name in PER_CUSTOMER
     ]
-    return [f"rate       calls per second, made of possible: {', '.join(rates)}"] if rates else []
+    return [f"rate       calls per second, made and possible: {', '.join(rates)}"] if rates else []
 
 
 def _waited(report: Report) -> list[str]:
     # Waiting for an endpoint's own limit is how the rate is kept; only the other reasons are news.
     reasons = [(name, seconds) for name, seconds in report.flow.get("waited", {}).items() if name != "limit"]
-    return ["waited     " + ", ".join(f"{seconds:.1f} s for {name}" for name, seconds in reasons)] if reasons else []
+    return ["waited     " + ", ".join(_wait(*reason) for reason in reasons)] if reasons else []
+
+
+def _wait(name: str, seconds: float) -> str:
+    """One reason; only backoff is summed over calls (`connector.api.flow`), so it may exceed the run's own time."""
+    return f"{seconds:.1f} s for {name}{' (summed over parallel calls)' if name == 'backoff' else ''}"
 
 
 def _rows(report: Report) -> list[str]:
     """Rows inserted, updated and deleted by table; tables without a change are left out."""
-    same = f"{report.unchanged} responses were the same as last time"
+    same = counted(report.unchanged, "response was the same as last time", "responses were the same as last time")
     if not report.moved:
         return [f"rows       no row changed; {same}"]
     lines = ["rows       " + " " * 22 + "".join(f"{name:>9}" for name in FIGURES)]

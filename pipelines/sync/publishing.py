@@ -19,7 +19,7 @@ from pipelines.summary import Report
 
 
 def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None:
-    """Check before a run that its publications can be written.
+    """Check before a run that its publications can be written, and make their folders.
 
     Args:
         names: the targets, as ``KIND:PATH``.
@@ -30,18 +30,49 @@ def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None
         FixInput: a target or a column that cannot be, with the way out.
     """
     contents.excluded(privacy.exclude)
+    _check_green_copies(names, store)
+    for folder in [check_target(name, store) for name in names]:
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise FixInput(f"{folder} cannot be made: {error}.", remedy="Give a folder that can be written.") from error
+
+
+def _check_green_copies(names: tuple[str, ...], store: Path) -> None:
+    """Refuse a store or a target that stands where the last green run of another target is kept."""
     parsed = [targets.parse(name) for name in names]
     taken = {store.resolve(), *(target.path for target in parsed)}
     for name, target in zip(names, parsed, strict=True):
-        if target.path == store.resolve():
-            raise FixInput(f"{name} is the working store itself.", remedy="Give the publication a name of its own.")
         if target.kind == targets.DUCKDB and targets.green_copy(target.path) in taken:
             raise FixInput(
                 f"{targets.green_copy(target.path)} is where the last green run of {name} is kept.",
                 remedy="Give the other file another name.",
             )
-        if not target.path.parent.is_dir():
-            raise FixInput(f"{target.path.parent} does not exist.", remedy=f"Make the folder, or correct {name}.")
+
+
+def check_target(name: str, store: Path) -> Path:
+    """Check a publication without writing anything.
+
+    Args:
+        name: the target, as ``KIND:PATH``.
+        store: the working store.
+
+    Returns:
+        The folder that a sync puts the publication into. A sync makes it where it is missing, but makes none above it:
+        a path that is wrong from there on is mistyped more often than not.
+
+    Raises:
+        FixInput: the target cannot be, with the way out.
+    """
+    target = targets.parse(name)
+    folder = target.path.parent
+    if target.path == store.resolve():
+        raise FixInput(f"{name} is the working store itself.", remedy="Give the publication a name of its own.")
+    if not folder.parent.is_dir():
+        raise FixInput(f"{folder.parent} does not exist.", remedy=f"Make the folder, or correct {name}.")
+    if folder.exists() and not folder.is_dir():
+        raise FixInput(f"{folder} is not a folder.", remedy=f"Correct {name}.")
+    return folder
 
 
 def publish_all(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from connector.plurals import counted
 from connector.push.plan.counts import Counts
 
 __all__ = ["Guard", "Limits", "too_old", "tripped"]
@@ -63,16 +64,27 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
     share = touched / existing if existing else 0.0
     found = []
     if share > limits.max_share and touched > limits.few:
-        text = f"{touched} of {existing} existing customers would change ({share:.0%}; limit {limits.max_share:.0%})"
+        of = f"{touched} of {counted(existing, 'existing customer')}"
+        text = f"{of} would change ({share:.0%}; limit {limits.max_share:.0%})"
         found.append(Guard("max_share", round(share, 4), limits.max_share, text))
     for name, count, most, what in (
-        ("max_creates", counts.create, limits.max_creates, "customers would be created"),
-        ("max_archives", counts.archive, limits.max_archives, "customers would be archived, for good"),
-        ("max_key_changes", counts.key_changes, limits.max_key_changes, "customers would get another external_id"),
-        ("max_doubts", counts.doubts, limits.max_doubts, "rows look like a mistake"),
+        ("max_creates", counts.create, limits.max_creates, ("customer would be created", "customers would be created")),
+        (
+            "max_archives",
+            counts.archive,
+            limits.max_archives,
+            ("customer would be archived, for good", "customers would be archived, for good"),
+        ),
+        (
+            "max_key_changes",
+            counts.key_changes,
+            limits.max_key_changes,
+            ("customer would get another external_id", "customers would get another external_id"),
+        ),
+        ("max_doubts", counts.doubts, limits.max_doubts, ("row looks like a mistake", "rows look like a mistake")),
     ):
         if count > most:
-            found.append(Guard(name, count, most, f"{count} {what} (limit {most})"))
+            found.append(Guard(name, count, most, f"{counted(count, *what)} (limit {most})"))
     return found
 
 

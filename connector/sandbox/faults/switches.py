@@ -7,7 +7,7 @@ folder do.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from connector.errors import FixInput
 from connector.sandbox.routes.routes import NAMES
@@ -23,6 +23,8 @@ LASTING = (
 """Switches that no share draws and no `endpoint` limits: they act on the account, on how requests are read, and on the
 whole server."""
 NO_EVENTS = (0, 403, 404)
+Share: TypeAlias = float
+"""Of calls, from 0 to 1; `Faults` refuses any other value of a field of this type."""
 
 
 @dataclass(kw_only=True)
@@ -81,27 +83,27 @@ class Faults:
     jitter: float = 0.0
     rate: float = 0.0
     retry_after: float | None = None
-    error_rate: float = 0.0
+    error_rate: Share = 0.0
     error_status: int = 503
-    empty500: float = 0.0
-    proxy502: float = 0.0
-    unauthorized: float = 0.0
-    cut: float = 0.0
-    cut_body: float = 0.0
-    lost: float = 0.0
-    torn: float = 0.0
-    drip: float = 0.0
+    empty500: Share = 0.0
+    proxy502: Share = 0.0
+    unauthorized: Share = 0.0
+    cut: Share = 0.0
+    cut_body: Share = 0.0
+    lost: Share = 0.0
+    torn: Share = 0.0
+    drip: Share = 0.0
     drip_delay: float = 0.05
-    zero_usage: float = 0.0
+    zero_usage: Share = 0.0
     zero_usage_delay: float = 0.0
-    skip_entitlements: float = 0.0
-    partial_entitlements: float = 0.0
+    skip_entitlements: Share = 0.0
+    partial_entitlements: Share = 0.0
     cap: int = 0
     cap_bytes: int = 0
     max_limit: int = 0
     no_pagination: bool = False
     extra_fields: bool = False
-    wrong_types: float = 0.0
+    wrong_types: Share = 0.0
     poison: frozenset[str] = frozenset()
     churn: float = 0.0
     late: float = 0.0
@@ -127,6 +129,9 @@ class Faults:
             setattr(self, name, frozenset([value] if isinstance(value, str) else value))
         _known("old", self.old, OLD)
         _known("endpoint", self.endpoint, NAMES)
+        for name in (field.name for field in fields(self) if field.type == "Share"):
+            if not 0 <= (share := getattr(self, name)) <= 1:  # NaN is refused too
+                raise FixInput(f"fault {name}: {share!r} is no share.", remedy="Give a number from 0 to 1.")
         if self.no_events not in NO_EVENTS:
             raise FixInput(f"fault no_events: {self.no_events!r} does not fit.", remedy="Give 403 or 404.")
 
