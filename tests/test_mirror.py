@@ -147,7 +147,7 @@ def test_a_file_with_an_invalid_row_is_refused(tmp_path: Path, bad: dict[str, st
         it.sandbox.calls.clear()
         rows = [{"external_id": "c", "name": "C"}, {"external_id": "a", "name": "B"}, {"name": "x", **bad}]
         with pytest.raises(
-            FixInput, match=r"rows? that (is|are) invalid or meets? no customer, and --archive-missing would"
+            FixInput, match=r"that (is|are) invalid or meets? no customer, and --archive-missing would"
         ):
             it.plan(table(*rows), archive_missing=True)
         assert it.sandbox.calls == {}
