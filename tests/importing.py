@@ -43,6 +43,12 @@ OTHER = {
     "address_line2": "F 3", "address_city": "Köln", "address_state": "NRW", "address_postal_code": "50667",
     "address_country": "DE", "timezone": "Europe/Berlin",
 }  # fmt: skip
+EDITED = {
+    "name": "Edited", "email": "edited@x.example", "contact": "+9", "address_line1": "Edited",
+    "address_line2": "Edited", "address_city": "Edited", "address_state": "Edited", "address_postal_code": "E1",
+    "address_country": "NZ", "timezone": "Pacific/Auckland",
+}  # fmt: skip
+"""Sample values of every field, in three sets that differ: a rule that refuses one of them changes it here."""
 
 
 def account(*people: Mapping[str, Any], kind: type[Sandbox] = Sandbox, **given: Any) -> Sandbox:

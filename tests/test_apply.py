@@ -15,6 +15,7 @@ from typing import Any
 import filelock
 import pytest
 from command import quick_retry
+from importing import FULL
 from support import Bent
 
 from connector.errors import AccessRefused, FixInput, LockHeld, Unreachable
@@ -125,7 +126,7 @@ def test_the_account_ends_as_the_plan_says_and_only_that_is_written(desk: Desk) 
         "external_id,name,email,contact,metadata.tier,metadata.n",
         "c-0,Renamed,,,gold,",
         "c-1,,a@b.example,\\N,,\\N",
-        "new-1,New One,n@new.example,+1555,silver,",
+        f"new-1,New One,n@new.example,{FULL['contact']},silver,",
         "c-3,Customer 3,,,,1",
     )
     desk.sandbox.calls.clear()
@@ -135,7 +136,7 @@ def test_the_account_ends_as_the_plan_says_and_only_that_is_written(desk: Desk) 
     first, second, made = desk.one("c-0"), desk.one("c-1"), desk.one("new-1")
     assert (first["name"], first["metadata"]) == ("Renamed", {"n": "1", "tier": "gold"})
     assert (second["email"], second["metadata"], second["name"]) == ("a@b.example", {}, "Customer 1")
-    assert (made["name"], made["email"], made["contact"]) == ("New One", "n@new.example", "+1555")
+    assert (made["name"], made["email"], made["contact"]) == ("New One", "n@new.example", FULL["contact"])
     assert (made["timezone"], made["metadata"]) == ("UTC", {"tier": "silver"})
     assert desk.one("c-3") == before
 

@@ -261,7 +261,7 @@ def test_nothing_is_written_until_it_is_confirmed(tmp_path: Path) -> None:
 
         assert "--yes-really 2 --yes-archive 1 --yes" in unconfirmed(apply())
         assert "--yes-really 1 is not what the plan shows: 2 writes" in unconfirmed(apply(True, 1, 1))
-        assert "--yes-archive 2 is not what the plan shows: 1 archives" in unconfirmed(apply(True, 2, 2))
+        assert "--yes-archive 2 is not what the plan shows: 1 archive." in unconfirmed(apply(True, 2, 2))
         assert "not confirmed" in unconfirmed(apply(False, 2, 1, no))
         with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
             assert "Add --yes-really 2" in unconfirmed(apply(True, None, 1))

@@ -151,7 +151,7 @@ def test_a_slip_never_archives_its_customer(run: Any, live: tuple[Sandbox, str],
     ):
         (tmp_path / "customers.csv").write_text(text)
         done = run("plan", "customers.csv", "--archive-missing", *more)
-        assert (done.code, "rows that are invalid or meet no customer" in done.err) == (2, True), done.err
+        assert (done.code, "1 row that is invalid or meets no customer" in done.err) == (2, True), done.err
         assert not (tmp_path / "customers.plan").exists()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import planted
 import pytest
 from hypothesis import strategies as st
-from importing import writes_of
+from importing import FULL, writes_of
 from sizes import Size, sizes
 
 from connector.errors import FixInput
@@ -113,7 +113,7 @@ GOOD = {
     "external_id": ["a", "b", "1", "é", "new", "用户", " ", "=1+1", "\\\\N"],
     "name": ["N", "Müller & Söhne", "two\nlines", 'The "Best"', "a,b;c", "x" * 255],
     "email": ["a@b", "a@b.co", "用户@例子.公司"],
-    "contact": ["1", "\\N"],
+    "contact": [FULL["contact"], "\\N"],
     "address_country": ["DE", "XK"],
     "timezone": ["UTC", "Europe/Berlin"],
     "metadata.tier": ["gold", "\\N"],

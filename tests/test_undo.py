@@ -197,7 +197,8 @@ def test_what_cannot_be_cleared_is_told(tmp_path: Path) -> None:
     row = {name: OTHER[name] for name in ("email", "address_country", "timezone", "contact", "address_city", "name")}
     (found,) = back(sandbox, run_of(sandbox, tmp_path, {"external_id": "a", **row, "metadata.k": "v"}))
     assert found.set == {
-        "contact": ("+1666", ""), "address_city": ("Köln", ""), "name": ("Nadir", "Old"), "metadata": ({"k": "v"}, {})
+        "contact": (OTHER["contact"], ""), "address_city": ("Köln", ""), "name": ("Nadir", "Old"),
+        "metadata": ({"k": "v"}, {}),
     }  # fmt: skip
     (note,) = found.notes
     for told in ("e-mail", "country", "time zone", "contact was not set", "metadata was null"):
@@ -407,7 +408,8 @@ def test_an_unknown_run(tmp_path: Path) -> None:
 
 KEYS = ["a", "b", "c", "d"]
 VALUES: dict[str, list[Any]] = {
-    "name": ["Acme", "Nadir", "x" * 256], "email": ["", "a@a.example", "broken"], "contact": [None, "", "+1"],
+    "name": ["Acme", "Nadir", "x" * 256], "email": ["", "a@a.example", "broken"],
+    "contact": [None, "", FULL["contact"]],
     "address_city": ["", "Paris", "\\N"], "address_country": ["", "FR", "UK"], "timezone": ["UTC", "Europe/Paris", ""],
     "metadata": [None, {}, {"k": "v"}, {"k": "", "l": "w"}, {"gstin": "bad"}],
 }  # fmt: skip
@@ -415,7 +417,8 @@ person = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for n
 row = st.fixed_dictionaries(
     {"name": st.sampled_from(["", "Acme", "Umbra"])},
     optional={
-        "email": st.sampled_from(["", "n@n.example", "a@a.example"]), "contact": st.sampled_from(["", "+2", "\\N"]),
+        "email": st.sampled_from(["", "n@n.example", "a@a.example"]),
+        "contact": st.sampled_from(["", OTHER["contact"], "\\N"]),
         "address_city": st.sampled_from(["", "Köln", "\\N"]), "address_country": st.sampled_from(["", "DE"]),
         "timezone": st.sampled_from(["", "Asia/Tokyo"]), "metadata.k": st.sampled_from(["", "w", "\\N"]),
         "metadata": st.sampled_from(["", "{}", '{"m": "1"}', '{"gstin": null}']),
