@@ -14,6 +14,7 @@ import pytest
 from tapes import CONFIG, account, address, scrubbed
 
 from connector.api.client import AsyncFlexprice
+from connector.pull import windows
 from connector.sandbox import Key
 from connector.settings import load
 from connector.store.store import Store
@@ -43,8 +44,11 @@ async def _sync(base_url: str, path: Path) -> Report:
 
 @pytest.mark.vcr
 @pytest.mark.block_network
-def test_a_small_sync_from_a_cassette(base_url: str, vcr: Any, record_mode: str, tmp_path: Path) -> None:
+def test_a_small_sync_from_a_cassette(
+    base_url: str, vcr: Any, record_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Replayed with the network blocked, a first sync ends green and holds what a live sandbox would have given."""
+    monkeypatch.setattr(windows.secrets, "token_hex", lambda _: "c0ffee")  # the proof's windows follow the run id
     report = asyncio.run(_sync(base_url, tmp_path / "work.duckdb"))
     assert (report.status, report.reasons) == ("green", [])
     recorded = account(CUSTOMERS, {KEY: Key()})
