@@ -20,15 +20,18 @@ from connector.api import answers
 from connector.api.calls import Call, Reply
 from connector.errors import BudgetSpent
 from connector.sandbox import Clock, Faults, Sandbox
-from connector.sandbox.clock import as_datetime
+from connector.sandbox.clock import SECOND, as_datetime
 from connector.sandbox.data.subscriptions import KIND, STATUSES
 from connector.sandbox.data.table import GONE, Table
 from connector.settings import Secret
 
-SHAPES = ("plain", "plain", "cap", "cap", "bytes", "limit", "limit and cap", "no total", "cap, no total")
-LATE = ("", "late", "very late")
+SHAPES = {"plain": 5, "cap": 5, "bytes": 2, "limit": 2, "limit and cap": 2, "no total": 1, "cap, no total": 1}
+LATE = ("", "late", "late", "very late", "very late")
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
-SKEWS = (0, 0, 0, 1, -1, 59, -59, 900, -900, HOUR, -HOUR, 2 * HOUR, -2 * HOUR, DAY, -DAY, 8 * DAY, 12 * YEAR, -56 * YEAR)
+SKEWS = (
+    *(0, 0, 0, 0, 1, -1, 59, -59, 900, -900, HOUR, HOUR, HOUR, -HOUR, -HOUR, 2 * HOUR, -2 * HOUR, DAY, -DAY, 8 * DAY),
+    *(12 * YEAR, -56 * YEAR),
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Schedule:
     Attributes:
         seed: of the account and of every choice below that is left to chance.
         people: customers at the start.
-        shape: what is odd about pages, one of SHAPES; `size` says how small they are.
+        shape: what is odd about pages, one of SHAPES (with how often it is drawn); `size` says how small they are.
         ties: customers that share one `created_at`.
         date: seconds by which the server's `Date` is ahead, from run `since` on, for `date_for` answers (0: always).
         clock: seconds by which this machine's clock is ahead in run `since`, and later if `clock_stays`.
@@ -46,6 +49,7 @@ class Schedule:
         tick: at most this many seconds pass between two calls.
         rate: changes between two calls, on average; at most `breath` in one run.
         late: whether rows become visible late, one of LATE.
+        ahead: some edits are stamped by a server of the application whose clock is so many seconds ahead.
         removals: rows are deleted by hand.
         counts: changes happen between a page and its count too.
         runs: runs before the quiet one; bit n of `full` makes run n a full one.
@@ -67,6 +71,7 @@ class Schedule:
     rate: float = 0.5
     breath: int = 20
     late: str = ""
+    ahead: int = 0
     removals: bool = False
     counts: bool = False
     runs: int = 2
@@ -78,15 +83,16 @@ class Schedule:
         """The schedule of a seed."""
         chance = Random(seed)
         pick = chance.choice
+        date, clock = pick(SKEWS), pick((0, pick(SKEWS)))
         return cls(
             seed=seed,
             people=pick((0, 1, 3, chance.randrange(26), chance.randrange(26))),
-            shape=pick(SHAPES),
+            shape=chance.choices([*SHAPES], [*SHAPES.values()])[0],
             size=pick((1, 2, 3, 5, 8)),
             ties=pick((0, 0, 2, 7)),
-            date=pick(SKEWS),
+            date=date,
             date_for=pick((0, 0, 1, 3, 20)),
-            clock=pick((0, pick(SKEWS))),
+            clock=clock,
             clock_stays=pick((True, False)),
             since=chance.randrange(3),
             overlap=pick((60, 600)),
@@ -94,10 +100,11 @@ class Schedule:
             rate=pick((0.0, 0.1, 0.3, 1.0)),
             breath=pick((5, 20, 40)),
             late=pick(LATE),
+            ahead=pick((0, 0, 1, 900, HOUR)) if min(date, clock) <= 0 else 0,
             removals=chance.random() < 0.25,
             counts=chance.random() < 0.5,
-            runs=pick((1, 2, 2, 3)),
-            full=chance.randrange(8) if chance.random() < 0.4 else 0,
+            runs=pick((1, 2, 3)),
+            full=pick((0, 0, 0, 2, 4)),
             stop=pick((0, 0, 0, chance.randrange(1, 40))),
         )
 
@@ -148,6 +155,7 @@ class Account:
         self._breath = 0
         self._busy: dict[str, float] = {}  # id -> when its open transaction commits, in seconds
         self._elapsed = 0.0
+        self._names: dict[int, list[str]] = {}  # of a table's rows
 
     # --- time ---
 
@@ -203,16 +211,29 @@ class Account:
         self.happened.add("late")
         if self.schedule.late == "very late" and not edit:
             return overlap * self.chance.choice((0.5, 1.5, 5.0, 60.0))
-        return overlap * self.chance.choice((0.01, 0.5, 0.99))
+        return overlap * self.chance.choice((0.01, 0.5, 0.9, 0.99))
 
     def _free(self, table: Table) -> list[str]:
         """Ids of visible rows that no open transaction holds."""
-        rows = (table.row(number)["id"] for number in range(table.count) if table.kinds[number] != GONE)
-        return [id for id in rows if self._busy.get(id, 0.0) <= self._elapsed]
+        kinds, names = table.kinds, self._named(table)
+        return [
+            id for number, id in enumerate(names) if kinds[number] != GONE and self._busy.get(id, 0.0) <= self._elapsed
+        ]
+
+    def _named(self, table: Table) -> list[str]:
+        """The id of every row, which never changes, so it is made once."""
+        names = self._names.setdefault(id(table), [])
+        names += [table.row(number)["id"] for number in range(len(names), table.count)]
+        return names
 
     def _hold(self, ids: list[str], delay: float) -> None:
         for id in ids if delay else ():
             self._busy[id] = self._elapsed + delay + 0.000002
+
+    def _stamp(self) -> int:
+        """The `updated_at` of a change that is made now, in microseconds."""
+        wrong = self.schedule.ahead and self.chance.random() < 0.3
+        return self.sandbox.now() + (self.schedule.ahead * SECOND if wrong else 0)
 
     def create(self) -> None:
         delay = self._delay(edit=False)
@@ -231,7 +252,7 @@ class Account:
         free = self._free(self.sandbox.account.customers)
         if free:
             id, delay = self.chance.choice(free), self._delay(edit=True)
-            self.sandbox.update_customer(id, late=delay, **fields)
+            self.sandbox.update_customer(id, late=delay, updated_at=self._stamp(), **fields)
             self._hold([id], delay)
 
     def bulk(self) -> None:
@@ -268,8 +289,21 @@ class Account:
         assert number is not None
         row = {**table.row(number), "subscription_status": status}
         self.sandbox.account.entities.setdefault(number, self.sandbox.account.entities_of(number))
-        self.sandbox.account.apply("change_subscription", number, row, self.sandbox.now(), KIND[status], late=delay)
+        self.sandbox.account.apply("change_subscription", number, row, self._stamp(), KIND[status], late=delay)
         self._hold([id], delay)
+
+    def end_subscriptions(self) -> None:
+        """UPDATE subscriptions … : many rows, one microsecond, one status."""
+        account, now, status = self.sandbox.account, self.sandbox.now(), self.chance.choice(STATUSES)
+        delay, table = self._delay(edit=True), account.subscriptions
+        ids = [id for id in self._free(table) if self.chance.random() < 0.6]
+        for id in ids:
+            number = table.find(id)
+            assert number is not None
+            account.entities.setdefault(number, account.entities_of(number))
+            row = {**table.row(number), "subscription_status": status}
+            account.apply("change_subscription", number, row, now, KIND[status], late=delay)
+        self._hold(ids, delay)
 
     def remove(self) -> None:
         """DELETE by hand, without a trace."""
@@ -289,7 +323,12 @@ class Account:
         """`created_at` of every row that can be read now, by listing and id."""
         self.sandbox.account.settle()
         tables = {"customers": self.sandbox.account.customers, "subscriptions": self.sandbox.account.subscriptions}
-        return {name: {id: created for id, created in _born(table)} for name, table in tables.items()}
+        return {name: self._born(table) for name, table in tables.items()}
+
+    def _born(self, table: Table) -> dict[str, datetime]:
+        created, kinds = table.column("created_at"), table.kinds
+        named = enumerate(self._named(table))
+        return {name: as_datetime(created[number]) for number, name in named if kinds[number] != GONE}
 
     def truth(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Every row that can be read now as it is sent, by listing and id. Begins the skew of `Date` anew."""
@@ -318,13 +357,6 @@ class Account:
 
 _CHANGES = (
     Account.create, Account.edit, Account.archive, Account.bulk, Account.subscribe, Account.move_subscription,
-    Account.remove,
+    Account.end_subscriptions, Account.remove,
 )  # fmt: skip
-_WEIGHTS = (4, 5, 2, 1.5, 2, 3, 1)
-
-
-def _born(table: Table) -> Iterator[tuple[str, datetime]]:
-    created = table.column("created_at")
-    for number in range(table.count):
-        if table.kinds[number] != GONE:
-            yield table.row(number)["id"], as_datetime(created[number])
+_WEIGHTS = (4, 5, 2, 1.5, 2, 3, 1, 1)

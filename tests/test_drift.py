@@ -18,22 +18,25 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
 from drift import Account, Schedule, Wire
-from memory_store import MemoryStore
+from memory_store import MemoryStore, drawn
 from sizes import Size, sizes
+from support import held, rows_of
 
 from connector.errors import BudgetSpent
 from connector.pull import windows
 from connector.settings import Sync as Settings
+from connector.store import listing_facts
 from connector.store.store import Store
-from pipelines.progress import Progress
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync
 from pipelines.sync.session import Session
@@ -109,20 +112,24 @@ class Play:
         sync = Sync(
             settings,
             cast(Any, Wire(self.account.sandbox, calls)),
-            cast(Store, self.store),
+            self.session_store(),
             Options(full=bool(self.schedule.full >> run & 1)),
             clock=lambda: self.account.clock().replace(microsecond=0) + ahead,
         )
-        if isinstance(self.store, MemoryStore):
-            sync.session = Inline(sync.session.api, sync.session.store, sync.session.progress, sync.session.clock)
+        if not isinstance(sync.store, Store):
+            sync.session = Inline(sync.session.api, sync.store, sync.session.progress, sync.session.clock)
         return asyncio.run(sync.run())
+
+    def session_store(self) -> Store:
+        return cast(Store, self.store)
 
     def rest(self, run: int) -> None:
         """The time between two attempts or runs."""
-        chance = self.account.chance
-        for _ in range(chance.choice((0, 1, 4))):
+        chance, overlap = self.account.chance, self.schedule.overlap
+        for _ in range(chance.choice((0, 2, 6))):
             self.account.change()
-        self.account.pass_by(chance.choice((0.0, 1.0, 30.0, 700.0, 7200.0)))
+            self.account.pass_by(overlap * chance.choice((0.0, 0.01, 0.4, 2.5)))
+        self.account.pass_by(overlap * chance.choice((0.0, 1.5, 12.0)))
 
     # --- what has to hold ---
 
@@ -149,7 +156,9 @@ class Play:
     def check_missing(self, listing: str, missing: dict[str, datetime], now: Ids) -> None:
         """Rows may be missing only where as many deleted ones stand in their window."""
         for window in [window for name, window in self.store.counted if name == listing]:
-            lost = [id for id, at in missing.items() if (window.begins is None or at >= window.begins) and at < window.ends]
+            lost = [
+                id for id, at in missing.items() if (window.begins is None or at >= window.begins) and at < window.ends
+            ]
             kept = self.stored(listing) - now[listing].keys()
             stale = [id for id in kept if _inside(self.store.tables[listing][id].created_at, window)]
             if lost and len(lost) <= len(stale) and self.schedule.late == "very late":
@@ -186,7 +195,7 @@ def named_runs() -> Iterator[None]:
     """Runs are named in order, so that a schedule always draws the same windows."""
     with pytest.MonkeyPatch.context() as patched:
         numbers = itertools.count()
-        patched.setattr(windows.secrets, "token_hex", lambda _bytes: f"{next(numbers):06x}")
+        patched.setattr(windows, "secrets", SimpleNamespace(token_hex=lambda _bytes: f"{next(numbers):06x}"))
         yield
 
 
@@ -199,6 +208,89 @@ def play(schedule: Schedule) -> Play:
         error.add_note(repr(schedule))
         raise
     return played
+
+
+# --- the double ------------------------------------------------------------------------------------------------------
+
+
+class Twin(Store):
+    """The real store, which draws the rows that bound its proof's windows as the double does."""
+
+    def facts(self, work: Callable[..., T], *given: Any) -> T:
+        if work is not listing_facts.created_at_random:
+            return super().facts(work, *given)
+        resource, number, seed = given
+        rows = self.rows(f"SELECT id, created_at FROM {resource}")
+        return cast(T, drawn([(id, created_at) for id, created_at in rows], number, seed))
+
+
+class RealPlay(Play):
+    """A schedule on the real store: it keeps what the double is compared with, and checks nothing."""
+
+    def __init__(self, schedule: Schedule, store: Twin) -> None:
+        super().__init__(schedule)
+        self.real = store
+
+    def session_store(self) -> Store:
+        return self.real
+
+    def run_id(self) -> str:
+        return str(self.real.rows("SELECT max(run_id) FROM flexsync.runs")[0][0] or "")
+
+    def check(self, report: Report) -> None:
+        self.statuses.append(report.status)
+
+    def check_quiet(self, report: Report) -> None:
+        pass
+
+
+@sizes(default=3, sampled=25, thorough=250)
+def test_the_double_ends_as_the_real_store_does(size: Size, tmp_path: Path) -> None:
+    """The same schedules end with the same statuses, rows, marks, integrations and cursors on DuckDB."""
+    chance = size.chance()
+    for number in range(size.count):
+        schedule = Schedule.drawn(chance.randrange(2**48))
+        double = play(schedule)
+        with Twin.open(tmp_path / f"{number}.duckdb") as store:
+            assert isinstance(store, Twin)
+            real = RealPlay(schedule, store)
+            real.to_the_end()
+            assert (real.statuses, tables_of(store), cursors_of(store)) == (
+                double.statuses,
+                tables_in(double.store),
+                double.store.cursors,
+            ), schedule
+
+
+def cursors_of(store: Store) -> dict[str, Any]:
+    rows = store.rows("SELECT resource, cursor, full_at FROM flexsync.cursors")
+    return {walk: (cursor, full_at) for walk, cursor, full_at in rows}
+
+
+def tables_of(store: Store) -> dict[str, Any]:
+    found: dict[str, Any] = held(store)
+    marks = {
+        name: {
+            (id,): (run_id, gone_at) for id, run_id, gone_at in store.rows(f"SELECT id, run_id, gone_at FROM {name}")
+        }
+        for name in LISTINGS
+    }
+    return {name: found[name] for name in (*LISTINGS, "customer_integrations")} | {"marks": marks}
+
+
+def tables_in(store: MemoryStore) -> dict[str, Any]:
+    """The double's rows, read as `truth` reads the server's."""
+    found: dict[str, Any] = {}
+    for name in LISTINGS:
+        found[name] = rows_of(name, [row.sent for row in store.tables[name].values()])
+        for id, row in store.tables[name].items():
+            found[name][id,]["gone_at"] = row.gone_at
+    links = [link for owned in store.integrations.values() for link in owned.values()]
+    marks = {name: {(id,): (r.run_id, r.gone_at) for id, r in store.tables[name].items()} for name in LISTINGS}
+    return {**found, "customer_integrations": rows_of("customer_integrations", links), "marks": marks}
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
 
 
 @sizes(default=25, sampled=1000, thorough=10_000)
