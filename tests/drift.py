@@ -25,7 +25,7 @@ from connector.sandbox.data.subscriptions import KIND, STATUSES
 from connector.sandbox.data.table import GONE, Table
 from connector.settings import Secret
 
-SHAPES = {"plain": 5, "cap": 5, "bytes": 2, "limit": 2, "limit and cap": 2, "no total": 1, "cap, no total": 1}
+SHAPES = {"plain": 5, "cap": 5, "bytes": 2, "limit": 2, "limit and cap": 2, "no total": 1, "cap, no total": 1, "old": 1, "old, cap": 1}
 LATE = ("", "late", "late", "very late", "very late")
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 SKEWS = (
@@ -108,6 +108,11 @@ class Schedule:
             stop=pick((0, 0, 0, chance.randrange(1, 40))),
         )
 
+    @property
+    def old(self) -> str:
+        """How a server without filters shows it; "" for one that has them."""
+        return ("filters_ignored", "filters_refused")[self.seed % 2] if "old" in self.shape else ""
+
     def faults(self) -> Faults:
         """The server's pages."""
         size = self.size
@@ -116,6 +121,7 @@ class Schedule:
             cap_bytes=600 * size if self.shape == "bytes" else 0,
             max_limit=3 * size if "limit" in self.shape else 0,
             no_pagination="no total" in self.shape,
+            old=frozenset({self.old}) if self.old else frozenset(),
         )
 
 
