@@ -25,7 +25,17 @@ from connector.sandbox.data.subscriptions import KIND, STATUSES
 from connector.sandbox.data.table import GONE, Table
 from connector.settings import Secret
 
-SHAPES = {"plain": 5, "cap": 5, "bytes": 2, "limit": 2, "limit and cap": 2, "no total": 1, "cap, no total": 1, "old": 1, "old, cap": 1}
+SHAPES = {
+    "plain": 5,
+    "cap": 5,
+    "bytes": 2,
+    "limit": 2,
+    "limit and cap": 2,
+    "no total": 1,
+    "cap, no total": 1,
+    "old": 1,
+    "old, cap": 1,
+}
 LATE = ("", "late", "late", "very late", "very late")
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 SKEWS = (
