@@ -38,8 +38,10 @@ from connector.pull.proof_windows import Window
 from connector.settings import Sync as Settings
 from connector.store import listing_facts
 from connector.store.store import Store
+from pipelines.progress import Progress
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync
+from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
 T = TypeVar("T")
@@ -307,6 +309,16 @@ def test_a_server_without_filters_shows_it_in_the_proof(people: int) -> None:
     assert Schedule(seed=6, shape="old").old == "filters_ignored"
     play(Schedule(seed=6, people=people, shape="old", ties=people, runs=0))
     play(Schedule(seed=6, people=people, shape="old", ties=people, tick=0.1, rate=0.5, runs=2))
+
+
+def test_rows_that_are_all_there_need_no_total() -> None:
+    """Asked for several ids, a server without totals that sends each of them has answered."""
+    played = Play(Schedule(people=6, shape="no total", runs=0))
+    played.to_the_end()
+    store = cast(Store, played.store)
+    session = Inline(cast(Any, Wire(played.account.sandbox)), store, Progress(), played.account.clock)
+    asyncio.run(load_by_ids(session, played.store.ended[-1].run, "customers", sorted(played.stored("customers"))))
+    assert not played.stored("customers", gone=True)
 
 
 @sizes(default=25, sampled=1000, thorough=10_000)
