@@ -282,6 +282,14 @@ def truth(sandbox: Sandbox) -> dict[str, Rows]:
     return tables
 
 
+def rows_of(name: str, sent: list[dict[str, Any]]) -> Rows:
+    """The rows of one table as they have to be, made from what the server sent."""
+    tables: dict[str, Rows] = {name: {}}
+    for row in sent:
+        _add(tables, name, row)
+    return tables[name]
+
+
 def _children(sandbox: Sandbox, tables: dict[str, Rows], customer_id: str, group: list[dict[str, Any]]) -> None:
     starts = {row["id"]: moment(row["current_period_start"]) for row in group}
     plain = ask(sandbox, "/customers/usage", [("customer_id", customer_id)])

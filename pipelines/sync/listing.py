@@ -118,7 +118,7 @@ async def _list_customers(session: Session, run: Run) -> None:
             await load_listing(session, run, f"walk/{name}", "customers", _plan(run, name), integrations=full)
     except (FilterIgnoredError, Refused) as error:
         await list_customers_by_offset(session, run, "walk", error)
-    if full:
+    if full or session.method == "offset":  # by offset, everything was read
         await find_gone(session, run, "customers", Window(None, run.t0), "walk/customers/gone")
 
 

@@ -46,7 +46,7 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         missing = [id for id in batch if id not in named]
         if whole(answers, len(batch)):
             gone += missing
-        elif len(batch) > 1:
+        elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
     if gone:
         await _mark_gone(session, run, resource, gone)

@@ -11,12 +11,13 @@ from datetime import timedelta
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Json
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
-from connector.pull.pages import count_rows
+from connector.pull.pages import FilterIgnoredError, count_rows
 from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.windows import Run
 from connector.store import listing_facts
-from pipelines.sync.listing import list_window
+from pipelines.sync.listing import list_customers_by_offset, list_window
 from pipelines.sync.session import Session
+from pipelines.sync.walks import load_by_offset, subscriptions_by_offset
 
 ATTEMPTS = 25  # counts on an account whose customers change their status faster than we count
 MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
@@ -36,9 +37,16 @@ async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
     session.progress.step("proof")
     proofs = {}
     for resource in _countable(session, run):
-        proofs[resource] = proof = await _proof(session, run, resource, most_windows, keep=True)
-        if proof.walkable and not proof.all_rejected and proof.method == "keyset":
-            await _walk_again(session, run, proof)
+        proof = await _proof(session, run, resource, most_windows, keep=True)
+        try:
+            if proof.walkable and not proof.all_rejected and proof.method == "keyset":
+                await _walk_again(session, run, proof)
+        except FilterIgnoredError as error:  # no walk showed it, where one row is all there is
+            await _list_by_offset(session, run, resource, error)
+            if resource == "subscriptions":
+                continue
+            proof = await _proof(session, run, resource, most_windows, keep=True)
+        proofs[resource] = proof
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
@@ -73,6 +81,16 @@ async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
             proof.counted[place] = await _count_and_keep(session, run, proof.resource, each.window)
     proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
     proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+
+
+async def _list_by_offset(session: Session, run: Run, resource: str, error: FilterIgnoredError) -> None:
+    """List a resource by offset, because its counts have shown that the server ignores filters."""
+    if resource == "customers":
+        await list_customers_by_offset(session, run, "proof", error)
+        return
+    session.subscriptions_filtered = False
+    session.note(f"subscriptions were listed by offset and not counted, because the search does not filter: {error}")
+    await load_by_offset(session, run, "proof/offset/subscriptions", resource, subscriptions_by_offset)
 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
