@@ -193,3 +193,10 @@ def test_no_registry_address_is_committed() -> None:
     """The file of tested versions holds name==version lines only."""
     lines = (docs.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.+!\-]+", line)] == []
+
+
+def test_every_test_that_the_pages_name_exists() -> None:
+    """A test file that a page names as the proof of a promise is there."""
+    named = set(re.findall(r"tests/[\w/]+\.py", everything()))
+    assert len(named) > 20
+    assert not [path for path in sorted(named) if not (docs.ROOT / path).exists()]

@@ -96,9 +96,13 @@ async def _commit_pages(
     start = await session.in_store(session.store.position, run, name)
     session.progress.step(name)
 
+    before: set[str] = set()
+
     async def commit(page: Page) -> None:
+        nonlocal before
         await session.in_store(session.store.commit_page, run, name, resource, page, integrations=integrations)
-        session.progress.advance(name, len(page.ids))
+        session.progress.advance(name, len(set(page.ids) - before))  # pages overlap
+        before = set(page.ids)
 
     committing: asyncio.Task[None] | None = None
     try:
