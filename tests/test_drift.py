@@ -20,14 +20,14 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
-from drift import Account, Schedule, Wire
+from drift import HOUR, Account, Schedule, Wire
 from memory_store import MemoryStore, drawn
 from sizes import Size, sizes
 from support import held, rows_of
@@ -254,7 +254,7 @@ class RealPlay(Play):
         pass
 
 
-@sizes(default=3, sampled=25, thorough=250)
+@sizes(default=1, sampled=5, thorough=200)
 def test_the_double_ends_as_the_real_store_does(size: Size, tmp_path: Path) -> None:
     """The same schedules end with the same statuses, rows, marks, integrations and cursors on DuckDB."""
     chance = size.chance()
@@ -321,7 +321,17 @@ def test_rows_that_are_all_there_need_no_total() -> None:
     assert not played.stored("customers", gone=True)
 
 
-@sizes(default=25, sampled=1000, thorough=10_000)
+@sizes(default=1, sampled=6, thorough=100)
+def test_a_clock_that_is_an_hour_wrong_loses_no_edit(size: Size) -> None:
+    """Server and machine an hour ahead or behind, once or always, walks longer than the overlap, edits throughout."""
+    chance = size.chance()
+    for date, clock, always, people in itertools.product((-HOUR, HOUR), (-HOUR, 0, HOUR), (True, False), (0, 8)):
+        for _ in range(size.count):
+            wrong = Schedule(date=date, date_for=0 if always else 3, clock=clock, clock_stays=always)
+            play(replace(wrong, seed=chance.randrange(2**48), people=people, tick=10.0, rate=0.5, late="late"))
+
+
+@sizes(default=8, sampled=1000, thorough=10_000)
 def test_green_is_true_under_drift(size: Size) -> None:
     """No run of any schedule is green and wrong, and one quiet run later nothing is lost."""
     chance = size.chance()
