@@ -5,12 +5,16 @@ subscription that could be read when it began and still exists; a degraded one n
 After one more run in peace, under the same clocks and caps: every row that can be read is stored as it is, in all
 columns, and nothing else is stored as existing.
 
-Two accidents no green run excludes; the first is counted, the second is not drawn:
+What no green run excludes; the first is counted, and rare, the others are not drawn:
 
-- In one window of `created_at`, rows were deleted by hand and as many others appeared later than the overlap: their
-  number fits (docs/trust.md). The windows are drawn anew in every run.
-- An edit that becomes visible later than the overlap: its `updated_at` lies before the window that is read, and no
-  count shows it. The next full run brings it.
+- In one window of `created_at`, rows were deleted by hand and as many others were missed, so their number fits. Missed
+  is what appeared later than the overlap, or was edited in mid-run so often that it stayed ahead of every walk, over
+  three pages past its beginning. The windows are drawn anew in every run.
+- An edit that becomes visible later than the overlap: its `updated_at` lies before what is read, and no count shows it.
+  The next full run brings it.
+- A row that a server of the application stamps ahead of the database's clock by more than the overlap, while the
+  server's `Date` and this machine's clock are ahead too: then no clock lowers the cursor.
+- A customer that SQL takes back from archived to published between the two questions for its id.
 """
 
 from __future__ import annotations
@@ -168,7 +172,7 @@ class Play:
             ]
             kept = self.stored(listing) - now[listing].keys()
             stale = [id for id in kept if _inside(self.store.tables[listing][id].created_at, window)]
-            if lost and len(lost) <= len(stale) and self.schedule.late == "very late":
+            if lost and len(lost) <= len(stale):
                 self.accidents += 1
                 missing = {id: at for id, at in missing.items() if id not in lost}
         assert not missing, f"{listing}: green, and {sorted(missing)} are missing"
@@ -335,5 +339,5 @@ def test_a_clock_that_is_an_hour_wrong_loses_no_edit(size: Size) -> None:
 def test_green_is_true_under_drift(size: Size) -> None:
     """No run of any schedule is green and wrong, and one quiet run later nothing is lost."""
     chance = size.chance()
-    for _ in range(size.count):
-        play(Schedule.drawn(chance.randrange(2**48)))
+    played = [play(Schedule.drawn(chance.randrange(2**48))).accidents for _ in range(size.count)]
+    assert sum(map(bool, played)) <= 2 + size.count // 100
