@@ -5,12 +5,16 @@ subscription that could be read when it began and still exists; a degraded one n
 After one more run in peace, under the same clocks and caps: every row that can be read is stored as it is, in all
 columns, and nothing else is stored as existing.
 
-Two accidents no green run excludes; the first is counted, the second is not drawn:
+What no green run excludes; the first is counted, and rare, the others are not drawn:
 
-- In one window of `created_at`, rows were deleted by hand and as many others appeared later than the overlap: their
-  number fits (docs/trust.md). The windows are drawn anew in every run.
-- An edit that becomes visible later than the overlap: its `updated_at` lies before the window that is read, and no
-  count shows it. The next full run brings it.
+- In one window of `created_at`, rows were deleted by hand and as many others were missed, so their number fits. Missed
+  is what appeared later than the overlap, or was edited in mid-run so often that it stayed ahead of every walk, over
+  three pages past its beginning. The windows are drawn anew in every run.
+- An edit that becomes visible later than the overlap: its `updated_at` lies before what is read, and no count shows it.
+  The next full run brings it.
+- A row that a server of the application stamps ahead of the database's clock by more than the overlap, while the
+  server's `Date` and this machine's clock are ahead too: then no clock lowers the cursor.
+- A customer that SQL takes back from archived to published between the two questions for its id.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ from connector.store import listing_facts
 from connector.store.store import Store
 from pipelines.progress import Progress
 from pipelines.summary import Report
-from pipelines.sync import Options, Sync
+from pipelines.sync import Options, Sync, beginning
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
@@ -80,7 +84,7 @@ class Play:
 
     def to_the_end(self) -> None:
         """Play every run, then the quiet one."""
-        with named_runs():
+        with named_runs(), asyncio.Runner() as self.runner:
             for run in range(self.schedule.runs):
                 self.account.begin(run)
                 self.check(self.disturbed_run(run))
@@ -122,7 +126,7 @@ class Play:
         )
         if self.inline:
             sync.session = Inline(sync.session.api, sync.store, sync.session.progress, sync.session.clock)
-        return asyncio.run(sync.run())
+        return self.runner.run(sync.run())
 
     def session_store(self) -> Store:
         return cast(Store, self.store)
@@ -168,7 +172,7 @@ class Play:
             ]
             kept = self.stored(listing) - now[listing].keys()
             stale = [id for id in kept if _inside(self.store.tables[listing][id].created_at, window)]
-            if lost and len(lost) <= len(stale) and self.schedule.late == "very late":
+            if lost and len(lost) <= len(stale):
                 self.accidents += 1
                 missing = {id: at for id, at in missing.items() if id not in lost}
         assert not missing, f"{listing}: green, and {sorted(missing)} are missing"
@@ -200,8 +204,9 @@ def _difference(held: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def named_runs() -> Iterator[None]:
-    """Runs are named in order, so that a schedule always draws the same windows."""
+    """Runs are named in order, so that a schedule always draws the same windows; no run reads the package's version."""
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(beginning, "version", lambda _name: "0")
         numbers = itertools.count()
         patched.setattr(windows, "secrets", SimpleNamespace(token_hex=lambda _bytes: f"{next(numbers):06x}"))
         yield
@@ -254,22 +259,29 @@ class RealPlay(Play):
         pass
 
 
-@sizes(default=1, sampled=5, thorough=200)
+def test_the_double_ends_as_the_real_store_does_in_a_small_account(tmp_path: Path) -> None:
+    """A run under change and a quiet one, with a row deleted by hand, leave the same behind on DuckDB."""
+    compare(Schedule(seed=3, people=6, shape="cap", late="late", removals=True, runs=1), tmp_path / "s.duckdb")
+
+
+@sizes(default=0, sampled=5, thorough=200)
 def test_the_double_ends_as_the_real_store_does(size: Size, tmp_path: Path) -> None:
     """The same schedules end with the same statuses, rows, marks, integrations and cursors on DuckDB."""
     chance = size.chance()
     for number in range(size.count):
-        schedule = Schedule.drawn(chance.randrange(2**48))
-        double = play(schedule)
-        with Twin.open(tmp_path / f"{number}.duckdb") as store:
-            assert isinstance(store, Twin)
-            real = RealPlay(schedule, store)
-            real.to_the_end()
-            assert (real.statuses, tables_of(store), cursors_of(store)) == (
-                double.statuses,
-                tables_in(double.store),
-                double.store.cursors,
-            ), schedule
+        compare(Schedule.drawn(chance.randrange(2**48)), tmp_path / f"{number}.duckdb")
+
+
+def compare(schedule: Schedule, path: Path) -> None:
+    """Play a schedule on the double and on the real store."""
+    double = play(schedule)
+    with Twin.open(path) as store:
+        assert isinstance(store, Twin)
+        real = RealPlay(schedule, store)
+        real.to_the_end()
+        assert real.statuses == double.statuses, schedule
+        assert tables_of(store) == tables_in(double.store), schedule
+        assert cursors_of(store) == double.store.cursors, schedule
 
 
 def cursors_of(store: Store) -> dict[str, Any]:
@@ -311,6 +323,17 @@ def test_a_server_without_filters_shows_it_in_the_proof(people: int) -> None:
     play(Schedule(seed=6, people=people, shape="old", ties=people, tick=0.1, rate=0.5, runs=2))
 
 
+def test_a_server_without_filters_loses_a_row() -> None:
+    """By offset every run reads everything, so the next run marks what was deleted by hand; it need not be full."""
+    played = Play(Schedule(seed=6, people=5, shape="old", runs=0))
+    played.to_the_end()
+    played.account.sandbox.remove_customer(played.account.sandbox.customer_ids()[0])
+    with named_runs(), asyncio.Runner() as played.runner:
+        report = played.attempt(1, None)
+    assert (report.status, report.mode) == ("green", "incremental")
+    assert played.stored("customers") == played.account.ids()["customers"].keys()
+
+
 def test_rows_that_are_all_there_need_no_total() -> None:
     """Asked for several ids, a server without totals that sends each of them has answered."""
     played = Play(Schedule(people=6, shape="no total", runs=0))
@@ -335,5 +358,5 @@ def test_a_clock_that_is_an_hour_wrong_loses_no_edit(size: Size) -> None:
 def test_green_is_true_under_drift(size: Size) -> None:
     """No run of any schedule is green and wrong, and one quiet run later nothing is lost."""
     chance = size.chance()
-    for _ in range(size.count):
-        play(Schedule.drawn(chance.randrange(2**48)))
+    played = [play(Schedule.drawn(chance.randrange(2**48))).accidents for _ in range(size.count)]
+    assert sum(map(bool, played)) <= 2 + size.count // 100
