@@ -23,7 +23,7 @@ from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, Refused
 from connector.pull.fan_out import FanOut
-from connector.pull.pages import Walk, walk
+from connector.pull.pages import Walk, walk_whole
 from connector.pull.work import Item, Result, answer_of
 from connector.settings import Settings, load, masked
 from connector.tables.decode import Answer, Decoded, Reader
@@ -147,7 +147,7 @@ class _Stream:
 
     async def _listing(self, resource: str) -> AsyncGenerator[Decoded, None]:
         for plan in _walks(resource):
-            async with aclosing(walk(plan, self.api.send)) as pages:
+            async with aclosing(walk_whole(plan, self.api.send)) as pages:
                 async for page in pages:
                     yield self.reader.read([Answer(resource, page.reply.body, page.reply.date or self.clock())])
 
@@ -168,7 +168,7 @@ class _Stream:
         """Customer -> its active subscriptions, oldest first (contract.md 11)."""
         found: dict[str, dict[str, _Subscription]] = {}
         plan = Walk("subscriptions", calls.search_subscriptions, "created_at", {"subscription_status": list(_ACTIVE)})
-        async for page in walk(plan, self.api.send):
+        async for page in walk_whole(plan, self.api.send):
             answer = Answer("subscriptions", page.reply.body, self.clock())
             for row in self._checked(self.reader.read([answer]), "subscriptions").to_pylist():
                 if row["subscription_type"] != "inherited":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from connector.pull.certificate import Certificate, ChildProof, CustomerProof, Totals, ZeroWatch
+from connector.pull.certificate import Certificate, ChildProof, Counted, ListingProof, Totals, ZeroWatch
+from connector.pull.proof_windows import Window
 from connector.pull.suspicion import Fall, slow, suspicious
 
 T0 = datetime(2026, 11, 20, tzinfo=UTC)
@@ -57,10 +58,24 @@ def test_totals_count_only_when_they_agree() -> None:
     assert not Totals(3, 2, 2).agree
 
 
+def counted(existed: int | None, stored: int) -> ListingProof:
+    return ListingProof("customers", T0, [Counted(Window(None, T0), existed, stored)])
+
+
+def test_totals_that_agree_by_accident_do_not_hold() -> None:
+    """One row too few in a window and one too many in the next: the sums agree, and the proof says where not."""
+    middle = T0 - timedelta(days=1)
+    windows = [Counted(Window(None, middle), 3, 2), Counted(Window(middle, T0), 1, 2)]
+    proof = ListingProof("customers", T0, windows)
+    assert (proof.existed, proof.stored, proof.holds) == (4, 4, False)
+    assert "2 windows of created_at differ" in proof.reasons()[0]
+    assert not Certificate("r", counted(1, 1), subscriptions=proof).green
+
+
 @pytest.mark.parametrize(("existed", "stored", "holds"), [(5, 5, True), (5, 4, False), (4, 5, False), (None, 5, False)])
 def test_a_certificate_holds_on_equality_alone(existed: int | None, stored: int, holds: bool) -> None:
     """Fewer and more are both wrong, and so is not knowing; each says why."""
-    proof = CustomerProof(T0, existed, stored, 0, 0, "keyset")
+    proof = counted(existed, stored)
     certificate = Certificate("r", proof)
     assert certificate.green is holds
     assert bool(certificate.reasons) is not holds
@@ -70,7 +85,7 @@ def test_a_certificate_holds_on_equality_alone(existed: int | None, stored: int,
 @pytest.mark.parametrize("field", ["failed", "suspect", "rejected", "contradicted", "doubtful"])
 def test_anything_outstanding_of_a_child_degrades(field: str) -> None:
     """A missing, failed, suspect, rejected, contradicted or doubtful answer makes the certificate red and is named."""
-    good = CustomerProof(T0, 1, 1, 0, 0, "keyset")
+    good = counted(1, 1)
     assert Certificate("r", good, [ChildProof("usage", 3, 3)]).green
     assert not Certificate("r", good, [ChildProof("usage", 3, 2)]).green
     owed = 4 if field == "failed" else 3

@@ -15,18 +15,20 @@ anywhere but at its own microsecond (an updated row has to come again).
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 import msgspec
 
 from connector.api.calls import Call, after, at, not_among
+from connector.errors import Refused
 from connector.pull.offsets import read_on, walk_by_offset
 from connector.pull.page import FilterIgnoredError, Found, Page, PageSize, Position, Send, Walk, ask, read, with_body
 
 __all__ = [
     "FilterIgnoredError", "Page", "PageSize", "Position", "Send", "Walk", "count_rows", "newest_row", "walk",
-    "walk_by_offset", "with_body",
+    "walk_by_offset", "walk_whole", "with_body",
 ]  # fmt: skip
 
 MOST_SEEN = 20_000  # ids in one `not_in`; more run into PostgreSQL's parameter limit (contract.md 2.4, 11)
@@ -53,6 +55,31 @@ async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncGe
     while not position.done:
         page = await _STEPS[position.step](plan, send, position)
         position = page.position
+        yield page
+
+
+async def walk_whole(plan: Walk, send: Send) -> AsyncGenerator[Page, None]:
+    """Walk everything that a listing holds now, by `created_at`; rows that are created meanwhile cannot hold the walk.
+
+    Args:
+        plan: what to walk; sorted by created_at.
+        send: makes one call.
+
+    Yields:
+        Pages; a page may repeat rows, and no row is left out.
+
+    Raises:
+        FilterIgnoredError: the server sent rows outside the window.
+        Refused: an answer is not a page, or the server counts rows that it does not send.
+    """
+    newest, _ = await newest_row(plan, send)
+    bounded = replace(plan, until=newest + _MICROSECOND) if newest else plan
+    async for page in walk(bounded, send):
+        if page.position.lacking:
+            raise Refused(
+                f"{plan.name}: the server counts {page.position.lacking} rows more than it sends.",
+                remedy="Run again; if it stays, ask who runs the server or a gateway before it.",
+            )
         yield page
 
 

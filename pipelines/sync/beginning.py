@@ -91,6 +91,10 @@ async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]
         if error.status not in _CANNOT_SORT:
             raise
         return None, read(plan.name, await session.api.send(plan.make({**plan.body, "limit": 1}))).reply
+    if found.misfits:  # a row without an id: is it one odd row, or is this no FlexPrice server?
+        whole = read(plan.name, await session.api.send(plan.make({**plan.body, "limit": session.page_size.rows})))
+        if not whole.rows:
+            raise Refused(f"{plan.name}: no row has an id.", remedy="Is the base URL a FlexPrice server, with its /v1?")
     session.count_seconds = max(session.count_seconds, found.reply.elapsed)
     return moment, found.reply
 

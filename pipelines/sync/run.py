@@ -21,7 +21,7 @@ from connector.store.store import Store
 from pipelines.progress import Progress
 from pipelines.summary import Report
 from pipelines.sync.beginning import begin
-from pipelines.sync.calling import call_customers
+from pipelines.sync.calling import call_customers, per_customer
 from pipelines.sync.closing import close
 from pipelines.sync.doubting import settle
 from pipelines.sync.listing import list_account
@@ -101,7 +101,8 @@ class Sync:
             await close(session, run, accept, self.settings.overlap)
             certificate = await prove(session, run, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
-            settle(session, run)
+            if per_customer(run):
+                settle(session, run)
             self.store.interrupt(run, session.api.gate.calls)
             raise
         return await session.in_store(self._finish, run, certificate)

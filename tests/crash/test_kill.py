@@ -38,10 +38,10 @@ def one_sync(base_url: str, folder: str, publish: tuple[str, ...]) -> None:
     from connector.settings import load
     from pipelines import jobs
     from pipelines.progress import Progress
-    from pipelines.sync import Options, walks
+    from pipelines.sync import Options, session
 
     fan_out.BATCH = BATCH
-    walks.Walk = partial(walks.Walk, limit=PAGE)  # type: ignore[misc, assignment]  # only pages get smaller
+    session.PageSize = partial(session.PageSize, PAGE)  # type: ignore[misc, assignment]  # only pages get smaller
     settings = load(
         environ={},
         base_url=base_url,

@@ -16,7 +16,7 @@ import msgspec
 from connector.api.calls import PAGE, Call, Reply, search_customers
 from connector.api.fields import TEXTS, CustomerFields
 from connector.errors import Refused
-from connector.pull.pages import FilterIgnoredError, Walk, walk
+from connector.pull.pages import FilterIgnoredError, Walk, walk_whole
 
 __all__ = ["Customer", "Send", "everybody", "fingerprint", "look_up", "total"]
 
@@ -121,7 +121,7 @@ async def everybody(send: Send) -> AsyncIterator[list[Customer]]:
     """
     listing = Walk("customers", search_customers, "created_at", {"status": "published"})
     try:
-        async for page in walk(listing, send):
+        async for page in walk_whole(listing, send):
             yield _paged(page.reply).items
     except FilterIgnoredError as error:
         remedy = "This server ignores filters: it is too old to be walked."
