@@ -11,8 +11,6 @@ from support import NOON, World, calm, served
 
 from connector.sandbox import Clock, Faults, Sandbox
 
-pytestmark = pytest.mark.sampled
-
 HONEST: list[dict[str, Any]] = [  # faults that cost no truth: the night ends green
     {"cap": 1},
     {"cap": 7},
@@ -72,9 +70,16 @@ def judge(world: World, *, green: bool) -> str:
     return report.status
 
 
-@pytest.mark.parametrize("first_sight", [True, False])
+NIGHTS = [*((each, True) for each in HONEST), *((each, False) for each in DOUBTFUL)]
+
+
 @pytest.mark.parametrize(
-    ("switches", "green"), [*((each, True) for each in HONEST), *((each, False) for each in DOUBTFUL)]
+    ("switches", "green", "first_sight"),
+    [
+        pytest.param(each, green, first, marks=pytest.mark.sampled if first is not green else pytest.mark.thorough)
+        for each, green in NIGHTS
+        for first in (True, False)
+    ],
 )
 def test_a_night_with_a_fault(tmp_path: Path, switches: dict[str, Any], green: bool, first_sight: bool) -> None:
     """In a first sync, and in one of a day's changes: green only with equal tables; the next good night is right."""
@@ -85,12 +90,11 @@ def test_a_night_with_a_fault(tmp_path: Path, switches: dict[str, Any], green: b
     world.sandbox.faults = Faults(**switches)
     judge(world, green=green)
     world.sandbox.faults = Faults()
-    world.sync()
-    world.sync()
     assert world.sync(accept=frozenset({"all"})).status == "green"
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("switches", OUTAGES)
 def test_a_night_with_an_outage(tmp_path: Path, switches: dict[str, Any]) -> None:
     """Stopped in mid-run for a while, over HTTP: the night ends, green only with equal tables."""

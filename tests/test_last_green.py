@@ -82,7 +82,7 @@ def test_without_a_green_run_there_is_none(tmp_path: Path, kind: str) -> None:
         assert runs_seen(opened) == {run_id(5)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [sampled(kind) for kind in KINDS])
 def test_what_is_excluded_by_now_is_not_kept(tmp_path: Path, kind: str) -> None:
     """A green publication with a column that `exclude` names now is not kept, as it is or as a copy."""
     to = target(kind, tmp_path)
@@ -101,7 +101,7 @@ def test_what_is_excluded_by_now_is_not_kept(tmp_path: Path, kind: str) -> None:
         assert "email" not in parquet.read_schema(path).names
 
 
-@pytest.mark.parametrize("kind", ["parquet", sampled("duckdb")])
+@pytest.mark.parametrize("kind", [sampled(kind) for kind in KINDS])
 def test_a_reader_keeps_the_last_green_run_that_it_opened(tmp_path: Path, kind: str) -> None:
     """A reading of the kept run shows it to its end, while newer runs replace and remove it."""
     to = target(kind, tmp_path)
@@ -115,7 +115,7 @@ def test_a_reader_keeps_the_last_green_run_that_it_opened(tmp_path: Path, kind: 
             assert opened.table("usage").num_rows == 20
 
 
-@pytest.mark.parametrize("kind", ["duckdb", sampled("parquet")])
+@pytest.mark.parametrize("kind", [sampled(kind) for kind in KINDS])
 def test_a_store_can_be_restored_beside_it(tmp_path: Path, kind: str) -> None:
     """A restored store goes on from the newest run, and its next degraded run keeps the same green one."""
     to, back = target(kind, tmp_path), tmp_path / "back.duckdb"
@@ -182,6 +182,7 @@ def test_a_manifest_that_leads_outside_is_refused(tmp_path: Path) -> None:
 # --- what must not be replaced --------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_foreign_file_in_the_way_is_not_replaced(tmp_path: Path) -> None:
     """A text, a store or another account's publication under the copy's name: refused, nothing changes."""
     to, copy = target("duckdb", tmp_path), tmp_path / "out.green.duckdb"
@@ -219,6 +220,7 @@ def test_two_files_cannot_have_one_name(tmp_path: Path) -> None:
         publish.publish(store, names[0])
 
 
+@pytest.mark.sampled
 def test_without_hard_links_the_file_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a file system that has none, the green run is kept all the same."""
 
@@ -390,6 +392,7 @@ def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
         assert "a sync holds" in remark
 
 
+@pytest.mark.sampled
 def test_settings_switch_it_off(tmp_path: Path) -> None:
     """`[sync] keep_green = false` publishes as before: the degraded run alone, and an older copy goes."""
     with store_in(tmp_path) as store:

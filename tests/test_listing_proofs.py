@@ -47,10 +47,10 @@ def live(world: World) -> set[str]:
         {"cap": 7},
         sampled({"cap": 1}),
         sampled({"cap": 200}),
-        {"cap_bytes": 3000},
-        {"max_limit": 9},
+        sampled({"cap_bytes": 3000}),
+        sampled({"max_limit": 9}),
         sampled({"cap": 7, "no_pagination": True}),
-        {"no_pagination": True},
+        sampled({"no_pagination": True}),
     ],
 )
 def test_a_capped_gateway_costs_no_row(tmp_path: Path, switches: dict[str, Any]) -> None:
@@ -80,6 +80,7 @@ def test_a_crowd_that_is_longer_than_the_cap(tmp_path: Path) -> None:
     assert world.rows("SELECT count(DISTINCT updated_at) FROM customers") == [(1,)]
 
 
+@pytest.mark.sampled
 def test_an_archive_between_a_page_and_its_count(tmp_path: Path) -> None:
     """A total that fell after the page was read ends no walk early."""
     world = account(tmp_path, cap=5)
@@ -96,6 +97,7 @@ def test_an_archive_between_a_page_and_its_count(tmp_path: Path) -> None:
     assert ids(world) == live(world)
 
 
+@pytest.mark.sampled
 def test_rows_that_are_counted_and_never_sent_degrade(tmp_path: Path) -> None:
     """A server that hides a row from every page, and counts it, is not believed; the run ends and says which walk."""
     world = account(tmp_path, kind=Bent)
@@ -116,6 +118,7 @@ def test_rows_that_are_counted_and_never_sent_degrade(tmp_path: Path) -> None:
 # --- gone ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_gateway_that_caps_marks_nobody_gone(tmp_path: Path) -> None:
     """A full run through a gateway that begins to cap pages marks no customer and no subscription as gone."""
     world = account(tmp_path)
@@ -127,6 +130,7 @@ def test_a_gateway_that_caps_marks_nobody_gone(tmp_path: Path) -> None:
         assert world.rows(f"SELECT count(*) FROM {listing} WHERE gone_at IS NOT NULL") == [(0,)]
 
 
+@pytest.mark.sampled
 def test_an_answer_shorter_than_its_total_is_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked up twelve at a time through pages of four, ids are asked again in halves; one that is gone is marked."""
     monkeypatch.setattr(lookup, "ID_BATCH", 12)
@@ -189,6 +193,7 @@ def test_a_deleted_and_a_late_row_do_not_cancel_out(tmp_path: Path) -> None:
     assert ids(world) == live(world)
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_no_walk_named_is_found_by_the_count(tmp_path: Path) -> None:
     """A subscription that appeared long after its timestamps is counted, and its window is walked again."""
     world = account(tmp_path)
@@ -201,6 +206,7 @@ def test_a_subscription_that_no_walk_named_is_found_by_the_count(tmp_path: Path)
     assert late in ids(world, "subscriptions")
 
 
+@pytest.mark.sampled
 def test_a_stopped_proof_goes_on_where_it_was(tmp_path: Path) -> None:
     """Runs of a few calls add up to one: what was counted is not counted again."""
     world = account(tmp_path)
@@ -221,7 +227,9 @@ def test_a_stopped_proof_goes_on_where_it_was(tmp_path: Path) -> None:
 # --- clocks --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ahead", [900, sampled(-3600), 7200, sampled(-1_795_000_000), sampled(365 * 86_400 * 12)])
+@pytest.mark.parametrize(
+    "ahead", [900, sampled(-3600), sampled(7200), sampled(-1_795_000_000), sampled(365 * 86_400 * 12)]
+)
 @pytest.mark.parametrize("answers", [0, sampled(3)])
 def test_a_wrong_date_loses_no_edit(tmp_path: Path, ahead: int, answers: int) -> None:
     """A gateway's `Date` minutes or years away, once or always: every edit after that run arrives with the next one."""
@@ -240,6 +248,7 @@ def test_a_wrong_date_loses_no_edit(tmp_path: Path, ahead: int, answers: int) ->
     assert {f"Edit {place}" for place in range(9)} <= set(names(world).values())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("skew", [3600, sampled(-3600)])
 def test_edits_during_a_walk_longer_than_the_overlap(tmp_path: Path, skew: int) -> None:
     """Every call takes two minutes and a customer changes between any two: the next quiet run has them all."""
@@ -275,6 +284,7 @@ def test_each_walk_has_its_own_cursor(tmp_path: Path) -> None:
     assert after["customers/archived"] == cursors["customers/archived"]
 
 
+@pytest.mark.sampled
 def test_an_empty_account_needs_no_full_run(tmp_path: Path) -> None:
     """A walk that never had a row is walked incrementally from its beginning; its first row arrives."""
     world = account(tmp_path, customers=0)

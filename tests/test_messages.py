@@ -40,6 +40,7 @@ def test_a_number_and_its_noun_agree(count: int, words: tuple[str, ...], text: s
     assert counted(count, *words) == text
 
 
+@pytest.mark.sampled
 def test_one_of_everything_is_said_in_the_singular(tmp_path: Path) -> None:
     """An account of one customer, a file of one row, one fault, one write: no output says `1 rows`."""
     with account_of({"external_id": "a", "name": "A"}).running() as base_url:

@@ -65,7 +65,7 @@ def held(w: World, resource: str) -> set[str]:
     return {row[0] for row in w.rows(f"SELECT id FROM {resource} WHERE gone_at IS NULL")}
 
 
-@pytest.mark.parametrize(("name", "resource"), CASES)
+@pytest.mark.parametrize(("name", "resource"), [CASES[0], *(sampled(*case) for case in CASES[1:])])
 def test_a_row_that_is_odd_at_first_sight(name: str, resource: str, tmp_path: Path) -> None:
     """Every other row arrives, the odd one is in the rejects; mended, it makes the next full run green."""
     w = world(tmp_path)
@@ -92,7 +92,7 @@ def test_an_odd_row_over_http(tmp_path: Path) -> None:
         assert len(held(w, "customers")) == 11
 
 
-@pytest.mark.parametrize(("name", "resource"), CASES)
+@pytest.mark.parametrize(("name", "resource"), [*(sampled(*case) for case in CASES[:-1]), CASES[-1]])
 def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> None:
     """Its last good row stays, with its children; it is not taken for gone, and the run says what is wrong."""
     w = world(tmp_path)
@@ -123,7 +123,7 @@ def test_streaming_loses_no_customer_to_a_subscription_that_does_not_fit(tmp_pat
         connector.read("usage", base_url=base_url, api_key="sandbox").read_all()
 
 
-@pytest.mark.parametrize("fields", [{"created_by": "\ud800"}, {"created_at": "2026-06-30T23:59:60Z"}])
+@pytest.mark.parametrize("fields", [{"created_by": "\ud800"}, sampled({"created_at": "2026-06-30T23:59:60Z"})])
 def test_verify_names_a_live_row_that_does_not_fit(fields: dict[str, Any], tmp_path: Path) -> None:
     """A row that cannot be compared is a difference, not one row less to compare."""
     w = world(tmp_path)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 KEY = "sk_01SHOWN8BYxHELPxORxREPRxNEVER"
 
 
+@pytest.mark.sampled
 def test_help_signatures_and_reprs_hold_no_key() -> None:
     """Whatever was evaluated at import, and whatever holds or refuses a key, is printed without it."""
     program = Path(__file__).parent / "shown_names.py"

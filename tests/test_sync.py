@@ -321,6 +321,7 @@ def surprising(world: World) -> str:
     return customer
 
 
+@pytest.mark.sampled
 def test_a_surprise_in_the_audit_sample_calls_everybody(tmp_path: Path) -> None:
     """A customer with rows and no listed subscription makes the run call everybody once, and say what is missing."""
     world = World(tmp_path, calm(kind=Bent), audit_sample=40)
@@ -590,6 +591,7 @@ def key_of(world: World, customer: str) -> str:
     return str(tables["features"][(rows[0]["feature_id"],)]["lookup_key"])
 
 
+@pytest.mark.sampled
 def test_zeros_in_bulk_degrade(world: World) -> None:
     """When every window starts anew at zero at once, no row is suspect, yet the run is degraded."""
     zero_all(world, *counting(world.sandbox))
