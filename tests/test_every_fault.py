@@ -79,6 +79,7 @@ NIGHTS = [*((each, True) for each in HONEST), *((each, False) for each in DOUBTF
         pytest.param(each, green, first, marks=pytest.mark.sampled if first is not green else pytest.mark.thorough)
         for each, green in NIGHTS
         for first in (True, False)
+        if not (first and "zero_usage" in each)  # one query that fails at first sight cannot be seen (docs/trust.md)
     ],
 )
 def test_a_night_with_a_fault(tmp_path: Path, switches: dict[str, Any], green: bool, first_sight: bool) -> None:

@@ -52,17 +52,28 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         await _mark_gone(session, run, resource, gone)
 
 
+def too_many_gone(session: Session, run: Run, resource: str) -> list[str]:
+    """Say how many rows the server no longer knows that were not marked as gone, because so many are not believed."""
+    refused = session.not_marked[resource]
+    if not refused:
+        return []
+    marked = session.store.facts(listing_facts.gone_in_run, resource, run.run_id)
+    return [
+        f"{resource}: the server no longer knows {len(refused)} rows, such as {min(refused)}; so many are not believed,"
+        f" and none was marked as gone; if they are, run once with --accept-gone {marked + len(refused)}"
+    ]
+
+
 async def _mark_gone(session: Session, run: Run, resource: str, gone: Sequence[str]) -> None:
     """Mark rows as gone, unless they are more than is believable in one run."""
     store = session.store
     stored = store.facts(listing_facts.stored, resource)
-    before = store.facts(listing_facts.gone_in_run, resource, run.run_id)
-    if not believable(before + len(gone), stored + before, session.accept_gone):
-        session.faults.append(
-            f"{resource}: the server no longer knows {len(gone)} of {stored}, such as {gone[0]}: so many are not"
-            f" believed, and none was marked as gone; if they are, run once with --accept-gone {before + len(gone)}"
-        )
-        return
+    marked = store.facts(listing_facts.gone_in_run, resource, run.run_id)
+    refused = session.not_marked[resource]
+    refused.update(gone)
+    if not believable(marked + len(refused), stored + marked, session.accept_gone):
+        return  # the report says so once, for all of them
+    refused.clear()
     if resource == "customers":
         await session.in_store(store.delete_child_rows, run, gone)
     await session.in_store(store.mark_gone, run, resource, gone, run.started_at)

@@ -16,6 +16,7 @@ from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.windows import Run
 from connector.store import listing_facts
 from pipelines.sync.listing import list_customers_by_offset, list_window
+from pipelines.sync.lookup import too_many_gone
 from pipelines.sync.session import Session
 from pipelines.sync.walks import load_by_offset, subscriptions_by_offset
 
@@ -47,6 +48,7 @@ async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
                 continue
             proof = await _proof(session, run, resource, most_windows, keep=True)
         proofs[resource] = proof
+        session.faults += too_many_gone(session, run, resource)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -48,6 +48,7 @@ class Session:
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         accept_gone: as above.
+        not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
@@ -80,6 +81,7 @@ class Session:
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.accept_gone = accept_gone
+        self.not_marked: defaultdict[str, set[str]] = defaultdict(set)
         self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
