@@ -102,11 +102,12 @@ class MemoryStore:
         moments = [self.cursors.get(walk, (None, None))[1] for walk in beginning.watermarks]
         known = [moment for moment in moments if moment]
         full_at = min(known) if len(known) == len(moments) else None
+        held = [r.created_at for rows in self.tables.values() for r in rows.values() if not r.gone_at and r.created_at]
         run = Run(
             new_run_id(beginning.began, max((each.run.run_id for each in self.ended), default=None)),
             FULL if full else mode_of(full_at, beginning.clock, full_every),
             beginning.began,
-            certified_until(beginning.began, beginning.newest),
+            certified_until(beginning.began, [*beginning.newest, *held]),
             starts({w: c for w, (c, _) in self.cursors.items()}, beginning.watermarks, beginning.clocks, overlap),
             0,
             resources,

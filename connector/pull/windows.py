@@ -90,7 +90,7 @@ def certified_until(began: datetime, newest: list[datetime]) -> datetime:
 
     Args:
         began: the server's `Date` at the beginning, else this machine's clock.
-        newest: `created_at` of the newest row of each status, as far as there is one.
+        newest: `created_at` of the newest rows, on the server and in the store, as far as there are some.
     """
     return max(began, *newest) + _MICROSECOND if newest else began + _MICROSECOND
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from connector.pull.watermarks import starts
+from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
 from connector.store import counts, cursors, walks
 from connector.store.database import Database, rows
@@ -118,12 +118,21 @@ def _new_run(
         new_run_id(beginning.began, last),
         mode,
         beginning.began,
-        certified_until(beginning.began, beginning.newest),
+        certified_until(beginning.began, [*beginning.newest, *_newest_stored(db)]),
         starts(cursors.by_walk(db), beginning.watermarks, beginning.clocks, overlap),
         0,
         resources,
         beginning.clock,
     )
+
+
+def _newest_stored(db: Database) -> list[datetime]:
+    """Return `created_at` of the newest row of each listing that the store holds as not gone.
+
+    T0 lies after it too: the server's own newest row may have been deleted by hand, and it has to be missed.
+    """
+    moments = [rows(db, f"SELECT max(created_at) FROM {name} WHERE gone_at IS NULL")[0][0] for name in LISTINGS]
+    return [moment for moment in moments if moment]
 
 
 def interrupt(db: Database, run_id: str, calls: int) -> None:
