@@ -28,9 +28,9 @@ ODD: dict[str, dict[str, Any]] = {
     "a number for a text": {"status": 1e300},
 }
 CASES = [
-    *((name, "customers") for name in list(ODD)[:3]),
-    ("a lone surrogate", "subscriptions"),
-    *(sampled(name, "customers") for name in list(ODD)[3:]),
+    (next(iter(ODD)), "customers"),
+    *(sampled(name, "customers") for name in list(ODD)[1:]),
+    sampled("a lone surrogate", "subscriptions"),
     *(sampled(name, "subscriptions") for name in ODD if name != "a lone surrogate"),
 ]
 
@@ -65,7 +65,7 @@ def held(w: World, resource: str) -> set[str]:
     return {row[0] for row in w.rows(f"SELECT id FROM {resource} WHERE gone_at IS NULL")}
 
 
-@pytest.mark.parametrize(("name", "resource"), [CASES[0], *(sampled(*case) for case in CASES[1:])])
+@pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_is_odd_at_first_sight(name: str, resource: str, tmp_path: Path) -> None:
     """Every other row arrives, the odd one is in the rejects; mended, it makes the next full run green."""
     w = world(tmp_path)
@@ -92,7 +92,7 @@ def test_an_odd_row_over_http(tmp_path: Path) -> None:
         assert len(held(w, "customers")) == 11
 
 
-@pytest.mark.parametrize(("name", "resource"), [*(sampled(*case) for case in CASES[:-1]), CASES[-1]])
+@pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> None:
     """Its last good row stays, with its children; it is not taken for gone, and the run says what is wrong."""
     w = world(tmp_path)
