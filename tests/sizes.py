@@ -51,6 +51,11 @@ def sampled(*values: Any, id: str | None = None) -> Any:
     return pytest.param(*values, id=id, marks=pytest.mark.sampled)
 
 
+def thorough(*values: Any, id: str | None = None) -> Any:
+    """One parameter set of `pytest.mark.parametrize`, a variant of what others show, that is run by hand."""
+    return pytest.param(*values, id=id, marks=pytest.mark.thorough)
+
+
 def sizes(default: int, sampled: int, thorough: int) -> pytest.MarkDecorator:
     """Parametrize a test with `size`: a `Size` of `default`, `sampled` and `thorough` cases; default 0 is left out."""
     return pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def test_demo_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [signal.SIGTERM, sampled(signal.SIGINT)])
 def test_sandbox_serves_what_it_says_and_stops(tmp_path: Path, number: signal.Signals) -> None:
     """The line on stdout is a command that works; a signal stops the server with exit code 0 and frees the port."""
@@ -275,6 +276,7 @@ def test_status_of_a_copy_that_never_finished(run: Any) -> None:
     assert "never finished" in done.err
 
 
+@pytest.mark.sampled
 def test_verify_holds_and_finds_what_was_changed(live: tuple[Sandbox, str], tmp_path: Path, copied: Path) -> None:
     """A correct copy exits with 0; a forged row exits with 1 and is listed field by field."""
     path = tmp_path / "v.duckdb"
@@ -444,6 +446,7 @@ def config(folder: Path) -> Path:
 # --- a machine without a disk ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("target", ["duckdb:out.duckdb", sampled("parquet:lake")])
 def test_a_store_comes_back_from_its_publication(
     live: tuple[Sandbox, str], run: Any, tmp_path: Path, target: str

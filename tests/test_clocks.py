@@ -61,6 +61,7 @@ def year_2038() -> Sandbox:
     return Sandbox(customers=5, seed=7, clock=Clock(datetime(2038, 1, 19, 3, 14, tzinfo=UTC)), base_time=NOW)
 
 
+@pytest.mark.sampled
 def test_status_after_a_run_in_2038(year_2038: Sandbox, tmp_path: Path) -> None:
     """The copy is stale however long it may be, and its line says that the age is not known."""
     store = tmp_path / "s.duckdb"

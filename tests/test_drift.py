@@ -259,6 +259,7 @@ class RealPlay(Play):
         pass
 
 
+@pytest.mark.sampled
 def test_the_double_ends_as_the_real_store_does_in_a_small_account(tmp_path: Path) -> None:
     """A run under change and a quiet one, with a row deleted by hand, leave the same behind on DuckDB."""
     compare(Schedule(seed=3, people=6, shape="cap", late="late", removals=True, runs=1), tmp_path / "s.duckdb")
@@ -354,7 +355,7 @@ def test_rows_that_are_all_there_need_no_total() -> None:
     assert not played.stored("customers", gone=True)
 
 
-@sizes(default=1, sampled=6, thorough=100)
+@sizes(default=0, sampled=4, thorough=100)
 def test_a_clock_that_is_an_hour_wrong_loses_no_edit(size: Size) -> None:
     """Server and machine an hour ahead or behind, once or always, walks longer than the overlap, edits throughout."""
     chance = size.chance()

@@ -117,6 +117,7 @@ FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(Health
 MANY_SEMICOLONS = "x" + "".join(f";metadata.k{n}" for n in range(30))
 
 
+@pytest.mark.sampled
 @FEW
 @given(people_of, st.sampled_from(FORMS))
 @example([{"external_id": "a", "name": "A", "metadata": {MANY_SEMICOLONS: "v"}}], "auto")

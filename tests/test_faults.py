@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import tenacity
 from command import BASE, account, ask, hard_limit, held, quick_retry, settings_for, sync, tables, truth
-from sizes import sampled
+from sizes import sampled, thorough
 
 from connector.api.retries import Retry
 from connector.pull import suspicion
@@ -69,7 +69,7 @@ PASSING = {
 ALWAYS = {"everything at once"}
 
 
-@pytest.mark.parametrize("name", [name if name in ALWAYS else sampled(name) for name in PASSING])
+@pytest.mark.parametrize("name", [sampled(name) if name in ALWAYS else thorough(name) for name in PASSING])
 def test_passing_faults_leave_no_trace(tmp_path: Path, name: str, calm: Any) -> None:
     """Faults that pass cost calls, not rows: the run is green and every table equals an undisturbed run's."""
     sandbox = account(faults=PASSING[name])
@@ -189,6 +189,7 @@ def test_a_zero_that_stays_is_believed_in_the_third_run(tmp_path: Path) -> None:
 # --- answers that are short -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_skipped_entitlements_after_a_good_run_keep_the_last_rows(tmp_path: Path, calm_store: Path, calm: Any) -> None:
     """Entitlements that vanish while the subscription is still there are held back and named."""
     sandbox, store = account(), Path(shutil.copy(calm_store, tmp_path / "s.duckdb"))

@@ -137,6 +137,7 @@ def test_false_zero_of_the_subscription_that_is_left(tmp_path: Path) -> None:
     assert api_calls(w, customer, "subscription_usage") == {first: 500}
 
 
+@pytest.mark.sampled
 def test_subscription_that_ends_before_its_second_call(tmp_path: Path) -> None:
     """A subscription that is cancelled between its two calls leaves no suspect behind, in that run or in a later one.
 

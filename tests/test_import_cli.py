@@ -375,6 +375,7 @@ class Terminal:
             os.close(self.file)
 
 
+@pytest.mark.sampled
 def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """On a terminal apply asks before it writes and after the canary; Ctrl-C there keeps the state, y goes on."""
     sandbox, base_url = live

@@ -353,6 +353,7 @@ def test_readers_always_find_a_green_run(tmp_path: Path, kind: str, size: Size) 
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
     """`sql --green` and `status` find it beside the store, with `--on`, and say what they read."""
     with store_in(tmp_path) as store:

@@ -161,6 +161,7 @@ def test_doctor_and_sync_refuse_the_same_targets(tmp_path: Path, target: str, sa
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.sampled
 def test_a_changed_state_is_told(tmp_path: Path) -> None:
     """`state set` and `state reset` say on stderr what they did."""
     with account(5).running() as base_url:

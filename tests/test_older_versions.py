@@ -180,6 +180,7 @@ def test_publications_hold_the_rows_of_the_store(old: Old) -> None:
             assert published[table] == rows, f"{name}: {table}"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("target", PUBLISHED)
 def test_a_store_is_restored_from_a_publication(old: Old, target: str) -> None:
     """The restored store has the rows of the one that was published, can be opened, and published again."""

@@ -93,6 +93,7 @@ def test_many_partial_answers_are_read_again_in_one_batch(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_an_answer_that_stays_partial_at_first_sight_is_named(world: World) -> None:
     """Nothing of it is stored, and the run says which customer's."""
     (customer, *_) = several(world)
@@ -119,6 +120,7 @@ def test_an_answer_that_stays_partial_keeps_the_last_good_rows(world: World) -> 
     assert held(world, customer) != good
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_ended_in_between_costs_nothing(world: World) -> None:
     """It is cancelled after the sweep and before the call: the answer is right, kept and not asked for again."""
     (customer, *_) = several(world)
@@ -303,6 +305,7 @@ def children(world: World) -> int:
     return sum(number for route, number in world.sandbox.calls.items() if route.startswith("GET /customers/"))
 
 
+@pytest.mark.sampled
 def test_answers_around_an_outage_are_asked_for_once_more(world: World) -> None:
     """What was answered within two seconds of an episode is asked again, the rest is not; green and true."""
     night = Night(world)

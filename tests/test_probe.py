@@ -109,6 +109,7 @@ def test_a_store_that_stays_away_to_the_end_is_not_asked_twice(world: World) -> 
     assert named[0][0] > 0
 
 
+@pytest.mark.sampled
 def test_a_zero_that_was_zero_before_is_doubted_too(tmp_path: Path) -> None:
     """A figure that rose from zero and reads zero beside a stopped store has fallen nowhere: not green, then mended."""
     world = World(tmp_path, calm(10), audit_sample=0)
@@ -158,6 +159,7 @@ def test_a_healthy_account_pays_for_the_probes_only(tmp_path: Path) -> None:
     assert zeros(reports[0])["unproven"] == 0
 
 
+@pytest.mark.sampled
 def test_probes_come_every_few_seconds_while_usage_is_read(world: World) -> None:
     """There is one before the first usage call, one every five seconds while usage is read, and one after the last."""
     report = ticking(world).sync()
@@ -172,6 +174,7 @@ def test_probes_come_every_few_seconds_while_usage_is_read(world: World) -> None
     assert all([*query] == [("page_size", "1")] for _, path, query, _ in world.sandbox.log if path.endswith("/events"))
 
 
+@pytest.mark.sampled
 def test_the_certificate_counts_zeros_of_both_tables_against_both(tmp_path: Path) -> None:
     """Customers with several subscriptions have figures of their own for each: never more zeros than figures."""
     world = World(tmp_path, calm(10), audit_sample=0)
@@ -201,6 +204,7 @@ def test_probes_count_in_max_calls(world: World) -> None:
 # --- servers without a probe, and with one that lies ---------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("status", [sampled(403), 404])
 def test_a_server_without_events_is_probed_once(world: World, status: int) -> None:
     """A key that may not read events, or a server without them: a note, and the rules of before."""

@@ -17,7 +17,7 @@ import pytest
 import tenacity
 from aiohttp import web
 from command import BASE, account, sync, tables
-from sizes import sampled
+from sizes import sampled, thorough
 from virtual import VirtualLoop, play
 
 from connector.api import calls
@@ -145,6 +145,7 @@ class Outage:
 # --- an outage of all -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "answer",
     [DOWN, *[sampled(answer) for answer in ((500, {}), (503, {}), (502, "x"))], (401, {"error": "Unauthorized"})],
@@ -542,6 +543,7 @@ def test_writes_wait_for_the_end_of_an_outage_and_are_sent_once() -> None:
 # --- what is no outage ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_isolated_errors_cost_no_more_than_before() -> None:
     """5 % errors over 1,000 calls: no episode, and at most 1 % control calls; these are all that is new."""
     chance = random.Random(9)
@@ -557,6 +559,7 @@ def test_isolated_errors_cost_no_more_than_before() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.sampled
 def test_a_storm_of_429s_is_waited_out_as_asked() -> None:
     """Rate limits have their own rules: their pauses are kept, nobody probes, no episode."""
 
@@ -597,7 +600,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, lis
     return tables(store), report.flow["calls"]
 
 
-@pytest.mark.parametrize("at", [*map(sampled, (2, 5, 8, 60, 90))])
+@pytest.mark.parametrize("at", [sampled(60), *map(thorough, (2, 5, 8, 90))])
 def test_a_database_outage_leaves_a_run_whole(
     tmp_path: Path, undisturbed: tuple[dict[str, list[tuple[Any, ...]]], int], at: int
 ) -> None:

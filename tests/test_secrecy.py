@@ -78,6 +78,7 @@ def clean(folder: Path, *done: Done) -> int:
     return searched
 
 
+@pytest.mark.sampled
 def test_a_whole_life_of_commands(echo: tuple[Echo, str], tmp_path: Path) -> None:
     """Sync, publish, status, doctor, verify, state and SQL leave and print no trace of the key."""
     env = environment(echo[1], key=MARKER)

@@ -64,6 +64,7 @@ def test_first_run_is_exact_and_second_moves_nothing(tmp_path: Path) -> None:
         assert world.asked.count("POST /subscriptions/search") <= 2 + 4 + 1 + 2 + 4
 
 
+@pytest.mark.sampled
 def test_everything_that_happens_between_runs_arrives(world: World) -> None:
     """Created, updated, archived, un-subscribed, newly subscribed, changed in use: all of it is there after one run."""
     sandbox = world.sandbox
@@ -83,6 +84,7 @@ def test_everything_that_happens_between_runs_arrives(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_hard_deleted_customer_is_marked_gone(world: World) -> None:
     """A row that an operator's SQL took away is missed by the count, looked for, and marked; nothing else is."""
     gone, kept = nobody(world), len(truth(world.sandbox)["customers"])
@@ -255,6 +257,7 @@ def test_an_empty_account(tmp_path: Path) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_an_account_with_archived_customers_only(tmp_path: Path) -> None:
     """Everybody archived: they are kept with their status, and the environment is known."""
     world = World(tmp_path, calm(5))
@@ -448,6 +451,7 @@ def zero_all(world: World, *customers: str) -> None:
             world.sandbox.set_usage(row["customer_id"], feature["lookup_key"], 0)
 
 
+@pytest.mark.sampled
 def test_a_fall_to_zero_is_held_twice_and_believed_the_third_time(world: World) -> None:
     """Zero in the same window: asked again, held, listed, degraded; the third run in a row takes it."""
     customer, feature, key, figure = metered(world)
@@ -790,6 +794,7 @@ def test_old_servers_are_listed_by_offset(tmp_path: Path, old: str, customers: i
     assert world.rows("SELECT count(DISTINCT customer_id) FROM entitlements") == [(len(counting(world.sandbox)),)]
 
 
+@pytest.mark.sampled
 def test_a_server_that_counts_nobody_is_not_believed(world: World) -> None:
     """Totals that never agree leave the certificate open, and the run degraded."""
     seen: list[int] = []
