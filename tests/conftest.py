@@ -7,7 +7,7 @@ from hypothesis import settings
 
 # The same examples on every machine, and no time limit for one of them, for a machine may be busy. Other examples for
 # each commit are what `-m sampled` is for (`sizes.py`).
-settings.register_profile("flexsync", deadline=None, derandomize=True, database=None)
+settings.register_profile("flexsync", max_examples=sizes.examples(100), deadline=None, derandomize=True, database=None)
 settings.load_profile("flexsync")
 
 

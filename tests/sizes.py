@@ -51,6 +51,11 @@ def sampled(*values: Any, id: str | None = None) -> Any:
     return pytest.param(*values, id=id, marks=pytest.mark.sampled)
 
 
+def examples(full: int) -> int:
+    """Number of examples of a property test: a quarter, or all of them where FLEXSYNC_TEST_FULL is set."""
+    return full if os.environ.get("FLEXSYNC_TEST_FULL") else max(20, full // 4)
+
+
 def thorough(*values: Any, id: str | None = None) -> Any:
     """One parameter set of `pytest.mark.parametrize`, a variant of what others show, that is run by hand."""
     return pytest.param(*values, id=id, marks=pytest.mark.thorough)

@@ -18,6 +18,7 @@ from zipfile import ZipFile
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sizes import examples
 
 from connector.errors import FixInput
 from connector.push.file import delimited
@@ -26,7 +27,7 @@ from connector.push.file.delimited import Delimited
 from connector.push.file.encoding import error_handler
 from connector.push.file.record import Record, quoted
 
-MANY = settings(max_examples=600, deadline=None, derandomize=True)
+MANY = settings(max_examples=examples(600), deadline=None, derandomize=True)
 NAMES = {"external_id", "name", "email", "contact"}
 TEXT = "external_id,name\n1,Müller\n2,用户 😀\n"
 
@@ -573,7 +574,7 @@ def test_every_byte_is_kept(data: bytes, encoding: str | None) -> None:
     assert written == body
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=examples(200))
 @given(data=FILES, encoding=st.sampled_from(TWO_CODES))
 def test_every_letter_is_kept(data: bytes, encoding: str) -> None:
     """In encodings with two codes for one letter the records written back are the same letters."""
@@ -590,7 +591,7 @@ def breaks(text: str) -> int:
     return text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
-@settings(MANY, max_examples=300)
+@settings(MANY, max_examples=examples(300))
 @given(
     rows=ROWS,
     end=st.sampled_from(["\n", "\r\n", "\r"]),
@@ -607,7 +608,7 @@ def test_what_is_written_is_read(rows: list[list[str]], end: str, delimiter: str
     assert [record.line for record in found] == [1 + breaks("".join(texts[:n])) for n in range(len(texts))]
 
 
-@settings(MANY, max_examples=300)
+@settings(MANY, max_examples=examples(300))
 @given(data=FILES, encoding=st.sampled_from([None, "utf-8", "cp1252", "utf-16"]))
 def test_lines_only_go_up(data: bytes, encoding: str | None) -> None:
     """Records begin on lines that rise by as many as the record before them spans."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from importing import EDITED, FULL, account, entries, shop, state, table, writes_of
-from sizes import sampled
+from sizes import examples, sampled
 from support import Bent, Direct
 
 from connector.api.fields import FIELDS, TEXTS
@@ -113,7 +113,7 @@ person = st.fixed_dictionaries(
     optional={name: texts for name in TEXTS if name not in ("external_id", "name")},
 )
 people_of = st.lists(person, min_size=1, max_size=5, unique_by=lambda p: p["external_id"])
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 MANY_SEMICOLONS = "x" + "".join(f";metadata.k{n}" for n in range(30))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import examples
 from virtual import VirtualLoop, play
 
 from connector.api.flow import PROBES, Gate
@@ -55,7 +56,7 @@ async def all_of(gate: Gate, work: list[Job], do: Callable[[Job], Awaitable[None
 
 
 @given(jobs, st.integers(1, 10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_never_more_in_flight_and_nothing_is_lost(work: list[Job], most: int) -> None:
     """Whatever fails or is cancelled: never more than max_in_flight at once, all others end, all places come back."""
 
@@ -83,7 +84,7 @@ def test_never_more_in_flight_and_nothing_is_lost(work: list[Job], most: int) ->
 
 
 @given(jobs, st.floats(0.3, 40), st.integers(1, 64))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_never_more_starts_a_second_than_the_ceiling(work: list[Job], rate: float, most: int) -> None:
     """No second holds more starts than calls_per_second (rounded up), cancellations or not."""
     starts: list[float] = []
@@ -118,7 +119,7 @@ def test_ceiling_is_reached() -> None:
 
 
 @given(jobs, st.lists(st.tuples(st.floats(0, 5), st.floats(0, 20)), min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_pause_stops_everybody(work: list[Job], pauses: list[tuple[float, float]]) -> None:
     """From the moment of a pause to its end no call of any endpoint starts; afterwards all of them run."""
     starts: list[float] = []
@@ -404,7 +405,7 @@ def test_held_gate_lets_only_probes_start() -> None:
 
 
 @given(jobs, st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 5)), min_size=1, max_size=4), st.integers(1, 8))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_holding_loses_no_call(work: list[Job], holds: list[tuple[float, float]], most: int) -> None:
     """Holds at any moment, calls cancelled among others: every other call ends, and all places come back."""
 

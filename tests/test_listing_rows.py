@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import examples
 
 from connector.api.answers import is_object
 from connector.pull.listing_rows import PageRow, environment_of, read_page
@@ -143,7 +144,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(VALUES, max_size=5), st.sampled_from([(",", ":"), (" ,\n", " : ")]), st.booleans())
 def test_taken_apart_and_decoded_is_decoded(values: list[Any], separators: tuple[str, str], ascii_only: bool) -> None:
     """Members and fields taken apart without decoding are the ones that a decoder finds."""

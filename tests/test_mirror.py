@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import Recorder, account, assert_never_empty, id_of, shop, state, table
+from sizes import examples
 from support import Bent, Direct, subscriptions_of
 
 from connector.errors import FixInput, Refused
@@ -278,7 +279,7 @@ people_of = st.lists(
     max_size=6,
     unique_by=lambda p: (p[0], p[1]),
 )
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW

@@ -31,6 +31,7 @@ from importing import (
     table,
     writes_of,
 )
+from sizes import examples
 from support import Bent, Direct
 
 from connector.api.calls import Call, Reply
@@ -784,7 +785,7 @@ def compared(e: Entry) -> tuple[str, str, Any]:
     return e.do, e.id if e.do in ("update", "unchanged") else "", what
 
 
-FEW = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW

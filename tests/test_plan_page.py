@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import examples
 
 from connector.push.apply.results import neutral
 from connector.push.file.rules import Fault
@@ -348,7 +349,7 @@ def plain(value: Any, safe: bool) -> Any:
     return value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(entries, max_size=3), st.booleans())
 def test_the_data_is_the_plan_whatever_the_text(planned: list[Entry], safe: bool) -> None:
     """The JSON of the page gives back every entry, cannot end its script, and runs in no spreadsheet."""

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from importing import Shop, shop, table
+from sizes import examples
 from support import NOON
 
 from connector.errors import FixInput, FlexsyncError
@@ -106,7 +107,7 @@ entry_of = st.builds(
     st.integers(0, 10**9), words, words, st.dictionaries(words, st.tuples(values, values), max_size=4), words, words,
     st.lists(words, max_size=2), st.lists(faults, max_size=2), words, st.binary(max_size=20),
 )  # fmt: skip
-FEW = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW
@@ -172,7 +173,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Plain:
     return Plain(path, path.read_bytes())
 
 
-MANY = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=examples(250), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_every_flipped_byte_is_refused(plain: Plain) -> None:

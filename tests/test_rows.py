@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from importing import Shop, account, shop, table, writes_of
 from planted import HEADERS, MAPPING
+from sizes import examples
 
 from connector.errors import FixInput
 from connector.push.file import duplicates
@@ -227,7 +228,7 @@ def test_cells_mean_what_they_say(cell: str, value: str | None) -> None:
 
 
 @given(text=st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 def test_any_text_can_be_written(text: str) -> None:
     """Whatever a customer holds can be written as a cell that means just that, in a field, a key and metadata."""
     cell = escaped(text)
@@ -452,7 +453,7 @@ def test_duplicates_do_not_hang_on_hashes(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @given(keys=st.lists(st.sampled_from(["a", "A", "b", " a", "ß", "SS", "ss", "c"]), max_size=12))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 def test_duplicates_and_near_ones(keys: list[str]) -> None:
     """The duplicates are the keys that stand more than once, the near ones those that differ by case or spaces only."""
     text = "external_id,name\n" + "".join(f"{key},N\n" for key in keys)
@@ -526,7 +527,7 @@ def same(left: list[Row], right: list[Row]) -> None:
 
 
 @given(rows=st.lists(st.lists(CELLS, min_size=6, max_size=6), max_size=8))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 def test_tables_give_the_rows_of_the_file(rows: list[list[str]]) -> None:
     """A DataFrame and an Arrow table of a file's cells give its rows and its faults."""
     expected = rows_of(as_csv(rows))

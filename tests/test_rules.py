@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sizes import examples
 
 from connector.api.fields import FIELDS, TEXTS
 from connector.api.models import Customer as ApiCustomer
@@ -23,7 +24,7 @@ from connector.push.file.rules import TAX_KEYS, check, check_metadata, cleared, 
 from connector.sandbox import Sandbox
 from connector.tables.schemas import CUSTOMERS
 
-MANY = settings(max_examples=600, deadline=None, derandomize=True)
+MANY = settings(max_examples=examples(600), deadline=None, derandomize=True)
 BOUNDED = {  # in bytes too (contract.md 5.1)
     "address_line1": 255, "address_line2": 255, "address_city": 100, "address_state": 100, "address_postal_code": 20,
 }  # fmt: skip
@@ -433,7 +434,7 @@ def test_one_field_and_the_server_agree_at_length(data: st.DataObject, name: str
         agreed(JUDGE, name, text)
 
 
-@settings(MANY, max_examples=300)
+@settings(MANY, max_examples=examples(300))
 @given(name=st.sampled_from(sorted(FIELDS)), text=ANY)
 def test_what_fails_says_why(name: str, text: str) -> None:
     """A fault always has a known rule that the plan may withdraw, and a remedy that is a sentence."""

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import examples
 
 from connector.errors import FixInput
 from connector.sandbox import Clock, Faults, Key, Sandbox
@@ -235,7 +236,7 @@ def holds(condition: Json, row: Json) -> bool:
     return (value["string"].lower() in cell.lower()) is (condition["operator"] == "contains")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.sampled_from(["published", "archived"]),
     st.lists(conditions, max_size=3),

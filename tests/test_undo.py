@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import FULL, OTHER, Recorder, account, assert_never_empty, entries, id_of, shop, state, table, writes_of
+from sizes import examples
 from support import Direct
 
 from connector.api.answers import NotSent
@@ -425,7 +426,7 @@ row = st.fixed_dictionaries(
         "external_id": st.sampled_from(["a", "new", "other"]),
     },
 )  # fmt: skip
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW
