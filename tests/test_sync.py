@@ -757,7 +757,7 @@ def test_the_newest_feature_wins(tmp_path: Path) -> None:
                 feature = entry["feature"]
                 place = int(feature["id"][-3:], 36)
                 day = 10 + (7 * len(asked) + place) % (5 + place % 9)  # up and down, each to a height of its own
-                feature["name"], feature["updated_at"] = f"state {day}", f"2026-11-{day}T00:00:00Z"
+                feature["name"], feature["updated_at"] = f"state {day}", f"2026-10-{day}T00:00:00Z"
                 newest[feature["id"]] = max(newest.get(feature["id"], ""), feature["name"])
         return body
 
