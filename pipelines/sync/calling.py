@@ -82,6 +82,8 @@ async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *
     async def send(call: Call) -> Reply:
         if call.endpoint == "usage":
             await session.prober.before_usage()
+        else:
+            await session.prober.meanwhile()
         return await session.api.send(call)
 
     async def commit(results: Sequence[Result]) -> None:
@@ -91,6 +93,8 @@ async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *
 
     fan = FanOut(take, send, commit, session.clock, session.api.gate.max_in_flight)
     await fan.run([name for name in run.resources if name in waiting])
+    await session.prober.after_usage()  # now: a stop that begins and ends before a later probe would stay unseen
+    await remember_probes(session, run)
 
 
 def new_ingest(session: Session, run: Run, accept_lower: frozenset[str]) -> Ingest:

@@ -18,7 +18,7 @@ from connector.pull.probes import Health
 from connector.pull.windows import Run
 from connector.store import crosscheck, doubts
 from connector.store.doubts import Moments
-from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, remember_probes, was_down
+from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, was_down
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
@@ -33,8 +33,7 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
         run: the run.
         accept_lower: customer ids, or "all", whose lower figures are believed.
     """
-    await session.prober.after_usage()
-    await remember_probes(session, run)
+    await session.prober.before_second_calls()
     await _judge_incomplete_again(session, run, accept_lower, reread=False)  # the closing pass may explain them
     await _judge_incomplete_again(session, run, accept_lower)
     await session.in_store(_queue_doubtful, session, run)
@@ -49,8 +48,6 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
 async def _ask_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
     await _wait_out_an_outage(session)
     await make_calls(session, run, accept_lower, second=True)
-    await session.prober.after_usage()
-    await remember_probes(session, run)
     await _judge_incomplete_again(session, run, accept_lower, final=True)
 
 

@@ -62,17 +62,31 @@ class Prober:
             async with self._probing:
                 if not len(self.probes):
                     await self._probe()
-        elif self._clock() >= self._due_at and not self._probing.locked():
-            async with self._probing:
-                await self._probe()
+        else:
+            await self._probe_if_due()
         self._used = True
 
+    async def meanwhile(self) -> None:
+        """Call this before each call beside usage: it probes when a probe is due and usage was read since the last."""
+        if self._wanted and self._used:
+            await self._probe_if_due()
+
     async def after_usage(self) -> None:
-        """Call this when no usage call is under way any more: the last probe."""
+        """Call this as soon as no usage call is under way any more: the last probe of a pass."""
         if self._wanted and self._used:
             await self._probe()
             if self._wanted and self._heard_nothing:
                 self._give_up(self._why)
+
+    async def before_second_calls(self) -> None:
+        """Probe once more where the last probe said down: a second call is worth making only when the store is back."""
+        if self._wanted and self.probes.last is Health.DOWN:
+            await self._probe()
+
+    async def _probe_if_due(self) -> None:
+        if self._clock() >= self._due_at and not self._probing.locked():
+            async with self._probing:
+                await self._probe()
 
     async def _probe(self) -> None:
         self._used = False
