@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from connector.api.calls import Call
-from connector.errors import Refused
-from connector.pull.page import Found, Page, PageSize, Position, Send, read
+from connector.pull.page import Found, Page, PageSize, Position, Send, ask_sized
 
 __all__ = ["read_on", "walk_by_offset"]
 
@@ -43,12 +42,7 @@ async def walk_by_offset(
     asked = size or PageSize()
 
     async def ask(offset: int) -> Found:
-        while True:
-            try:
-                return read(name, await send(make(asked.rows, offset)))
-            except Refused as error:
-                if not asked.halve(error):
-                    raise
+        return await ask_sized(name, lambda rows: make(rows, offset), send, asked)
 
     position = start or Position(step="crowd")
     while not position.done:

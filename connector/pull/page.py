@@ -17,7 +17,19 @@ from connector.api.calls import PAGE, Call, Json, Reply, ascending, before
 from connector.errors import Refused
 from connector.pull.listing_rows import PageRow, read_page
 
-__all__ = ["FilterIgnoredError", "Found", "Page", "PageSize", "Position", "Send", "Walk", "ask", "read", "with_body"]
+__all__ = [
+    "FilterIgnoredError",
+    "Found",
+    "Page",
+    "PageSize",
+    "Position",
+    "Send",
+    "Walk",
+    "ask",
+    "ask_sized",
+    "read",
+    "with_body",
+]
 
 Send = Callable[[Call], Awaitable[Reply]]
 
@@ -173,11 +185,23 @@ async def ask(plan: Walk, send: Send, filters: Sequence[Json], offset: int = 0) 
         body["filters"] = conditions
     if offset:
         body["offset"] = offset
+    return await ask_sized(plan.name, lambda rows: plan.make({**body, "limit": rows}), send, plan.size)
+
+
+async def ask_sized(name: str, make: Callable[[int], Call], send: Send, size: PageSize) -> Found:
+    """Ask for one page, with half the limit as often as the server refuses it.
+
+    Args:
+        name: for messages.
+        make: limit -> Call.
+        send: makes one call.
+        size: the limit; it stays halved.
+    """
     while True:
         try:
-            return read(plan.name, await send(plan.make({**body, "limit": plan.size.rows})))
+            return read(name, await send(make(size.rows)))
         except Refused as error:
-            if not plan.size.halve(error):
+            if not size.halve(error):
                 raise
 
 

@@ -76,10 +76,8 @@ async def _watermarks(session: Session, walks: Sequence[str]) -> tuple[dict[str,
     for name in walks:
         newest, reply = await _newest(session, walk_of(name, "updated_at"))
         found[name] = newest
-        if date is None and reply:
-            date = reply.date
-        if reply:
-            await _bind(session, reply)
+        date = date or reply.date
+        await _bind(session, reply)
     return found, date
 
 

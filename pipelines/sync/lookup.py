@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
-from connector.errors import Refused
 from connector.pull.absence import believable, whole
-from connector.pull.page import Found, Page, Position, read
+from connector.pull.page import Found, Page, Position, ask_sized
 from connector.pull.windows import Run
 from connector.store import listing_facts
 from pipelines.sync.session import Session
@@ -91,24 +90,17 @@ async def _ask(session: Session, resource: str, ids: Sequence[str]) -> list[Foun
     if resource == "subscriptions":
         return [await _subscriptions(session, "id", ids)]
     bodies: list[Json] = [{"customer_ids": list(ids), "status": status} for status in CUSTOMER_STATUSES]
-    return [await _sized(session, calls.search_customers, body) for body in bodies]
+    return [await _sized(session, resource, calls.search_customers, body) for body in bodies]
 
 
 async def _subscriptions(session: Session, field: str, values: Sequence[str]) -> Found:
     filters = [calls.among(field, values)]
     body: Json = {"subscription_status": list(SUBSCRIPTION_STATUSES), "filters": filters}
-    return await _sized(session, calls.search_subscriptions, body)
+    return await _sized(session, "subscriptions", calls.search_subscriptions, body)
 
 
-async def _sized(session: Session, make: Callable[[Json], Call], body: Json) -> Found:
-    """Ask with the run's page size, halved where the server refuses it."""
-    while True:
-        try:
-            call = make({**body, "limit": session.page_size.rows})
-            return read(call.operation, await session.api.send(call))
-        except Refused as error:
-            if not session.page_size.halve(error):
-                raise
+async def _sized(session: Session, name: str, make: Callable[[Json], Call], body: Json) -> Found:
+    return await ask_sized(name, lambda rows: make({**body, "limit": rows}), session.api.send, session.page_size)
 
 
 def _batches(ids: Sequence[str], length: int) -> list[Sequence[str]]:

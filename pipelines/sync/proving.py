@@ -6,6 +6,7 @@ once more before the run is called degraded. Never done: believing the store's o
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from connector.api import calls
@@ -13,6 +14,7 @@ from connector.api.calls import SUBSCRIPTION_STATUSES, Json
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
 from connector.pull.pages import FilterIgnoredError, count_rows
 from connector.pull.proof_windows import Window, cut, number_of_windows
+from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
 from pipelines.sync.listing import list_customers_by_offset, list_window
@@ -48,6 +50,7 @@ async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
                 continue
             proof = await _proof(session, run, resource, most_windows, keep=True)
         proofs[resource] = proof
+    for resource in LISTINGS:  # also one that cannot be counted
         session.faults += too_many_gone(session, run, resource)
     broken = session.store.broken_features()
     if broken:
@@ -139,11 +142,20 @@ async def _count(session: Session, resource: str, window: Window) -> Counted:
 
 async def count_customers(session: Session, window: Window) -> int | None:
     """Count on the server the customers created in a window; None when no two totals agreed (contract.md 11)."""
+    return await _agreed(lambda status: _total(session, "customers", window, status=status))
+
+
+async def _agreed(total: Callable[[str], Awaitable[int | None]]) -> int | None:
+    """Ask for the totals of published, archived and published customers until both published ones agree.
+
+    Args:
+        total: status -> the server's total, None when it sent none.
+
+    Returns:
+        How many existed; None when a total is missing, or no two agreed.
+    """
     for _ in range(ATTEMPTS):
-        counts = [
-            await _total(session, "customers", window, status=status)
-            for status in ("published", "archived", "published")
-        ]
+        counts = [await total(status) for status in ("published", "archived", "published")]
         known = [count for count in counts if count is not None]
         if len(known) < len(counts):
             return None
@@ -164,13 +176,8 @@ async def _total(session: Session, resource: str, window: Window, **given: objec
 
 async def _count_all_customers(session: Session, run: Run) -> Counted:
     """Count all customers, on a server that cannot filter."""
-    counts = [
-        await count_rows(calls.list_customers(status=status, limit=1), session.api.send)
-        for status in ("published", "archived", "published")
-    ]
-    known = [count for count in counts if count is not None]
-    totals = Totals(*known) if len(known) == len(counts) else None
-    existed = totals.existed if totals and totals.agree else None
+    send = session.api.send
+    existed = await _agreed(lambda status: count_rows(calls.list_customers(status=status, limit=1), send))
     session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
     return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "customers"))
 
