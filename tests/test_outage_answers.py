@@ -228,6 +228,25 @@ def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, 
     world.check()
 
 
+@pytest.mark.parametrize("plans", [["Scale", "Scale"], ["Scale", "Scale", "Team"], ["Starter", "Starter", "Starter"]])
+def test_of_several_subscriptions_to_one_plan_each_has_its_features(tmp_path: Path, plans: list[str]) -> None:
+    """Plain usage counts the plan's entitlements once a subscription, so an empty answer for one is asked for again."""
+    world = World(tmp_path, calm(6, kind=Bent), audit_sample=0)
+    customer = world.sandbox.create_customer(external_id="acct-several", name="Several")["id"]
+    subscriptions = [world.sandbox.add_subscription(customer, plan) for plan in plans]
+    given = counter()
+
+    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
+        asked = route == "usage" and subscriptions[0] in query.get("subscription_ids", "")
+        return {**body, "features": []} if asked and next(given) == 0 else None
+
+    world.sandbox.bend = empty
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert next(given) > 0
+    world.check()
+
+
 @pytest.mark.sampled
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_usage_answer_that_stays_without_it_is_named(world: World, alone: bool) -> None:
