@@ -19,12 +19,16 @@ from connector.tables.resources import RESOURCES
 _CONTRADICTED = """SELECT DISTINCT u.customer_id FROM usage u JOIN flexsync.sweep s USING (customer_id)
     WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
     AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
-_OWED = "SELECT count(*) FROM flexsync.queue WHERE resource = $r AND why <> 'audit'"
 _NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
     WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
     WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
-_FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed'"
-_DOUBTFUL = f"FROM flexsync.queue WHERE resource = $r AND state = 'done' AND error = '{doubts.OUTAGE}'"
+_FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed' ORDER BY customer_id LIMIT 3"
+_DOUBTED = f"state = 'done' AND error = '{doubts.OUTAGE}'"
+_TALLIES = f"""SELECT count(*) FILTER (why <> 'audit') + ({_NOT_QUEUED}) AS owed,
+    count(*) FILTER (why <> 'audit' AND state IN ('done', 'held')) AS held,
+    count(*) FILTER (state = 'failed') AS failed, count(*) FILTER ({_DOUBTED}) AS doubtful,
+    (SELECT count(*) FROM flexsync.suspects WHERE resource = $r) AS suspect
+    FROM flexsync.queue WHERE resource = $r"""
 
 
 def child_proofs(db: Database, run: Run) -> list[ChildProof]:
@@ -36,18 +40,20 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     given = {"r": name}
     tables = [table for table in RESOURCES[name].tables if table != "features"]
     contradicted = _contradicted(db) if name == "entitlements" and "usage" in run.resources else []
+    owed, held, failed, doubtful, suspect = rows(db, _TALLIES, given)[0]
+    doubted = f"SELECT DISTINCT customer_id FROM flexsync.queue WHERE resource = $r AND {_DOUBTED} ORDER BY 1 LIMIT 3"
     return ChildProof(
         name,
-        owed=count(db, _OWED, given) + count(db, _NOT_QUEUED, given),
-        held=count(db, f"{_OWED} AND state IN ('done', 'held')", given),
-        failed=count(db, f"SELECT count(*) {_FAILED}", given),
-        suspect=count(db, "SELECT count(*) FROM flexsync.suspects WHERE resource = $r", given),
+        owed=owed,
+        held=held,
+        failed=failed,
+        suspect=suspect,
         rejected=_rejected(db, tables),
-        doubtful=count(db, f"SELECT count(*) {_DOUBTFUL}", given),
-        doubted=column(db, f"SELECT DISTINCT customer_id {_DOUBTFUL} ORDER BY 1 LIMIT 3", given),
+        doubtful=doubtful,
+        doubted=column(db, doubted, given) if doubtful else [],
         contradicted=len(contradicted),
         contradicting=contradicted[:3],
-        examples=_examples(db, name),
+        examples=_examples(db, name) if failed or suspect else [],
     )
 
 
@@ -58,7 +64,7 @@ def _contradicted(db: Database) -> list[str]:
 def _examples(db: Database, name: str) -> list[str]:
     """Return up to three failed calls and three suspects, in words."""
     given = {"r": name}
-    failed = rows(db, f"SELECT customer_id, error {_FAILED} LIMIT 3", given)
+    failed = rows(db, f"SELECT customer_id, error {_FAILED}", given)
     suspects = rows(
         db,
         """SELECT customer_id, feature_id, kind, held, offered FROM flexsync.suspects WHERE resource = $r

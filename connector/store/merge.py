@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from connector.store.counts import Counts
-from connector.store.database import Database, changed, count, registered
+from connector.store.database import Database, changed, count, registered, rows
 from connector.tables.schemas import TABLES, Table
 
 NEWEST_UPDATE = "updated_at DESC NULLS LAST, observed_at DESC"
@@ -39,6 +39,14 @@ def merge(db: Database, table: Table, view: str, run_id: str, counts: Counts, *,
     actions = Counter(action for (action,) in db.execute(sql, {"run": run_id}).fetchall())
     counts.inserted[table.name] += actions["INSERT"]
     counts.updated[table.name] += actions["UPDATE"]
+
+
+def compare(db: Database, table: Table) -> tuple[int, int]:
+    """Return how many rows of the view `staged` have a known key, and how many are new or differ from the table's."""
+    query = f"""SELECT count(t.run_id), count(*) FILTER (t.run_id IS NULL OR {_content(table, "t")} IS DISTINCT FROM
+        {_content(table, "s")}) FROM staged s LEFT JOIN "{table.name}" t ON {_match(table)}"""
+    known, moved = rows(db, query)[0]
+    return known, moved
 
 
 def insert(db: Database, table: Table, view: str, run_id: str, counts: Counts) -> None:

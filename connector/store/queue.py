@@ -30,14 +30,16 @@ _REFRESH = f"""WITH {_ACTIVE} UPDATE flexsync.queue q SET sole = a.n = 1, counte
     FROM active a WHERE q.customer_id = a.customer_id AND q.subscription_id = '' AND q.state IN ('pending', 'again')
     AND (q.sole <> (a.n = 1) OR q.counted <> a.counted)"""
 _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
-    WITH {_ACTIVE}, wanted AS (%s), known AS (
-        SELECT DISTINCT customer_id, resource FROM flexsync.answers)
-    SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue) + row_number() OVER (ORDER BY w.customer_id),
+    WITH {_ACTIVE}, known AS (SELECT DISTINCT customer_id FROM flexsync.answers WHERE resource = $resource),
+    wanted AS (SELECT * FROM (%s)
+        QUALIFY row_number() OVER (PARTITION BY customer_id, subscription_id ORDER BY place) = 1)
+    SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue)
+            + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id),
         $resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
         {_CONTEXT.format("w")} AS context, coalesce(a.context = context, false), a.body_hash, a.rows, 'pending'
     FROM wanted w
-    LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = $resource
+    LEFT JOIN known k ON k.customer_id = w.customer_id
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = $resource
         AND a.subscription_id = w.subscription_id
     WHERE NOT EXISTS (SELECT 1 FROM flexsync.queue q WHERE q.resource = $resource
@@ -113,23 +115,18 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
         Number of calls added.
     """
     db.execute(_REFRESH)  # subscriptions may have changed since the waiting calls were queued
-    added = 0
-    for name in resources:
-        wanted = [_PLAIN, _LEFT]
-        if name == "usage":
-            wanted.append(_EACH)
-        if everyone:
-            wanted.append(_ALL)
-        for query in wanted:
-            tables = {"tables": list(RESOURCES[name].tables)} if query is _LEFT else {}
-            added += _insert(db, query, {"resource": name, **tables})
-        if sample and not everyone and RESOURCES[name].audited:
-            added += _insert(db, _AUDIT, {"resource": name, "run": run_id, "sample": sample})
-    return added
+    return sum(_insert(db, name, run_id, sample, everyone) for name in resources)
 
 
-def _insert(db: Database, wanted: str, parameters: dict[str, object]) -> int:
-    return changed(db, _INSERT % wanted, parameters)
+def _insert(db: Database, name: str, run_id: str, sample: int, everyone: bool) -> int:
+    """Queue the calls for one resource; a customer that several queries want is queued by the first."""
+    given: dict[str, object] = {"resource": name, "tables": list(RESOURCES[name].tables)}
+    queries = [_PLAIN, _LEFT, *([_EACH] if name == "usage" else []), *([_ALL] if everyone else [])]
+    if sample and not everyone and RESOURCES[name].audited:
+        queries.append(_AUDIT)
+        given |= {"run": run_id, "sample": sample}
+    wanted = " UNION ALL ".join(f"SELECT *, {place} AS place FROM ({query})" for place, query in enumerate(queries))
+    return changed(db, _INSERT % wanted, given)
 
 
 def take(db: Database, resource: str, state: str, beyond: int, number: int) -> list[Item]:

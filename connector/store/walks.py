@@ -10,7 +10,10 @@ import msgspec
 
 from connector.pull.pages import Position
 from connector.pull.windows import Run
-from connector.store.database import Database, rows
+from connector.store.database import Database, changed, rows
+
+_ADVANCE = """UPDATE flexsync.walks SET position = $position, done = $done, pages = pages + 1, rows = rows + $rows
+    WHERE run_id = $run AND name = $name"""
 
 
 def position(db: Database, run_id: str, name: str) -> Position | None:
@@ -22,20 +25,15 @@ def position(db: Database, run_id: str, name: str) -> Position | None:
 
 def advance(db: Database, run_id: str, name: str, position: Position, page_rows: int) -> None:
     """Record the new position of a walk, in the transaction of the page that led to it."""
-    given = {"run": run_id, "name": name}
-    before = rows(db, "SELECT pages, rows FROM flexsync.walks WHERE run_id = $run AND name = $name", given)
-    pages, total = before[0] if before else (0, 0)
-    db.execute("DELETE FROM flexsync.walks WHERE run_id = $run AND name = $name", given)
-    db.execute(
-        "INSERT INTO flexsync.walks VALUES ($run, $name, $position, $done, $pages, $rows)",
-        {
-            **given,
-            "position": msgspec.json.encode(position).decode(),
-            "done": position.done,
-            "pages": pages + 1,
-            "rows": total + page_rows,
-        },
-    )
+    given = {
+        "run": run_id,
+        "name": name,
+        "position": msgspec.json.encode(position).decode(),
+        "done": position.done,
+        "rows": page_rows,
+    }
+    if not changed(db, _ADVANCE, given):
+        db.execute("INSERT INTO flexsync.walks VALUES ($run, $name, $position, $done, 1, $rows)", given)
 
 
 # What a run decided when it began is stored as the position of a walk called "run".
