@@ -20,9 +20,9 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where a seed is given, as in CI, draw a quarter of the further conditions that `-m sampled` adds.
+    """Where a seed is given, as in CI, draw a tenth of the further conditions that `-m sampled` adds.
 
-    Proofs that have a size of their own, and the pages of docs/, run for every seed. Other commits draw other quarters.
+    Proofs that have a size of their own, and the pages of docs/, run for every seed. Other commits draw other tenths.
     """
     if not sizes.TEXT or config.getoption("markexpr") != "sampled":
         return
@@ -35,4 +35,4 @@ def _is_drawn(item: pytest.Item) -> bool:
     sized = "size" in getattr(item, "fixturenames", ()) or item.path.name == "test_docs.py"
     if item.get_closest_marker("thorough"):
         return False
-    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 4 == 0
+    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 10 == 0

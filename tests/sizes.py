@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -49,6 +49,11 @@ class Size:
 def sampled(*values: Any, id: str | None = None) -> Any:
     """One parameter set of `pytest.mark.parametrize`, a variant of what others show, that `-m sampled` adds."""
     return pytest.param(*values, id=id, marks=pytest.mark.sampled)
+
+
+def few(values: Iterable[Any], number: int = 1) -> list[Any]:
+    """The first `number` values for every run; the further ones are variants that `-m sampled` adds."""
+    return [value if place < number else sampled(value) for place, value in enumerate(values)]
 
 
 def examples(full: int) -> int:

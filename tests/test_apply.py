@@ -16,6 +16,7 @@ import filelock
 import pytest
 from command import quick_retry
 from importing import FULL
+from sizes import few
 from support import Bent
 
 from connector.errors import AccessRefused, FixInput, LockHeld, Unreachable
@@ -311,7 +312,7 @@ def everything(desk: Desk) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("trouble", few(TROUBLE, 4))
 def test_each_fault_alone_ends_with_the_planned_account(tmp_path: Path, trouble: str) -> None:
     """Whatever goes wrong on the wire, in one try or several, all rows end as planned and nobody is made twice."""
     given: Json = {"faults": Faults(lag=0.15)} if "replica" in trouble else {}

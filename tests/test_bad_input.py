@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from command import COMMAND, Done, account, command, environment, flexsync, held, quick_retry, truth
-from sizes import sampled
+from sizes import few, sampled
 
 from connector.sandbox import Faults, Sandbox
 from connector.tables.schemas import SCHEMA_VERSION
@@ -166,7 +166,7 @@ def strange(status: int, headers: dict[str, str], body: bytes) -> Iterator[tuple
         thread.join()
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", few([301, 302, 307, 308]))
 def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
     """A server that redirects is not followed: 3, the target is named, and the key goes nowhere else."""
     with strange(200, {}, b"{}") as (elsewhere, seen_there):
@@ -187,7 +187,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", few(FOREIGN, 2))
 def test_an_address_that_is_not_flexprice(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that answers 200 with something else is not taken for an account, nor for a fault of ours."""
     monkeypatch.setattr("connector.api.client.Retry", quick_retry)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from command import command, environment
 from pyarrow import parquet
-from sizes import Size, sampled, sizes
+from sizes import Size, few, sampled, sizes
 from stores import KINDS, SPAWN, end_run, run_id, runs_seen, store_in, target
 
 from connector import files
@@ -46,7 +46,7 @@ def seen(to: str) -> tuple[set[str], set[str]]:
         return runs_seen(opened), runs_seen(green)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_the_last_green_run_stays_until_the_next_one(tmp_path: Path, kind: str) -> None:
     """Green, degraded, degraded again, green: `green=True` always shows the newest green run."""
     to = target(kind, tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import few
 from stores import ENVIRONMENT, KINDS, SPAWN, end_run, run_id, runs_seen, store_in, target
 
 from connector.errors import FixInput, LockHeld
@@ -73,7 +74,7 @@ def test_nothing_can_be_written_or_reached(tmp_path: Path, kind: str) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 @pytest.mark.parametrize(
     "write", ["CREATE TABLE evil (i INTEGER)", "COPY customers TO 'evil.csv'", "DROP TABLE customers", "LOAD json"]
 )
@@ -102,7 +103,7 @@ def test_steps_in_between_are_fine(tmp_path: Path, kind: str) -> None:
             assert opened.sql(plain).num_rows, plain
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_second_open_sees_the_new_run_the_first_its_own(tmp_path: Path, kind: str) -> None:
     """In one process, through three more publications; the first one's files are deleted by then."""
     with store_in(tmp_path) as store:

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sizes import examples
+from sizes import examples, sampled
 
 from connector.push.apply.results import neutral
 from connector.push.file.rules import Fault
@@ -418,11 +418,11 @@ def test_every_kind_of_row_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fragment", "lines"),
     [
-        ("#q=ACME", "2"),
-        ("#do=create,conflict", "36"),
+        sampled("#q=ACME", "2"),
+        sampled("#do=create,conflict", "36"),
         ("#do=update&q=metadata.tier", "2"),
-        ("#q=a+b%20100%", "7"),
-        ("#q=nothing%20like%20it", ""),
+        sampled("#q=a+b%20100%", "7"),
+        sampled("#q=nothing%20like%20it", ""),
     ],
 )
 def test_the_address_chooses_the_rows(tmp_path: Path, fragment: str, lines: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from sizes import Size, sizes
+from sizes import Size, few, sizes
 from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
 from connector.errors import FixInput
@@ -242,8 +242,8 @@ def test_another_environment_is_not_published_over(tmp_path: Path, kind: str) ->
             publish(store, target(kind, tmp_path))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("status", ["running", "interrupted"])
+@pytest.mark.parametrize("kind", few(KINDS))
+@pytest.mark.parametrize("status", few(["running", "interrupted"]))
 def test_a_run_that_has_not_ended_is_not_published(tmp_path: Path, kind: str, status: str) -> None:
     """Half a run in the store leaves the old publication where it is."""
     with store_in(tmp_path) as store:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+from sizes import few
 from stores import BEGAN, KINDS, ask, run_id, store_in, target
 
 from connector.errors import FixInput, LockHeld
@@ -30,7 +31,7 @@ def begin(store: Store) -> Run:
     return store.begin(beginning, tuple(RESOURCES), full=False, full_every=week, overlap=overlap, version="test")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_restored_store_goes_on_incrementally(tmp_path: Path, kind: str) -> None:
     """Every row of every table comes back, and the next run begins at the last cursor, by the same store code."""
     back = tmp_path / "back.duckdb"
@@ -51,7 +52,7 @@ def test_a_restored_store_goes_on_incrementally(tmp_path: Path, kind: str) -> No
             assert {start.since for start in run.starts.values()} == {BEGAN + timedelta(minutes=50)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_restored_store_publishes_again(tmp_path: Path, kind: str) -> None:
     """Publish, restore, publish: the second publication equals the first."""
     first, second, back = target(kind, tmp_path), target(kind, tmp_path / "new"), tmp_path / "flexsync-back.duckdb"
@@ -73,7 +74,7 @@ def _all(opened: reading.Reading, name: str) -> list[tuple[str, str]]:
     return [(column, "ascending") for column in plain]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_after_exclusion_the_next_sync_is_a_full_one(tmp_path: Path, kind: str) -> None:
     """What was left out is NULL; cursors and the hashes of bodies that fill those tables are gone, others stay."""
     back = tmp_path / "back.duckdb"
@@ -144,7 +145,7 @@ def test_a_store_and_foreign_files_are_no_publication(tmp_path: Path) -> None:
             restore(f"duckdb:{tmp_path / name}", tmp_path / "back.duckdb")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_restore_that_fails_leaves_nothing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk fails at the last moment no store is there, and the same restore works afterwards."""
     back = tmp_path / "back.duckdb"

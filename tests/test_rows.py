@@ -847,6 +847,7 @@ def write_customers(path: Path, rows: int, notes: str = "") -> None:
             )
 
 
+@pytest.mark.sampled
 def test_a_large_file_is_not_held(tmp_path: Path) -> None:
     """Checking and reading a file of a hundred megabytes takes a fifth of that at most."""
     write_customers(tmp_path / "c.csv", 20_000, notes="é" * 2500)
