@@ -6,7 +6,9 @@ import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from connector.publications import publish, reading
@@ -35,13 +37,27 @@ def target(kind: str, folder: Path) -> str:
 @contextmanager
 def store_in(folder: Path, number: int = 1, customers: int = 20) -> Iterator[Store]:
     """Give an open store that ended run `number`."""
-    with Store.open(folder / "work.duckdb") as store:
-        bound = store.cursor().execute("SELECT count(*) FROM flexsync.meta WHERE key = 'environment_id'").fetchall()
-        if not bound[0][0]:
+    path = folder / "work.duckdb"
+    if path.exists():
+        with Store.open(path) as store:
+            end_run(store, number, customers)
+            yield store
+        return
+    path.write_bytes(_ended(number, customers))
+    with Store.open(path) as store:
+        yield store
+
+
+@cache
+def _ended(number: int, customers: int) -> bytes:
+    """A new store that ended run `number`: it is made once a process, and copied."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "work.duckdb"
+        with Store.open(path) as store:
             with store.transaction() as db:
                 db.execute("INSERT INTO flexsync.meta VALUES ('environment_id', $e)", {"e": ENVIRONMENT})
-        end_run(store, number, customers)
-        yield store
+            end_run(store, number, customers)
+        return path.read_bytes()
 
 
 def end_run(store: Store, number: int, customers: int = 20, status: str = "green") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NOON
+from support import NOON, empty_store
 
 from connector.pull.work import Item, Result
 from connector.store.answers import fingerprint
@@ -22,6 +22,7 @@ FEATURE = {"id": "f", "name": "calls", "type": "metered", "updated_at": "2026-11
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
+    empty_store(tmp_path / "s.duckdb")
     with Store.open(tmp_path / "s.duckdb") as opened:
         opened.db.execute("INSERT INTO flexsync.sweep VALUES ('s1', 'c1', 'standalone', $t, $t)", {"t": NOON})
         yield opened

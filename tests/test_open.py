@@ -86,7 +86,7 @@ def test_a_write_is_refused_as_read_only(tmp_path: Path, kind: str, write: str) 
         opened.sql(write)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_steps_in_between_are_fine(tmp_path: Path, kind: str) -> None:
     """Temporary tables and views, several statements, parameters, DESCRIBE and EXPLAIN all work."""
     with store_in(tmp_path) as store:
@@ -119,7 +119,7 @@ def test_a_second_open_sees_the_new_run_the_first_its_own(tmp_path: Path, kind: 
                 assert first.table("usage").num_rows == 20
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_reading_tells_its_run_and_tables(tmp_path: Path, kind: str) -> None:
     """run, tables, environment and time of publication; decimals stay exact in Arrow and pandas, maps become dicts."""
     with store_in(tmp_path) as store:

@@ -65,7 +65,7 @@ def test_types_are_those_of_the_store(tmp_path: Path, kind: str) -> None:
     assert found <= held
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_publication_says_whether_its_run_was_green(tmp_path: Path, kind: str) -> None:
     """Runs, certificates and the manifest tell a degraded run from a green one."""
     with store_in(tmp_path) as store:
@@ -202,7 +202,7 @@ def test_a_target_is_a_duckdb_file_or_a_parquet_folder(tmp_path: Path, wrong: st
         publish(store, wrong)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_missing_folder_is_made(tmp_path: Path, kind: str) -> None:
     """A publication into a folder that does not exist yet makes it, as the shipped configs need."""
     with store_in(tmp_path) as store:
@@ -231,7 +231,7 @@ def test_nothing_foreign_is_replaced(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_another_environment_is_not_published_over(tmp_path: Path, kind: str) -> None:
     """A run of the sandbox does not replace what analysts have of production."""
     with store_in(tmp_path) as store:
@@ -255,7 +255,7 @@ def test_a_run_that_has_not_ended_is_not_published(tmp_path: Path, kind: str, st
         assert runs_seen(opened) == {run_id(1)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_full_disk_leaves_the_old_publication(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk fails at the last moment, the old run is there, the error says so, and nothing is left over."""
     with store_in(tmp_path) as store:

@@ -88,7 +88,7 @@ def test_after_exclusion_the_next_sync_is_a_full_one(tmp_path: Path, kind: str) 
         assert begin(restored).mode == FULL
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_nothing_is_replaced(tmp_path: Path, kind: str) -> None:
     """A path that exists, a stray .wal, a missing folder and a held lock are refused, and nothing appears."""
     with store_in(tmp_path) as store:
@@ -121,7 +121,7 @@ def test_a_damaged_file_of_a_lake_is_found_out(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*back.duckdb"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_a_newer_schema_version_is_refused(tmp_path: Path, kind: str) -> None:
     """A publication of a newer Flexsync says to upgrade."""
     with store_in(tmp_path) as store:
