@@ -353,6 +353,16 @@ def test_readers_always_find_a_green_run(tmp_path: Path, kind: str, size: Size) 
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+def test_publications_of_one_run_are_equally_new(tmp_path: Path) -> None:
+    """All are stamped with one moment, so the first one named is restored, however long another took to write."""
+    targets = tuple(target(kind, tmp_path) for kind in KINDS)
+    settings = SyncSettings(store=tmp_path / "work.duckdb", publish=targets)
+    with store_in(tmp_path) as store:
+        publish_all(store, settings, Privacy(), Report(status="green"))
+    for order in (targets, targets[::-1]):
+        assert reading.newest(order) == order[0]
+
+
 @pytest.mark.sampled
 def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
     """`sql --green` and `status` find it beside the store, with `--on`, and say what they read."""

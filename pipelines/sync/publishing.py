@@ -95,8 +95,9 @@ def publish_all(
     """
     if settings.publish_when == "green" and report.status != "green":
         return []
+    now = clock()  # one moment for all, so that none of them is newer than another
     for target in settings.publish:
-        written = publish(store, target, exclude=privacy.exclude, keep_green=settings.keep_green, clock=clock)
+        written = publish(store, target, exclude=privacy.exclude, keep_green=settings.keep_green, clock=lambda: now)
         report.published.append(target)
         if written.last_green and not written.run.green:
             report.notes.append(f"{target}: the last green run, {written.last_green}, stays readable (sql --green)")
