@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connector.store import asof
 from connector.store.database import literal
+from connector.tables.histories import HISTORIES
 from connector.tables.schemas import DUCKDB_TYPES, STAMPS, TABLES, Table
 
 INTERNAL: dict[str, tuple[str, str]] = {
@@ -87,13 +89,14 @@ STORE_ONLY_COLUMNS = {"rejects": ("raw",)}
 
 def statements() -> Iterator[str]:
     """Yield every statement that makes an empty store, in order."""
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *HISTORIES.values()):
         yield create(table)
         yield from comments(table)
     yield "CREATE SCHEMA IF NOT EXISTS flexsync"
     for name, (meaning, columns) in INTERNAL.items():
         yield f"CREATE TABLE IF NOT EXISTS flexsync.{name} ({columns})"
         yield f"COMMENT ON TABLE flexsync.{name} IS {literal(meaning)}"
+    yield from asof.statements()
 
 
 def create(table: Table) -> str:

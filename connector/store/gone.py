@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import pyarrow as pa
+
+from connector.store import usage_history, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, column
 from connector.tables.resources import CHILDREN
@@ -30,15 +33,20 @@ def mark(db: Database, run_id: str, resource: str, ids: Sequence[str], now: date
     )
     if resource == "subscriptions":
         db.execute("DELETE FROM flexsync.sweep WHERE list_contains($ids, subscription_id)", {"ids": list(ids)})
+    versions.follow(db, resource, run_id, "id", _touched(ids), now)
     counts.updated[resource] += len(ids)
 
 
-def delete_child_rows(db: Database, customer_ids: Sequence[str], counts: Counts) -> None:
+def delete_child_rows(db: Database, run_id: str, customer_ids: Sequence[str], now: datetime, counts: Counts) -> None:
     """Delete the child rows of customers, and everything that is remembered of their calls."""
     given = {"ids": list(customer_ids)}
     for table in {name for resource in CHILDREN for name in resource.tables} - {"features"}:
         sql = f"DELETE FROM {table} WHERE list_contains($ids, customer_id)"
         counts.deleted[table] += changed(db, sql, given)
+    touched = _touched(customer_ids)
+    versions.follow(db, "entitlements", run_id, "customer_id", touched, now)
+    for name in ("usage", "subscription_usage"):
+        usage_history.follow(db, name, run_id, "customer_id", touched, now)
     for name, owner in (
         ("answers", "customer_id"),
         ("suspects", "customer_id"),
@@ -47,3 +55,7 @@ def delete_child_rows(db: Database, customer_ids: Sequence[str], counts: Counts)
     ):
         db.execute(f"DELETE FROM flexsync.{name} WHERE list_contains($ids, {owner})", given)
     db.execute("UPDATE flexsync.queue SET state = 'done', error = 'gone' WHERE list_contains($ids, customer_id)", given)
+
+
+def _touched(ids: Sequence[str]) -> pa.Table:
+    return pa.table({"key": pa.array(list(ids), pa.string())})

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from connector.store import versions
 from connector.store.counts import Counts
 from connector.store.database import Database, literal, registered
 from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, replace_owned
@@ -61,6 +62,9 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
+        if moved:
+            touched = pa.table({"key": staged.column("id")})
+            versions.follow(db, table.name, run_id, "id", touched, staged.column("observed_at")[0].as_py())
         db.execute(
             """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
             WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",

@@ -1,8 +1,8 @@
 """Replacing the rows of customers by those of their new answers.
 
-Promised: an owner with a rejected row or a suspect figure loses no row; figures of a subscription that does not count
-any more are deleted when the customer's own answer arrives. Never done: deciding what is suspect; opening or committing
-a transaction.
+The histories follow in the same transaction. Promised: an owner with a rejected row or a suspect figure loses no row;
+figures of a subscription that does not count any more are deleted when the customer's own answer arrives. Never done:
+deciding what is suspect; opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from connector.store import usage_history, versions
 from connector.store.batch import keys
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, registered
@@ -30,7 +31,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
         verdicts: the batch, and what is held back of it.
         counts: is added to.
     """
-    batch = verdicts.batch
+    batch, before = verdicts.batch, counts.moved
     for name in RESOURCES[batch.resource].tables:
         if name == "features":
             continue
@@ -41,6 +42,20 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
             replace_owned(db, TABLES[name], staged, scope, run_id, counts)
     if batch.resource == "usage":
         _delete_ended(db, verdicts, counts)
+    if counts.moved > before:
+        _keep_history(db, run_id, verdicts)
+
+
+def _keep_history(db: Database, run_id: str, verdicts: Verdicts) -> None:
+    """Let the histories follow the rows of a batch's customers."""
+    results = verdicts.batch.results
+    touched = pa.table({"key": pa.array(sorted({result.item.customer_id for result in results}), pa.string())})
+    now = max(result.observed_at for result in results)
+    if verdicts.batch.resource == "entitlements":
+        versions.follow(db, "entitlements", run_id, "customer_id", touched, now)
+    if verdicts.batch.resource == "usage":
+        for table in ("usage", "subscription_usage"):
+            usage_history.follow(db, table, run_id, "customer_id", touched, now)
 
 
 def _without(staged: pa.Table, owner: str, withheld: Set[tuple[str, str]]) -> pa.Table:

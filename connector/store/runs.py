@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, walks
+from connector.store import counts, cursors, usage_history, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -99,6 +99,8 @@ def begin(
         },
     )
     walks.record_run(db, run)
+    versions.begin_all(db, run.run_id, run.started_at)
+    usage_history.begin_all(db, run.run_id, run.started_at)
     return run
 
 

@@ -307,11 +307,11 @@ class Store:
                 counts.add(db, run.run_id, moved)
         return len(ids)
 
-    def delete_child_rows(self, run: Run, customer_ids: Sequence[str]) -> None:
+    def delete_child_rows(self, run: Run, customer_ids: Sequence[str], now: datetime) -> None:
         """Delete the child rows of customers that the server, asked by id, no longer has."""
         moved = Counts()
         with self.transaction() as db:
-            gone.delete_child_rows(db, customer_ids, moved)
+            gone.delete_child_rows(db, run.run_id, customer_ids, now, moved)
             counts.add(db, run.run_id, moved)
 
     # --- per-customer calls ---

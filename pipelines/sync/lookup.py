@@ -74,7 +74,7 @@ async def _mark_gone(session: Session, run: Run, resource: str, gone: Sequence[s
         return  # the report says so once, for all of them
     refused.clear()
     if resource == "customers":
-        await session.in_store(store.delete_child_rows, run, gone)
+        await session.in_store(store.delete_child_rows, run, gone, run.started_at)
     await session.in_store(store.mark_gone, run, resource, gone, run.started_at)
 
 
