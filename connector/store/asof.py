@@ -1,62 +1,72 @@
-"""Asking the histories: macros that show a table as of a day, and the use of a day, as SQL text.
+"""Asking the histories, as SQL text: views of all versions and figures, and macros that show a table as of a day.
 
 `customers_asof(valid, known)`: the rows that were true at `valid`, by what the last run that had ended at `known` had
-found. Without `known`: by what is known now. Promised: at most one row of a key, at every moment. Never done: running a
+found; without `known`, by what is known now. Promised: at most one row of a key, at every moment. Never done: running a
 statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from connector.tables.histories import VERSIONED, history_of
+from connector.tables.histories import VERSIONED, versions_of
 from connector.tables.schemas import TABLES
 
 __all__ = ["MACROS", "VIEWS", "statements"]
 
-_KNOWN = "(SELECT max(run_id) AS run FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ)"
-_VERSIONS = """SELECT {columns}, valid_from, valid_to FROM {history}, {known} k WHERE known_from <= k.run
-    AND valid_from <= valid::TIMESTAMPTZ
-    AND (valid_to IS NULL OR valid_to > valid::TIMESTAMPTZ OR known_to > k.run)"""
-_USAGE = f"""SELECT * EXCLUDE (restated, ended, last_confirmed_run, last_confirmed_at) FROM (
-        SELECT h.* FROM usage_history h, {_KNOWN} k
-        WHERE h.run_id <= k.run AND h.observed_at < day::DATE + INTERVAL 1 DAY
-        QUALIFY row_number() OVER (PARTITION BY customer_id, subscription_id, feature_id ORDER BY h.run_id DESC) = 1)
+_KNOWN = "(SELECT max(run_id) FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ)"
+_HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
+        run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}, observed_at
+    FROM flexsync.{versions} WINDOW following AS (PARTITION BY {keys} ORDER BY valid_from) QUALIFY NOT ended"""
+_ASOF = f"""SELECT {{keys}}, {{columns}}, valid_from, run_id, observed_at FROM (SELECT * FROM flexsync.{{versions}}
+        WHERE run_id <= {_KNOWN} AND valid_from <= valid::TIMESTAMPTZ
+        QUALIFY row_number() OVER (PARTITION BY {{keys}} ORDER BY valid_from DESC) = 1)
     WHERE NOT ended"""
-_DAILY = """SELECT observed_at::DATE AS day, customer_id, subscription_id, feature_id, since,
-        CASE WHEN same THEN current_usage - before ELSE current_usage END AS used,
-        same AND NOT restated AND since::DATE >= observed_at::DATE - 1 AS complete, run_id
-    FROM (SELECT *, lag(coalesce(last_confirmed_at, observed_at)) OVER figure AS since,
-            lag(current_usage) OVER figure AS before,
-            next_usage_reset_at IS NOT DISTINCT FROM lag(next_usage_reset_at) OVER figure
-                AND lag(current_usage) OVER figure IS NOT NULL AS same
-        FROM usage_history
-        WINDOW figure AS (PARTITION BY customer_id, subscription_id, feature_id ORDER BY run_id))
-    WHERE NOT ended AND since IS NOT NULL AND (NOT same OR current_usage <> before)"""
-
-MACROS = {
-    **{
-        f"{name}_asof": (
-            "valid, known := 'infinity'",
-            _VERSIONS.format(
-                columns=", ".join(f'"{c}"' for c in TABLES[name].names if c in history_of(name).names),
-                history=history_of(name).name,
-                known=_KNOWN,
-            ),
-        )
-        for name in VERSIONED
-    },
-    "usage_asof": ("day, known := 'infinity'", _USAGE),
-}
-"""Table macro -> its parameters and its query."""
-
-VIEWS = {"usage_daily": _DAILY}
-"""View -> its query: what was used between two observations of a figure."""
+_FIGURE = "PARTITION BY customer_id, subscription_id, feature_id ORDER BY run_id"
+_USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_confirmed_at),
+        lead(previous_confirmed_run) OVER following AS last_confirmed_run,
+        lead(previous_confirmed_at) OVER following AS last_confirmed_at
+    FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
+_USAGE_ASOF = f"""SELECT * EXCLUDE (restated, ended, previous_confirmed_run, previous_confirmed_at) FROM (
+        SELECT * FROM flexsync.usage_figures
+        WHERE run_id <= {_KNOWN} AND observed_at < day::DATE + INTERVAL 1 DAY
+        QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
+    WHERE NOT ended"""
+_USAGE_DAILY = f"""SELECT observed_at::DATE AS day, customer_id, subscription_id, feature_id,
+        previous_confirmed_at AS since, CASE WHEN same THEN current_usage - before ELSE current_usage END AS used,
+        same AND NOT restated AND previous_confirmed_at::DATE >= observed_at::DATE - 1 AS complete, run_id
+    FROM (SELECT *, lag(current_usage) OVER figure AS before,
+            coalesce(NOT lag(ended) OVER figure AND next_usage_reset_at IS NOT DISTINCT FROM
+                lag(next_usage_reset_at) OVER figure, false) AS same
+        FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
+    WHERE NOT ended AND previous_confirmed_at IS NOT NULL
+        AND CASE WHEN same THEN current_usage <> before ELSE current_usage > 0 END"""
 
 
-def statements(schema: str = "main") -> Iterator[str]:
-    """Yield the statements that make macros and views, over the tables of the current catalog."""
-    for name, (parameters, query) in MACROS.items():
-        yield f"CREATE OR REPLACE MACRO {schema}.{name}({parameters}) AS TABLE {query}"
-    for name, query in VIEWS.items():
-        yield f"CREATE OR REPLACE VIEW {schema}.{name} AS {query}"
+def _written(template: str, name: str, without: Sequence[str]) -> str:
+    table = TABLES[name]
+    own = [c for c in versions_of(name).names if c in {column.name for column in table.columns} - {*table.key}]
+    columns = ", ".join(f'"{c}"' for c in own if f"{name}.{c}" not in without)
+    keys = ", ".join(f'"{key}"' for key in table.key)
+    return template.format(keys=keys, columns=columns, versions=versions_of(name).name)
+
+
+def statements(without: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the statements that make the views and macros in the current catalog.
+
+    Args:
+        without: columns that its tables do not have, as `customers.email`.
+    """
+    for name in VERSIONED:
+        yield f"CREATE OR REPLACE VIEW {name}_history AS {_written(_HISTORY, name, without)}"
+        asked = "valid, known := 'infinity'"
+        yield f"CREATE OR REPLACE MACRO {name}_asof({asked}) AS TABLE {_written(_ASOF, name, without)}"
+    yield f"CREATE OR REPLACE VIEW usage_history AS {_USAGE_HISTORY}"
+    yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"
+    yield f"CREATE OR REPLACE MACRO usage_asof(day, known := 'infinity') AS TABLE {_USAGE_ASOF}"
+
+
+VIEWS = (*(f"{name}_history" for name in VERSIONED), "usage_history", "usage_daily")
+"""Names of the views."""
+MACROS = (*(f"{name}_asof" for name in VERSIONED), "usage_asof")
+"""Names of the table macros."""

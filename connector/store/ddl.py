@@ -89,25 +89,30 @@ STORE_ONLY_COLUMNS = {"rejects": ("raw",)}
 
 def statements() -> Iterator[str]:
     """Yield every statement that makes an empty store, in order."""
-    for table in (*TABLES.values(), *HISTORIES.values()):
-        yield create(table)
-        yield from comments(table)
     yield "CREATE SCHEMA IF NOT EXISTS flexsync"
+    for path, table in paths().items():
+        yield create(path, table)
+        yield from comments(path, table)
     for name, (meaning, columns) in INTERNAL.items():
         yield f"CREATE TABLE IF NOT EXISTS flexsync.{name} ({columns})"
         yield f"COMMENT ON TABLE flexsync.{name} IS {literal(meaning)}"
     yield from asof.statements()
 
 
-def create(table: Table) -> str:
-    """Return CREATE TABLE of a data table. Keys are not declared: they slow merges down (design section 10)."""
+def paths() -> dict[str, Table]:
+    """Return every declared table by where it lies: data tables in `main`, histories in `flexsync`."""
+    return {**TABLES, **{f"flexsync.{name}": table for name, table in HISTORIES.items()}}
+
+
+def create(path: str, table: Table) -> str:
+    """Return CREATE TABLE of a declared table. Keys are not declared: they slow merges down (design section 10)."""
     columns = ", ".join(f'"{c.name}" {DUCKDB_TYPES[c.kind]}' for c in (*table.columns, *STAMPS))
-    return f'CREATE TABLE IF NOT EXISTS "{table.name}" ({columns})'
+    return f"CREATE TABLE IF NOT EXISTS {path} ({columns})"
 
 
-def comments(table: Table) -> Iterator[str]:
-    """Yield the COMMENT statements of a data table and its columns."""
+def comments(path: str, table: Table) -> Iterator[str]:
+    """Yield the COMMENT statements of a declared table and its columns."""
     about = f"{table.source}; key {', '.join(table.key)}"
-    yield f'COMMENT ON TABLE "{table.name}" IS {literal(about)}'
+    yield f"COMMENT ON TABLE {path} IS {literal(about)}"
     for column in (*table.columns, *STAMPS):
-        yield f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {literal(column.meaning)}'
+        yield f'COMMENT ON COLUMN {path}."{column.name}" IS {literal(column.meaning)}'

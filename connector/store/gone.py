@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from connector.store import usage_history, versions
+from connector.store import figures, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, column
 from connector.tables.resources import CHILDREN
@@ -46,7 +46,7 @@ def delete_child_rows(db: Database, run_id: str, customer_ids: Sequence[str], no
     touched = _touched(customer_ids)
     versions.follow(db, "entitlements", run_id, "customer_id", touched, now)
     for name in ("usage", "subscription_usage"):
-        usage_history.follow(db, name, run_id, "customer_id", touched, now)
+        figures.follow(db, name, run_id, touched, now)
     for name, owner in (
         ("answers", "customer_id"),
         ("suspects", "customer_id"),

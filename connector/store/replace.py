@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import usage_history, versions
+from connector.store import figures, versions
 from connector.store.batch import keys
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, registered
@@ -55,7 +55,7 @@ def _keep_history(db: Database, run_id: str, verdicts: Verdicts) -> None:
         versions.follow(db, "entitlements", run_id, "customer_id", touched, now)
     if verdicts.batch.resource == "usage":
         for table in ("usage", "subscription_usage"):
-            usage_history.follow(db, table, run_id, "customer_id", touched, now)
+            figures.follow(db, table, run_id, touched, now)
 
 
 def _without(staged: pa.Table, owner: str, withheld: Set[tuple[str, str]]) -> pa.Table:

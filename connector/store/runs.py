@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, usage_history, versions, walks
+from connector.store import counts, cursors, figures, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -100,7 +100,7 @@ def begin(
     )
     walks.record_run(db, run)
     versions.begin_all(db, run.run_id, run.started_at)
-    usage_history.begin_all(db, run.run_id, run.started_at)
+    figures.begin_all(db, run.run_id, run.started_at)
     return run
 
 

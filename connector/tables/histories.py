@@ -1,9 +1,9 @@
 """Histories: tables that keep what was true, and since which run we knew it.
 
-`customers_history`, `subscriptions_history` and `entitlements_history` hold one row per version of a row;
-`usage_history` holds one row per figure that was seen to change. Promised: the versions of a key follow each other: on
-each of the two axes, time (`valid_from`, `valid_to`) and runs (`known_from`, `known_to`), no interval is empty and none
-overlaps another. Never done: filling them (see `connector.store.versions` and `connector.store.usage_history`).
+`customers_versions`, `subscriptions_versions` and `entitlements_versions` hold one row for every version of a row, and
+one for every end; `usage_figures` holds one row for every figure that was seen to change. Promised: rows are only
+added, so that a file of them never has to be written again. Never done: filling them (see `connector.store.versions` and
+`connector.store.figures`); answering questions (see `connector.store.asof`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from connector.tables.columns import BOOL, DECIMAL, INT, STAMPS, TEXT, TIME, Table, made
 from connector.tables.schemas import TABLES
 
-__all__ = ["HISTORIES", "USAGE_HISTORY", "VERSIONED", "content", "history_of"]
+__all__ = ["FIGURES", "HISTORIES", "VERSIONED", "content", "origin", "versions_of"]
 
 VERSIONED = ("customers", "subscriptions", "entitlements")
 """The tables whose rows have versions."""
@@ -19,19 +19,17 @@ VERSIONED = ("customers", "subscriptions", "entitlements")
 _STATE = ("gone_at",)  # a row that is gone ends its version
 _NO_CONTENT = ("updated_at", "updated_by", *_STATE, *(stamp.name for stamp in STAMPS))
 
-_AXES = (
-    made(TIME, "valid_from", "since when this version was true, see valid_basis"),
-    made(TIME, "valid_to", "until when; NULL while it is true as far as we know"),
-    made(TEXT, "valid_basis", "updated_at: valid_from is the server's last write; observed_at: it is our observation"),
-    made(TEXT, "known_from", "run that found this version"),
-    made(TEXT, "known_to", "run that found its end; NULL while it is open"),
-    made(TEXT, "content_hash", "hash of the columns that make a version"),
+_ABOUT = (
+    made(TIME, "valid_from", "since when this version is true, or the row is no more: see valid_basis"),
+    made(TEXT, "valid_basis", "updated_at: the server's last write; observed_at: when the answer came that showed it"),
+    made(BOOL, "ended", "the row is no more: every other column is NULL"),
+    made(TEXT, "content_hash", "hash of the columns whose change makes a version"),
 )
 
 
-def history_of(name: str) -> Table:
-    """Return the history of a versioned table."""
-    return HISTORIES[f"{name}_history"]
+def versions_of(name: str) -> Table:
+    """Return the table that holds the versions of a versioned table."""
+    return HISTORIES[f"{name}_versions"]
 
 
 def content(table: Table) -> tuple[str, ...]:
@@ -42,12 +40,12 @@ def content(table: Table) -> tuple[str, ...]:
 def _versions(base: Table) -> Table:
     keys = [base.column(name) for name in base.key]
     others = [column for column in base.columns if column.name not in {*base.key, *_STATE}]
-    source = f"versions of {base.name}, as the runs found them"
-    return Table(f"{base.name}_history", (*base.key, "valid_from"), (*keys, *_AXES, *others), source, base.owner)
+    about = f"versions of {base.name}, as the runs found them"
+    return Table(f"{base.name}_versions", (*base.key, "valid_from"), (*keys, *_ABOUT, *others), about, base.owner)
 
 
-USAGE_HISTORY = Table(
-    "usage_history",
+FIGURES = Table(
+    "usage_figures",
     ("customer_id", "subscription_id", "feature_id", "run_id"),
     (
         made(TEXT, "customer_id", "customer, see customers.id"),
@@ -59,15 +57,18 @@ USAGE_HISTORY = Table(
         made(INT, "total_limit", "units; NULL = no limit, or not metered"),
         made(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half)"),
         made(BOOL, "restated", "lower than the figure before it in the same window, and believed"),
-        made(BOOL, "ended", "from this run on there is no figure, as when its subscription ended"),
-        made(TEXT, "last_confirmed_run", "last run that saw this figure; NULL while it is the newest"),
-        made(TIME, "last_confirmed_at", "when that run saw it; NULL while it is the newest"),
+        made(BOOL, "ended", "there is no figure from here on, as when its subscription ended"),
+        made(TEXT, "previous_confirmed_run", "last run that still saw the figure before this one; NULL for the first"),
+        made(TIME, "previous_confirmed_at", "when that run saw it"),
     ),
-    "GET /customers/usage, one row per figure that changed",
+    "GET /customers/usage: the figures and limits that changed",
     owner="customer_id",
 )
 
-HISTORIES: dict[str, Table] = {
-    table.name: table for table in (*(_versions(TABLES[name]) for name in VERSIONED), USAGE_HISTORY)
-}
-"""Every history, by name."""
+HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLES[n]) for n in VERSIONED), FIGURES)}
+"""Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
+
+
+def origin(history: str) -> tuple[str, ...]:
+    """Return the tables whose columns of the same name a history holds: excluding one there excludes it here."""
+    return ("usage", "subscription_usage") if history == FIGURES.name else (history.removesuffix("_versions"),)

@@ -1,0 +1,98 @@
+"""Figures: every figure and limit of usage that was seen to change.
+
+Promised: a figure is added in the transaction of the row that holds it, so one that is held back as suspect never is; a
+run that sees the same figures adds nothing; one run adds at most one row for a figure, the last that it saw. Never
+done: changing what an earlier run added; opening or committing a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from connector.store.database import Database, count, registered
+
+_FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
+_ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
+_MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_id AND s.feature_id = f.feature_id"
+_SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
+    AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at"""
+
+# All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
+_STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at, {figures}
+    FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
+_OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
+_LATEST = """latest AS (SELECT f.*, coalesce(a.run_id, p.run_id, f.run_id) AS confirmed_run,
+        coalesce(a.observed_at, p.observed_at, f.observed_at) AS confirmed_at
+    FROM flexsync.usage_figures f
+    LEFT JOIN flexsync.answers a ON a.customer_id = f.customer_id AND a.resource = 'usage' AND a.run_id < $run
+        AND a.subscription_id = f.subscription_id
+    LEFT JOIN flexsync.answers p ON p.customer_id = f.customer_id AND p.resource = 'usage' AND p.run_id < $run
+        AND p.subscription_id = ''
+    WHERE {ours}
+    WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
+    QUALIFY row_number() OVER figure = 1)"""
+_OF_RUN = "SELECT count(*) FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}"
+_UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}
+    AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)"""
+_ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
+    SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id, false AS ended,
+        coalesce(NOT f.ended AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
+            AND s.current_usage < f.current_usage, false) AS restated,
+        f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
+    FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
+_END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
+    SELECT f.customer_id, f.subscription_id, f.feature_id, $now AS observed_at, $run AS run_id, true AS ended,
+        false AS restated, f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
+    FROM latest f WHERE NOT f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match})"""
+
+
+def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -> None:
+    """Add the figures that changed, and the ends of those that are not there any more.
+
+    Args:
+        db: the connection, inside the transaction that changed the rows; the answers themselves are stored after it.
+        table: usage or subscription_usage.
+        run_id: the run that saw the figures.
+        touched: Arrow table with one column, `key`: customers.
+        now: when figures that are not there any more were missed, by the server's clock.
+    """
+    given = {"run": run_id}
+    with registered(db, touched=touched):
+        if count(db, _text(_OF_RUN, table), given):  # this run has seen other figures before
+            db.execute(_text(_UNDO, table), given)
+        db.execute(_text(_END, table), {**given, "now": now})
+        db.execute(_text(_ADD, table), given)
+
+
+def begin_all(db: Database, run_id: str, now: datetime) -> None:
+    """Begin the history of a store that has figures and no history yet, as one of an older version.
+
+    Args:
+        db: the connection, inside the transaction that begins the run.
+        run_id: the run.
+        now: when it began, by the server's clock.
+    """
+    if count(db, "SELECT count(*) FROM flexsync.usage_figures"):
+        return
+    for table in _ALONE:
+        customers = db.sql(f"SELECT DISTINCT customer_id AS key FROM {table}").to_arrow_table()
+        if customers.num_rows:
+            follow(db, table, run_id, customers, now)
+
+
+@cache
+def _text(template: str, table: str) -> str:
+    fields = {
+        "table": table,
+        "alone": _ALONE[table],
+        "plain": str(table == "usage").lower(),
+        "figures": ", ".join(f"t.{name}" for name in _FIGURES),
+        "new": ", ".join(f"s.{name}" for name in _FIGURES),
+        "match": _MATCH,
+        "same": _SAME,
+    }
+    fields |= {"ours": _OURS.format(**fields)}
+    fields |= {"state": _STATE.format(**fields), "latest": _LATEST.format(**fields)}
+    return template.format(**fields)
