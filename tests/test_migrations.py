@@ -21,9 +21,11 @@ from connector.publications import contents
 from connector.publications.restore import restore
 from connector.store import ddl, migrations, opening
 from connector.store.store import Store
+from connector.tables.histories import HISTORIES
 from connector.tables.schemas import SCHEMA_VERSION
 
 MADE = Path(__file__).parent / "versions" / "0.1.0-schema-1" / "made.tar.xz"
+HISTORY = {f"flexsync.{name}" for name in HISTORIES}
 RUN = "20261128T104021Z-01ff82"  # the last sync
 COPY = "work.schema-1.duckdb"
 Shape = list[tuple[Any, ...]]
@@ -91,9 +93,9 @@ def test_rows_stay_and_the_customers_cursor_becomes_two(old: Path) -> None:
     now = content_of(old / "work.duckdb")
     changed = {name for name, rows in now.items() if rows != before.get(name)}
     assert changed == {"flexsync.meta", "flexsync.cursors", "flexsync.unproven", "flexsync.queue",
-                       "flexsync.proof_windows"}  # fmt: skip
+                       "flexsync.proof_windows", *HISTORY}  # fmt: skip
     assert len(now["flexsync.queue"]) == len(before["flexsync.queue"]) > 0
-    assert now["flexsync.proof_windows"] == []
+    assert all(now[name] == [] for name in ("flexsync.proof_windows", *HISTORY)), "a history begins with the next run"
     assert len(now["flexsync.unproven"]) == len(before["flexsync.unproven"]) > 0
     with connector.open(old / "work.duckdb") as opened:
         found = opened.sql("SELECT resource, run_id, cursor = full_at AS same FROM flexsync.cursors ORDER BY 1")
@@ -132,7 +134,7 @@ def test_reading_migrates_nothing(old: Path) -> None:
     before = (old / "work.duckdb").read_bytes()
     with connector.open(old / "work.duckdb") as opened:
         assert opened.schema_version == "1"
-        assert set(contents.names()) - set(opened.tables) == migrations.tables_since(1)
+        assert set(contents.stored()) - set(opened.tables) == migrations.tables_since(1)
         assert opened.table("customers").num_rows == 60
     assert (old / "work.duckdb").read_bytes() == before
     assert not (old / COPY).exists()
@@ -357,5 +359,6 @@ def test_the_tables_of_a_migration_are_tables_of_the_ddl() -> None:
     """`tables_since` finds the tables that a version created, so that restore knows what may be missing."""
     assert migrations.tables_since(1) >= {"flexsync.proof_windows"}
     assert migrations.tables_since(SCHEMA_VERSION) == set()
-    assert {name.removeprefix("flexsync.") for name in migrations.tables_since(1)} <= set(ddl.INTERNAL)
+    known = {*ddl.INTERNAL, *HISTORIES}
+    assert {name.removeprefix("flexsync.") for name in migrations.tables_since(1)} <= known
     assert set(migrations.MIGRATIONS) == set(range(migrations.OLDEST + 1, SCHEMA_VERSION + 1))

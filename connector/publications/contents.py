@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from connector.errors import FixInput
-from connector.store import ddl
+from connector.store import asof, ddl
 from connector.store.database import Database, rows
+from connector.tables.histories import HISTORIES, origin
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
 
 PUBLICATION_META = ("published_at", "excluded")  # rows of flexsync.meta that only publications have
@@ -105,8 +106,13 @@ class Snapshot:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all tables of a publication, data tables first."""
-    return (*TABLES, *(f"flexsync.{name}" for name in ddl.PUBLISHED))
+    """Return the names of all tables and views of a publication, data tables first."""
+    return (*TABLES, *asof.VIEWS, *(name for name in stored() if name not in TABLES))
+
+
+def stored() -> tuple[str, ...]:
+    """Return the names of all tables of a publication: all that a store is restored from."""
+    return (*TABLES, *(f"flexsync.{name}" for name in (*ddl.PUBLISHED, *HISTORIES)))
 
 
 def excluded(exclude: Sequence[str]) -> tuple[str, ...]:
@@ -194,14 +200,23 @@ def check_version(what: object, version: str | int | None) -> None:
 
 
 def _tables(without: Sequence[str], now: datetime) -> Iterator[PublishedTable]:
-    for table in TABLES.values():
-        columns = [c for c in (*table.columns, *STAMPS) if f"{table.name}.{c.name}" not in without]
-        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.main."{table.name}"
+    for path, table in ddl.paths().items():
+        left_out = _left_out(table, without)
+        columns = [c for c in (*table.columns, *STAMPS) if c.name not in left_out]
+        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.{path}
             ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
-        yield PublishedTable(table.name, query, {"": about, **{c.name: c.meaning for c in columns}})
+        yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}})
     for name in ddl.PUBLISHED:
         yield PublishedTable(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
+
+
+def _left_out(table: Table, without: Sequence[str]) -> set[str]:
+    """Return the columns of a table that are left out, in a history because its table leaves them out."""
+    if table.name not in HISTORIES:
+        return {column for name, _, column in (full.partition(".") for full in without) if name == table.name}
+    found = {column for name, _, column in (full.partition(".") for full in without) if name in origin(table.name)}
+    return found & set(table.names) | ({"content_hash"} if found else set())  # the hash would tell about them
 
 
 def _internal(name: str, without: Sequence[str], now: datetime) -> str:

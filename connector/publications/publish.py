@@ -24,6 +24,7 @@ from connector.errors import FixInput, LockHeld
 from connector.publications import contents, green, lake, reading, targets
 from connector.publications.contents import PublishedTable, RunInfo, Snapshot, Source
 from connector.publications.targets import DUCKDB, Target, wal
+from connector.store import asof
 from connector.store.database import identifier, literal
 
 STORAGE = "v1.0.0"  # DuckDB's storage version that older clients can open
@@ -124,6 +125,10 @@ def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str], keep_gre
             _refuse_foreign(place, snapshot)
             db.execute(f"CREATE SCHEMA {out}.flexsync")
             rows = {table.name: _copy(db, store, out, table) for table in snapshot.tables}
+            db.execute(f"USE {out}")
+            for statement in asof.statements(snapshot.excluded):
+                db.execute(statement)
+            db.execute(f"USE {store}")
             db.execute("COMMIT")
             db.execute(f"CHECKPOINT {out}")
         unfinished.chmod(0o444)

@@ -24,7 +24,9 @@ from connector.errors import FixInput, FlexsyncError, LockHeld
 from connector.publications import contents, lake
 from connector.publications.contents import RunInfo
 from connector.publications.targets import DUCKDB, PARQUET, green_copy
+from connector.store import asof
 from connector.store.database import literal, rows
+from connector.tables.histories import FIGURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,18 +100,34 @@ class Reading:
         """Run a query and return a pandas DataFrame; decimals stay exact, maps become dictionaries. Raises as `sql`."""
         return self.sql(query, params).to_pandas(maps_as_pydicts="strict")
 
-    def table(self, name: str) -> pa.Table:
-        """Return a whole table.
+    def table(self, name: str, as_of: datetime | str | None = None, known: datetime | str | None = None) -> pa.Table:
+        """Return a whole table, or its rows as of a moment.
+
+        Args:
+            name: one of `tables`.
+            as_of: for customers, subscriptions, entitlements: the rows that were true then; for usage and
+                subscription_usage: the last figures up to the end of that day (UTC).
+            known: only what the last run that had ended then had found; by default what is known now.
 
         Raises:
-            FixInput: there is no table of that name.
+            FixInput: there is no table of that name, or it has no history.
         """
+        if as_of is not None:
+            return self._as_of(name, as_of, known)
         if name not in self.tables:
             near = difflib.get_close_matches(name, self.tables, 1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(self.tables)}."
             raise FixInput(f'{self.path} has no table "{name}".', remedy=hint)
         schema, _, table = name.rpartition(".")
         return self.sql(f'FROM {CATALOG}.{schema or "main"}."{table}"')
+
+    def _as_of(self, name: str, moment: datetime | str, known: datetime | str | None) -> pa.Table:
+        history = asof.history(name)
+        if not history or history.view not in self.tables:
+            without = f'{self.path} holds no history of "{name}"'
+            raise FixInput(f"{without}.", remedy=f"There is one of {', '.join(asof.ASKED)}.")
+        given = {"moment": str(moment), "known": "infinity" if known is None else str(known)}
+        return self.sql(f"FROM {history.macro}($moment, known := $known) {history.where}", given)
 
     def close(self) -> None:
         """Close the files; safe to call twice."""
@@ -235,6 +253,9 @@ def _attach_lake(db: Any, place: Path, held: ExitStack, *, green: bool) -> None:
         db.register(f"parquet {name}", _dataset(files[name]))
         schema, _, table = name.rpartition(".")
         db.execute(f'CREATE VIEW {CATALOG}.{schema or "main"}."{table}" AS FROM "parquet {name}"')
+    if f"flexsync.{FIGURES.name}" in manifest.tables:  # older versions keep no history
+        for statement in asof.statements(manifest.excluded):
+            db.execute(statement)
 
 
 def _open_files(place: Path, held: ExitStack, green: bool) -> tuple[lake.Manifest, dict[str, list[Any]]]:

@@ -117,7 +117,7 @@ def _restorable(source: Target, version: str | int) -> int:
 
 def _required(source: object, there: Collection[str], version: int) -> list[str]:
     """Return the tables that a publication of a version has, if they are there; later ones stay empty."""
-    names = [name for name in contents.names() if name not in migrations.tables_since(version)]
+    names = [name for name in contents.stored() if name not in migrations.tables_since(version)]
     missing = [name for name in names if name not in there]
     if missing:
         raise FixInput(f"{source} lacks {', '.join(missing)}.", remedy="Publish to it again.")

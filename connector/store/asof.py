@@ -8,11 +8,12 @@ statement.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from connector.tables.histories import VERSIONED, versions_of
 from connector.tables.schemas import TABLES
 
-__all__ = ["MACROS", "VIEWS", "statements"]
+__all__ = ["ASKED", "MACROS", "VIEWS", "History", "history", "statements"]
 
 _KNOWN = "(SELECT max(run_id) FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ)"
 _HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
@@ -43,6 +44,27 @@ _USAGE_DAILY = f"""SELECT observed_at::DATE AS day, customer_id, subscription_id
         AND CASE WHEN same THEN current_usage <> before ELSE current_usage > 0 END"""
 
 
+class History(NamedTuple):
+    """Where a table's history is read: a view, a table macro, and the rows of it that belong to the table."""
+
+    view: str
+    macro: str
+    where: str = ""
+
+
+ASKED = {
+    **{name: History(f"{name}_history", f"{name}_asof") for name in VERSIONED},
+    "usage": History("usage_history", "usage_asof", "WHERE subscription_id = ''"),
+    "subscription_usage": History("usage_history", "usage_asof", "WHERE subscription_id <> ''"),
+}
+"""Table -> its history."""
+
+
+def history(name: str) -> History | None:
+    """Return where the history of a table is read; None if it has none."""
+    return ASKED.get(name)
+
+
 def _written(template: str, name: str, without: Sequence[str]) -> str:
     table = TABLES[name]
     own = [c for c in versions_of(name).names if c in {column.name for column in table.columns} - {*table.key}]
@@ -63,10 +85,18 @@ def statements(without: Sequence[str] = ()) -> Iterator[str]:
         yield f"CREATE OR REPLACE MACRO {name}_asof({asked}) AS TABLE {_written(_ASOF, name, without)}"
     yield f"CREATE OR REPLACE VIEW usage_history AS {_USAGE_HISTORY}"
     yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"
+    for name, meaning in _MEANINGS.items():
+        yield f"COMMENT ON VIEW {name} IS '{meaning}'"
     yield f"CREATE OR REPLACE MACRO usage_asof(day, known := 'infinity') AS TABLE {_USAGE_ASOF}"
 
 
-VIEWS = (*(f"{name}_history" for name in VERSIONED), "usage_history", "usage_daily")
+_MEANINGS = {
+    **{f"{name}_history": f"every version of the rows of {name}: valid from, to; known from run, to run"
+       for name in VERSIONED},
+    "usage_history": "every figure of usage that was seen to change",
+    "usage_daily": "what was used between two observations of a figure; complete: no reset lies between them",
+}  # fmt: skip
+VIEWS = tuple(_MEANINGS)
 """Names of the views."""
 MACROS = (*(f"{name}_asof" for name in VERSIONED), "usage_asof")
 """Names of the table macros."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connector import files
-from connector.store import ddl
+from connector.store import ddl, version_3
 from connector.tables.schemas import SCHEMA_VERSION
 
 OLDEST = 1
@@ -35,6 +35,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """UPDATE flexsync.runs SET status = 'failed', reasons = ['given up: begun by an older version']
         WHERE status IN ('running', 'interrupted')""",
     ),
+    3: version_3.TABLES,
 }
 """Schema version -> the statements that lead to it from the version before. A column is added at the end of its table,
 with IF NOT EXISTS, and in `ddl` or `connector.tables.schemas` too; tests/test_migrations.py compares the two."""

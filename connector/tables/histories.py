@@ -1,9 +1,9 @@
 """Histories: tables that keep what was true, and since which run we knew it.
 
-`customers_versions`, `subscriptions_versions` and `entitlements_versions` hold one row for every version of a row, and
-one for every end; `usage_figures` holds one row for every figure that was seen to change. Promised: rows are only
-added, so that a file of them never has to be written again. Never done: filling them (see `connector.store.versions` and
-`connector.store.figures`); answering questions (see `connector.store.asof`).
+`customers_versions`, `subscriptions_versions` and `entitlements_versions` hold one row for every version of a row,
+and one for every end; `usage_figures` holds one row for every figure that was seen to change. Promised: rows are only
+added, so that a file of them never has to be written again. Never done: filling them (see `connector.store.versions`
+and `connector.store.figures`); answering questions (see `connector.store.asof`).
 """
 
 from __future__ import annotations
