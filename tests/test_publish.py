@@ -15,6 +15,7 @@ from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_o
 from connector.errors import FixInput
 from connector.publications import contents, lake, reading
 from connector.publications.publish import publish
+from connector.store import asof
 
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES
     ('a', '', NULL, MAP {}, '9999-12-31 23:59:59.999999+00', '0001-01-01 00:00:00+00', NULL, '{"x": "\\u003c"}', 'r'),
