@@ -29,8 +29,9 @@ from connector.pull.windows import Beginning
 from connector.push.apply import journal
 from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Header, Plan
-from connector.store import migrations
+from connector.store import asof, migrations
 from connector.store.store import Store
+from connector.tables.histories import HISTORIES
 from connector.tables.import_results import COLUMNS
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import import_customers as job
@@ -84,7 +85,9 @@ def flexsync(folder: Path, *arguments: object) -> Done:
 def rows_of(path: Path | str) -> dict[str, list[dict[str, Any]]]:
     """Every table of a store or publication, in an order of its own, without what only one of them has."""
     with connector.open(path) as opened:
-        later = migrations.tables_since(int(opened.schema_version))
+        later = {*migrations.tables_since(int(opened.schema_version))}
+        if later & {f"flexsync.{name}" for name in HISTORIES}:
+            later |= {*asof.VIEWS}
         assert opened.tables == tuple(name for name in contents.names() if name not in later)
         found = {name: opened.table(name) for name in opened.tables}
     meta = found["flexsync.meta"].to_pylist()

@@ -13,9 +13,10 @@ from sizes import Size, few, sizes
 from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
 from connector.errors import FixInput
-from connector.publications import contents, lake, reading
+from connector.publications import contents, lake, parts, reading
 from connector.publications.publish import publish
 from connector.store import asof
+from connector.tables.histories import HISTORIES
 
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES
     ('a', '', NULL, MAP {}, '9999-12-31 23:59:59.999999+00', '0001-01-01 00:00:00+00', NULL, '{"x": "\\u003c"}', 'r'),
@@ -136,9 +137,12 @@ def test_the_manifest_counts_and_seals_every_file(tmp_path: Path) -> None:
     assert set(manifest.tables) == set(contents.stored())
     for name, entry in manifest.tables.items():
         (file,) = entry.files
-        assert file.path == f"runs/{run_id(1)}/{name}/part-0.parquet"
+        history = name.removeprefix("flexsync.") in HISTORIES
+        assert file.path == (
+            f"history/{name}/{run_id(1)}.parquet" if history else f"runs/{run_id(1)}/{name}/part-0.parquet"
+        )
         assert (folder / file.path).stat().st_size == file.bytes
-        assert lake.digest(folder / file.path) == file.sha256
+        assert parts.digest(folder / file.path) == file.sha256
         assert entry.rows == file.rows == publication.rows[name]
     assert manifest.tables["customers"].rows == 300
     named = {file.path for entry in manifest.tables.values() for file in entry.files}

@@ -73,11 +73,13 @@ class PublishedTable:
         name: as readers type it: `customers`, `flexsync.runs`.
         query: SELECT of its rows, with `{store}` in place of the store's catalog.
         comments: column (or "" for the table) -> its meaning.
+        history: rows are only ever added to it.
     """
 
     name: str
     query: str
     comments: Mapping[str, str] = field(default_factory=dict)
+    history: bool = False
 
     @property
     def path(self) -> str:
@@ -206,7 +208,7 @@ def _tables(without: Sequence[str], now: datetime) -> Iterator[PublishedTable]:
         query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.{path}
             ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
-        yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}})
+        yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}}, table.name in HISTORIES)
     for name in ddl.PUBLISHED:
         yield PublishedTable(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
 

@@ -1,5 +1,7 @@
 """The Parquet publication: `DIR/runs/RUN_ID/TABLE/part-0.parquet`, and a `DIR/manifest.json` that names the newest run.
 
+The histories lie beside the runs (`connector.publications.increments`).
+
 Promised: a reader reads the manifest once and sees one run; the files of a run never change; the run before the newest
 stays, for readers that have just read the older manifest, and so does the last green run, which the manifest names too;
 only folders with a manifest of Flexsync's are ever deleted. Never done: following a path out of the lake.
@@ -7,74 +9,20 @@ only folders with a manifest of Flexsync's are ever deleted. Never done: followi
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from connector.errors import FixInput
 from connector.files import remove, replace
-from connector.publications import targets
-from connector.publications.contents import PublishedTable, RunInfo, Snapshot, check_version
+from connector.publications import increments, targets
+from connector.publications.contents import Snapshot, check_version
+from connector.publications.parts import FORMAT, FORMAT_VERSION, Entry, LastGreen, Manifest, copy
 from connector.publications.targets import Target
-from connector.store.database import Database, literal
-from connector.tables.schemas import SCHEMA_VERSION
+from connector.store.database import Database
 
-FORMAT = "flexsync-parquet"
-FORMAT_VERSION = 1
-ROW_GROUP = 122_880  # rows; the unit in which DuckDB reads in parallel
 MANIFEST = "manifest.json"
-
-
-class File(msgspec.Struct, frozen=True):
-    """One Parquet file; `path` is relative to the lake."""
-
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One table of the manifest."""
-
-    rows: int
-    files: tuple[File, ...]
-
-
-class LastGreen(msgspec.Struct, frozen=True):
-    """The last green run that can be read; `manifest` is its own, relative to the lake."""
-
-    run_id: str
-    published_at: datetime
-    manifest: str
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of `manifest.json`."""
-
-    format: str = FORMAT
-    format_version: int = FORMAT_VERSION
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
-    mode: str
-    status: str
-    green: bool
-    reasons: tuple[str, ...]
-    started_at: datetime | None
-    finished_at: datetime | None
-    published_at: datetime
-    environment_id: str | None
-    excluded: tuple[str, ...]
-    last_green: LastGreen | None = None  # itself, if it is green
-    tables: dict[str, Entry]
-
-    @property
-    def run(self) -> RunInfo:
-        """Return the run that it names."""
-        return RunInfo(self.run_id, self.mode, self.status, self.started_at, self.finished_at, self.reasons)
 
 
 def read(lake: Path, *, green: bool = False) -> Manifest:
@@ -141,9 +89,9 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
     final = _new_folder(target, snapshot.run.run_id, named)
     unfinished = targets.temporary(target)
     try:
-        files = {table.name: _copy(db, store, table, unfinished, final.name) for table in snapshot.tables}
+        entries = _files(db, store, snapshot, target.path, unfinished, final)
         last_green = _last_green(snapshot, target.path, final.name, keep_green)
-        manifest = _manifest(snapshot, {name: Entry(file.rows, (file,)) for name, file in files.items()}, last_green)
+        manifest = _manifest(snapshot, entries, last_green)
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         (unfinished / MANIFEST).write_bytes(body)  # marks the folder as Flexsync's
         replace(unfinished, final)
@@ -151,6 +99,7 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
     finally:
         remove(unfinished)
     _prune(target, {*named[:1], *_folders(manifest)})
+    increments.prune(target.path, [_decoded(path) for path in runs.glob(f"*/{MANIFEST}")])
     return manifest
 
 
@@ -167,20 +116,26 @@ def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> Last
     return LastGreen(found.run_id, found.published_at, f"runs/{_folders(found)[0]}/{MANIFEST}")
 
 
-def _copy(db: Database, store: str, table: PublishedTable, folder: Path, run: str) -> File:
-    path = folder / table.name / "part-0.parquet"
-    path.parent.mkdir(parents=True)
-    count = db.execute(
-        f"""COPY ({table.query.format(store=store)}) TO {literal(path)}
-        (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"""
-    ).fetchall()[0][0]
-    return File(f"runs/{run}/{table.name}/{path.name}", int(count), path.stat().st_size, digest(path))
+def _files(db: Database, store: str, snapshot: Snapshot, lake: Path, folder: Path, final: Path) -> dict[str, Entry]:
+    """Write the tables of a run into its folder, and what its histories have more than the lake beside it."""
+    before = increments.continued(db, store, snapshot, _before(lake))
+    entries = {}
+    for table in snapshot.tables:
+        if table.history:
+            entries[table.name] = increments.write(db, store, table, lake, snapshot.run.run_id, before)
+            continue
+        path = folder / table.name / "part-0.parquet"
+        path.parent.mkdir(parents=True)
+        file = copy(db, table.query.format(store=store), path, lake, final=final / table.name / path.name)
+        entries[table.name] = Entry(file.rows, (file,))
+    return entries
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _before(lake: Path) -> Manifest | None:
+    try:
+        return read(lake)
+    except FixInput:
+        return None
 
 
 def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGreen | None) -> Manifest:
@@ -233,7 +188,7 @@ def _named(lake: Path) -> list[str]:
 
 def _folders(manifest: Manifest) -> list[str]:
     """Return the names of the folders of a manifest's run, and of its last green run."""
-    paths = [entry.files[0].path for entry in manifest.tables.values()][:1]
+    paths = [entry.files[0].path for entry in manifest.tables.values() if entry.files[0].path.startswith("runs/")][:1]
     if manifest.last_green:
         paths.append(manifest.last_green.manifest)
     return [PurePosixPath(path).parts[1] for path in paths]
@@ -264,7 +219,7 @@ def _inside(path: Path, manifest: Manifest) -> None:
     named = [file.path for entry in manifest.tables.values() for file in entry.files]
     for name in [*named, *([manifest.last_green.manifest] if manifest.last_green else [])]:
         parts = PurePosixPath(name).parts
-        if len(parts) < 3 or parts[0] != "runs" or ".." in parts:
+        if len(parts) < 3 or parts[0] not in ("runs", increments.FOLDER) or ".." in parts:
             raise _not_ours(path, f"it names {name}")
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from connector.errors import FixInput, FlexsyncError, LockHeld
-from connector.publications import contents, lake
+from connector.publications import contents, lake, parts
 from connector.publications.contents import RunInfo
 from connector.publications.targets import DUCKDB, PARQUET, green_copy
 from connector.store import asof
@@ -258,7 +258,7 @@ def _attach_lake(db: Any, place: Path, held: ExitStack, *, green: bool) -> None:
             db.execute(statement)
 
 
-def _open_files(place: Path, held: ExitStack, green: bool) -> tuple[lake.Manifest, dict[str, list[Any]]]:
+def _open_files(place: Path, held: ExitStack, green: bool) -> tuple[parts.Manifest, dict[str, list[Any]]]:
     """Open every file of the run that the manifest names; once open, a file may be deleted."""
     import pyarrow as pa
 

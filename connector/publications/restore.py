@@ -20,7 +20,7 @@ import filelock
 
 from connector import files
 from connector.errors import FixInput, LockHeld
-from connector.publications import contents, lake, reading, targets
+from connector.publications import contents, lake, parts, reading, targets
 from connector.publications.publish import explained
 from connector.publications.targets import PARQUET, Target, wal
 from connector.store import ddl, migrations
@@ -129,7 +129,7 @@ def _path(name: str, catalog: str) -> str:
     return f'{catalog}."{schema or "main"}"."{table}"'
 
 
-def _checked(folder: Path, manifest: lake.Manifest, version: int) -> dict[str, str]:
+def _checked(folder: Path, manifest: parts.Manifest, version: int) -> dict[str, str]:
     queries = {}
     for name in _required(folder, manifest.tables, version):
         files = manifest.tables[name].files
@@ -139,10 +139,10 @@ def _checked(folder: Path, manifest: lake.Manifest, version: int) -> dict[str, s
     return queries
 
 
-def _check(path: Path, file: lake.File) -> None:
+def _check(path: Path, file: parts.File) -> None:
     if not path.is_file():
         raise FixInput(f"{path} is missing.", remedy="If a sync has just published, restore again.")
-    if lake.digest(path) != file.sha256:
+    if parts.digest(path) != file.sha256:
         raise FixInput(
             f"{path} is damaged: its SHA-256 is not the manifest's.", remedy="Publish again, or restore another copy."
         )
