@@ -2,8 +2,9 @@
 
 A version is added when the content of a row changes, and an end when the row is no more, in the transaction of the row.
 Promised: the newest version of a key has the content of its row; versions of a key follow each other, in time and by
-run; one run adds at most one for a key, the last that it saw; a row that did not change costs nothing. Never done:
-changing what an earlier run added; opening or committing a transaction; reading a clock.
+run; one run adds at most one for a key, the last that it saw; a row that did not change costs nothing; a version that
+was restored without some of its columns is completed by the first row that fits it. Never done: changing what an
+earlier run added in another way; opening or committing a transaction; reading a clock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from connector.store.database import Database, count, registered
+from connector.store.database import Database, count, registered, rows
 from connector.tables.histories import VERSIONED, content, versions_of
 from connector.tables.schemas import TABLES, Table
 
@@ -27,10 +28,14 @@ _LATEST = """latest AS (SELECT {keys}, valid_from, ended, content_hash FROM flex
     WHERE v."{column}" IN (SELECT key FROM touched)
     QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY valid_from DESC) = 1)"""
 _TOUCHED = 'v.run_id = $run AND v."{column}" IN (SELECT key FROM touched)'
-_OF_RUN = "SELECT count(*) FROM flexsync.{versions} v WHERE {touched}"
+_SEEN = """SELECT count(*) FILTER (run_id = $run), count(*) FILTER (content_hash IS NULL AND NOT ended)
+    FROM flexsync.{versions} v WHERE v."{column}" IN (SELECT key FROM touched)"""
 _UNDO = """WITH {state} DELETE FROM flexsync.{versions} v WHERE {touched}
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND s.content_hash = v.content_hash AND NOT v.ended)
     AND NOT (v.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
+_COMPLETE = """WITH {state} UPDATE flexsync.{versions} v SET {sets}, content_hash = s.content_hash FROM state s
+    WHERE {match} AND v.content_hash IS NULL AND NOT v.ended AND {fits} AND NOT EXISTS (
+        SELECT 1 FROM flexsync.{versions} s WHERE {match} AND s.valid_from > v.valid_from)"""
 _END = """WITH {state}, {latest}
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, run_id, observed_at)
     SELECT {keys}, greatest($now, valid_from + INTERVAL 1 MICROSECOND), 'observed_at', true, $run, $now
@@ -61,8 +66,11 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
     """
     given = {"run": run_id}
     with registered(db, touched=touched):
-        if count(db, _text(_OF_RUN, name, column), given):  # this run has seen other contents before
+        of_run, unhashed = rows(db, _text(_SEEN, name, column), given)[0]
+        if of_run:  # this run has seen other contents before
             db.execute(_text(_UNDO, name, column), given)
+        if unhashed:  # restored from a publication that leaves columns out
+            db.execute(_text(_COMPLETE, name, column))
         db.execute(_text(_END, name, column), {**given, "now": now})
         db.execute(_text(_ADD, name, column), given)
 
@@ -96,6 +104,8 @@ def _text(template: str, name: str, column: str) -> str:
         "match": " AND ".join(f's."{key}" = v."{key}"' for key in table.key),
         "columns": ", ".join(f'"{c}"' for c in versions.names if c in {*own, "observed_at"} - {*table.key}),
         "hash": content_hash(table),
+        "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
+        "fits": " AND ".join(f'(v."{c}" IS NULL OR v."{c}" IS NOT DISTINCT FROM s."{c}")' for c in content(table)),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
         "dated": _DATED if "updated_at" in own else "false",
         "updated_at": "updated_at" if "updated_at" in own else "observed_at",

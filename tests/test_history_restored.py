@@ -1,0 +1,35 @@
+"""Histories in a store that was restored from a publication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sizes import few
+from stores import KINDS, target
+from support import World, calm
+
+from connector.publications.publish import publish
+from connector.publications.restore import restore
+from connector.store.store import Store
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_excluded_columns_are_completed_and_begin_no_version(tmp_path: Path, kind: str) -> None:
+    """The first run after the restore fills them in; a row that changed meanwhile begins one version."""
+    world = World(tmp_path, calm(6), audit_sample=0)
+    world.sync()
+    first, second, *_ = world.sandbox.customer_ids()
+    with Store.open(world.path) as store:
+        publish(store, target(kind, tmp_path), exclude=["customers.email"])
+    world.path.unlink()
+    restore(target(kind, tmp_path), world.path)
+    assert world.rows("SELECT count(email), count(content_hash) FROM flexsync.customers_versions") == [(0, 0)]
+    world.sandbox.update_customer(second, name="Renamed")
+    assert world.sync().status == "green"
+    query = "SELECT count(*), count(email) FROM flexsync.customers_versions WHERE id = '{}'"
+    assert world.rows(query.format(first)) == [(1, 1)]
+    assert world.rows(query.format(second)) == [(2, 1)]
+    same = """SELECT count(*) FROM (SELECT id, name, email FROM customers EXCEPT
+        SELECT id, name, email FROM customers_asof(now()::TIMESTAMPTZ + INTERVAL 10 YEAR))"""
+    assert world.rows(same) == [(0,)]
