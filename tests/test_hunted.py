@@ -458,3 +458,19 @@ def test_resumed_before_its_call_beside_a_fresh_customer(tmp_path: Path) -> None
     assert w.sync().status == "green"
     assert resumed
     w.check()
+
+
+def test_a_plan_change_among_several_subscriptions_is_no_loss_of_features(tmp_path: Path) -> None:
+    """Of a customer with several subscriptions one gives way to a smaller plan: the shorter answers are believed."""
+    w = synced(tmp_path)
+    several = next(customer for customer, group in counting(w.sandbox).items() if len(group) > 1)
+    for row in counting(w.sandbox)[several]:
+        w.sandbox.cancel_subscription(row["id"])
+    for plan in ("Starter", "Enterprise"):
+        w.sandbox.add_subscription(several, plan)
+    assert w.sync().status == "green"
+    w.sandbox.cancel_subscription(counting(w.sandbox)[several][0]["id"])
+    w.sandbox.add_subscription(several, "Starter")
+    report = w.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    w.check()
