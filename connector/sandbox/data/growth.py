@@ -51,7 +51,9 @@ class Growth:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.windows = {figure.key: figure.window for figure in self._figures()}
+        self.windows: dict[Key, Window] = {}
+        for figure in list(self._figures()):  # written, so that every answer for a subscription grows from one figure
+            self._write(figure, figure.used)
 
     def grow(self, day: int) -> None:
         """Add what was used in a day to every figure; a figure whose window is new starts from nothing.
@@ -60,11 +62,13 @@ class Growth:
             day: its number, the same on any date.
         """
         for figure in list(self._figures()):
-            row, feature_id, reset = figure.key
             same = self.windows.get(figure.key) == figure.window
-            used = _context.add(figure.used if same else Decimal(0), self._added(figure, day))
-            self.account.apply("put_usage", row, feature_id, used, reset)
-            self.windows[figure.key] = figure.window
+            self._write(figure, _context.add(figure.used if same else Decimal(0), self._added(figure, day)))
+
+    def _write(self, figure: Figure, used: Decimal) -> None:
+        row, feature_id, reset = figure.key
+        self.account.apply("put_usage", row, feature_id, used, reset)
+        self.windows[figure.key] = figure.window
 
     def _added(self, figure: Figure, day: int) -> Decimal:
         """What a day adds: nothing once in eight days, else up to twice an average day."""

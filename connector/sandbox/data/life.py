@@ -90,7 +90,7 @@ class Life:
     def _sleep_until(self, moment: datetime) -> None:
         self.clock.advance((moment - self.clock()).total_seconds())
 
-    # -- what happens: each returns the id that it is about, "" when it could happen to nobody --------------------------
+    # -- what happens: each returns the id that it is about, "" when it could happen to nobody -------------------------
 
     def _renamed(self) -> str:
         customer_id = self._customer()
