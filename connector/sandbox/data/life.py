@@ -118,9 +118,7 @@ class Life:
 
     def _changed_plan(self) -> str:
         account = self.sandbox.account
-        row = self._first(
-            account.subscriptions.count, lambda row: account.subscriptions.kinds[row] in LIVE and self._free(row)
-        )
+        row = self._first(account.subscriptions.count, self._sole)
         if row is None:
             return ""
         held = account.subscription(row)
@@ -163,6 +161,14 @@ class Life:
     def _first(self, count: int, fits: Callable[[int], bool]) -> int | None:
         """A seeded row that fits."""
         return next((row for row in self.chance.sample(range(count), count) if fits(row)), None)
+
+    def _sole(self, row: int) -> bool:
+        """Whether a subscription may change, and is the only live one of its customer."""
+        account = self.sandbox.account
+        rows = account.subscriptions_of(account.subscription(row)["customer_id"])
+        return [other for other in rows if account.subscriptions.kinds[other] in LIVE] == [row] and all(
+            map(self._free, rows)
+        )
 
     def _free(self, row: int) -> bool:
         """Whether a subscription stands for itself, and does not end by itself with its period."""
