@@ -54,8 +54,15 @@ def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[R
     return report, answer(folder)
 
 
-def settings_for(folder: Path, base_url: str, *, published: bool = True) -> Settings:
-    """Return the settings of the demo: its folder's store and, if `published`, its publications; no environment."""
+def settings_for(folder: Path, base_url: str, *, published: bool = True, **given: Any) -> Settings:
+    """Return the settings of the demo: its folder's store and, if `published`, its publications; no environment.
+
+    Args:
+        folder: of the demo.
+        base_url: of the sandbox.
+        published: whether the run is published.
+        **given: further settings by name.
+    """
     targets = (f"duckdb:{folder / 'billing.duckdb'}", f"parquet:{folder / 'lake'}")
     return load(
         environ={},
@@ -63,6 +70,7 @@ def settings_for(folder: Path, base_url: str, *, published: bool = True) -> Sett
         api_key="sandbox",
         store=folder / "work.duckdb",
         publish=targets if published else (),
+        **given,
     )
 
 

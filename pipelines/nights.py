@@ -26,6 +26,8 @@ __all__ = ["Night", "play"]
 HOUR = 2
 """The hour of a night's sync, in UTC."""
 DAY = timedelta(days=1)
+SMALL = {"audit_sample": 10, "proof_windows": 4}
+"""Settings for an account of a few hundred customers: what suffices there, so that thirty nights take a minute."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def play(
     with demo.server("connector.sandbox.nights", *given) as (base_url, process):
         for number in range(nights):
             at = _lived(process) if number else first
-            settings = demo.settings_for(folder, base_url, published=number == nights - 1)
+            settings = demo.settings_for(folder, base_url, published=number == nights - 1, **SMALL)
             played.append(Night(at, _synced(settings, at)))
             progress.advance("nights", 1)
     return played, demo.answer(folder)
