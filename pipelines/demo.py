@@ -109,12 +109,13 @@ def server(module: str, *arguments: str) -> Iterator[tuple[str, subprocess.Popen
         The base URL, and the process.
     """
     command = [sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours
-    try:
-        line = process.stdout.readline().strip() if process.stdout else ""
-        if not line.startswith("http://"):
-            raise OurFault("the sandbox did not start.", remedy=f"Try `python -m {module}` by itself.")
-        yield line, process
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603  # our own module
+        try:
+            line = process.stdout.readline().strip() if process.stdout else ""
+            if not line.startswith("http://"):
+                raise OurFault("the sandbox did not start.", remedy=f"Try `python -m {module}` by itself.")
+            yield line, process
+        finally:
+            process.terminate()
+            process.wait(timeout=10)

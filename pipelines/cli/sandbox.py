@@ -1,7 +1,8 @@
 """`flexsync demo` and `flexsync sandbox`: try Flexsync on a sample account.
 
-Promised: neither needs an account or the internet. stdout of `demo` holds the question, its answer and the commands to
-try next; stdout of `sandbox` holds one line, a command that syncs from it, printed when the server accepts calls.
+Promised: neither needs an account or the internet. stdout of `demo` holds a line a night, if nights were asked for, the
+question, its answer and the commands to try next; stdout of `sandbox` holds one line, a command that syncs from it,
+printed when the server accepts calls.
 """
 
 from __future__ import annotations
