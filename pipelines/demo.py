@@ -16,7 +16,7 @@ from typing import Any
 
 from connector.errors import FixInput, OurFault
 from connector.publications import reading as copies
-from connector.settings import load
+from connector.settings import Settings, load
 from pipelines import jobs
 from pipelines.progress import Progress
 from pipelines.summary import Report
@@ -48,21 +48,44 @@ def demo(folder: Path, customers: int, seed: int, progress: Progress) -> tuple[R
     Raises:
         FixInput: the folder holds something else.
     """
-    _clear(folder)
-    with _server(customers, seed) as base_url:
-        settings = load(
-            environ={},
-            base_url=base_url,
-            api_key="sandbox",
-            store=folder / "work.duckdb",
-            publish=(f"duckdb:{folder / 'billing.duckdb'}", f"parquet:{folder / 'lake'}"),
-        )
-        report = jobs.sync(settings, Options(), progress)
+    clear(folder)
+    with server("connector.sandbox", "--customers", str(customers), "--seed", str(seed)) as (base_url, _):
+        report = jobs.sync(settings_for(folder, base_url), Options(), progress)
+    return report, answer(folder)
+
+
+def settings_for(folder: Path, base_url: str, *, published: bool = True, **given: Any) -> Settings:
+    """Return the settings of the demo: its folder's store and, if `published`, its publications; no environment.
+
+    Args:
+        folder: of the demo.
+        base_url: of the sandbox.
+        published: whether the run is published.
+        **given: further settings by name.
+    """
+    targets = (f"duckdb:{folder / 'billing.duckdb'}", f"parquet:{folder / 'lake'}")
+    return load(
+        environ={},
+        base_url=base_url,
+        api_key="sandbox",
+        store=folder / "work.duckdb",
+        publish=targets if published else (),
+        **given,
+    )
+
+
+def answer(folder: Path) -> Any:
+    """Return the answer to `QUESTION` as an Arrow table, read from the demo's publication."""
     with copies.open(folder / "billing.duckdb") as reading:
-        return report, reading.sql(ANSWER)
+        return reading.sql(ANSWER)
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
+    """Make the folder, or remove what an earlier demo left in it.
+
+    Raises:
+        FixInput: it holds something else.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     known = {"work", "billing", "lake"}
     foreign = [path.name for path in folder.iterdir() if path.name.lstrip(".").split(".")[0] not in known]
@@ -75,15 +98,24 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def _server(customers: int, seed: int) -> Iterator[str]:
-    """Run the sandbox in its own process, so that server and client can use a core each. Yields its base URL."""
-    command = [sys.executable, "-m", "connector.sandbox", "--customers", str(customers), "--seed", str(seed)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
-    try:
-        line = process.stdout.readline().strip() if process.stdout else ""
-        if not line.startswith("http://"):
-            raise OurFault("the sandbox did not start.", remedy="Try `python -m connector.sandbox` by itself.")
-        yield line
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def server(module: str, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a sandbox in its own process, so that server and client can use a core each.
+
+    Args:
+        module: what to run with `python -m`; its first line on stdout is its base URL.
+        *arguments: of the module.
+
+    Yields:
+        The base URL, and the process.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603  # our own module
+        try:
+            line = process.stdout.readline().strip() if process.stdout else ""
+            if not line.startswith("http://"):
+                raise OurFault("the sandbox did not start.", remedy=f"Try `python -m {module}` by itself.")
+            yield line, process
+        finally:
+            process.terminate()
+            process.wait(timeout=10)

@@ -1,7 +1,8 @@
 """`flexsync demo` and `flexsync sandbox`: try Flexsync on a sample account.
 
-Promised: neither needs an account or the internet. stdout of `demo` holds the question, its answer and the commands to
-try next; stdout of `sandbox` holds one line, a command that syncs from it, printed when the server accepts calls.
+Promised: neither needs an account or the internet. stdout of `demo` holds a line a night, if nights were asked for, the
+question, its answer and the commands to try next; stdout of `sandbox` holds one line, a command that syncs from it,
+printed when the server accepts calls.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from pipelines.cli.exit_codes import DONE, PARTIAL
 
 __all__ = ["demo", "sandbox"]
 
+CUSTOMERS, CUSTOMERS_BY_NIGHT = 2000, 300
+"""Customers of the sample account by default, for one sync and for several nights."""
+
 
 @click.command()
 @click.option(
@@ -24,19 +28,39 @@ __all__ = ["demo", "sandbox"]
     show_default=True,
     help="Folder for the copy; created when missing.",
 )
-@click.option("--customers", default=2000, show_default=True, help="Number of customers in the sample account.")
+@click.option(
+    "--customers",
+    type=int,
+    help=f"Number of customers in the sample account.  [default: {CUSTOMERS}; {CUSTOMERS_BY_NIGHT} with --nights]",
+)
 @click.option("--seed", default=7, show_default=True, help="Seed of the sample data.")
-def demo(folder: Path, customers: int, seed: int) -> int:
+@click.option(
+    "--nights",
+    type=click.IntRange(min=1),
+    help="Sync once a night for this many nights, in which the account changes; the last copy is published.",
+)
+def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> int:
     """Load a sample account from a sandbox and answer a question with SQL. Needs no account."""
     from pipelines import demo as job
+    from pipelines import nights as job_by_night
+    from pipelines.report.nights import write_nights
     from pipelines.report.progress import show_progress
     from pipelines.report.rows import write_table
     from pipelines.report.streams import write_message
     from pipelines.report.sync_summary import sync_summary
 
+    size = customers if customers is not None else CUSTOMERS_BY_NIGHT if nights else CUSTOMERS
     with show_progress() as progress:
-        report, answer = job.demo(folder, customers, seed, progress)
-    write_message(f"{sync_summary(report)}\n")
+        if nights:
+            played, answer = job_by_night.play(folder, nights, size, seed, progress)
+            reports = [night.report for night in played]
+        else:
+            report, answer = job.demo(folder, size, seed, progress)
+            played, reports = [], [report]
+    write_message(f"{sync_summary(reports[-1])}\n")
+    if played:
+        write_nights(played)
+        click.echo()
     click.echo(job.QUESTION)
     write_table(answer)
     click.echo(f"\nThe copy is in {folder}/billing.duckdb and {folder}/lake. Try next:")
@@ -44,7 +68,7 @@ def demo(folder: Path, customers: int, seed: int) -> int:
         f'  flexsync sql --on {folder}/billing.duckdb "SELECT plan_name, count(*) FROM subscriptions GROUP BY 1"'
     )
     click.echo(f"  flexsync status --store {folder}/work.duckdb")
-    return DONE if report.status == "green" else PARTIAL
+    return DONE if all(report.status == "green" for report in reports) else PARTIAL
 
 
 @click.command()

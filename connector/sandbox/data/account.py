@@ -49,7 +49,7 @@ class Account:
         self.externals: dict[str, set[int]] = {}
         self.owned: dict[str, list[int]] = {}
         self.entities: dict[int, tuple[str, ...]] = {}
-        self.usage: dict[tuple[int, str], Decimal] = {}
+        self.usage: dict[tuple[int, str], dict[str, Decimal]] = {}  # by reset period; "" is the figure of any other
         self.grants: dict[int, list[Json]] = {}
         self.integrations: dict[int, list[Json]] = {}
         self.size = (count, ties)
@@ -134,9 +134,19 @@ class Account:
         """As show_customer."""
         self.subscriptions.place(number, kind)
 
-    def put_usage(self, row: int, feature_id: str, value: Decimal) -> None:
-        """What a subscription has used of a feature."""
-        self.usage[row, feature_id] = value
+    def put_usage(self, row: int, feature_id: str, value: Decimal, reset: str = "") -> None:
+        """What a subscription has used of a feature: in the windows of one reset period, or of every one of them.
+
+        Periods differ where an answer for several subscriptions takes the most common one (contract.md 6.2).
+        """
+        if reset:
+            self.usage.setdefault((row, feature_id), {})[reset] = value
+        else:
+            self.usage[row, feature_id] = {"": value}
+
+    def change_catalog(self, catalog: catalogs.Catalog) -> None:
+        """Other names of plans and features; the generated subscriptions keep their plans."""
+        self.catalog = catalog
 
     def touch_customers(self, numbers: Iterable[int], updated: int) -> None:
         """One bulk statement over many rows."""

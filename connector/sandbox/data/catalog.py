@@ -6,7 +6,7 @@ Promises that a catalogue never changes once built, so that its JSON is encoded 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from zlib import crc32
 
@@ -151,6 +151,27 @@ class Catalog:
                 parts.setdefault(entitlement.feature_id, []).append(entitlement)
         groups = [Group(self.features[feature], sources) for feature, sources in parts.items()]
         return sorted(groups, key=lambda group: (-group.feature.created, group.feature.id))
+
+    def renamed(self, thing_id: str, name: str, now: int) -> Catalog:
+        """A catalogue in which one plan, add-on or feature has another name since `now`; its lookup key stays.
+
+        Raises:
+            KeyError: when nothing has this id.
+        """
+        if thing_id in self.features:
+            feature = self.features[thing_id]
+            body = {**feature.body, "name": name, "updated_at": stamp(now)}
+            return Catalog(
+                ({**self.features, thing_id: make_feature(body, feature.created)}).values(), self.plans.values()
+            )
+        plan = _renamed_plan(self.plans[thing_id], name, now)
+        return Catalog(self.features.values(), ({**self.plans, thing_id: plan}).values())
+
+
+def _renamed_plan(plan: Plan, name: str, now: int) -> Plan:
+    body = {**msgspec.json.decode(plan.raw), "name": name, "updated_at": stamp(now)}
+    entitlements = tuple(replace(entitlement, entity_name=name) for entitlement in plan.entitlements)
+    return replace(plan, name=name, entitlements=entitlements, raw=msgspec.Raw(encode(body)))
 
 
 def _usage_order(group: Group) -> tuple[int, str]:

@@ -6,7 +6,7 @@ given. Never runs the server's validation: an operator's SQL does not either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
@@ -222,6 +222,20 @@ class Mutators:
             if feature is None or not live:
                 raise FixInput(f"customer {customer_id!r} has no usage of {lookup_key!r}.")
             self.account.apply("put_usage", live[0], feature.id, Decimal(str(value)))
+
+    def rename_plan(self, plan_id: str, name: str) -> None:
+        """Give a plan another name. No subscription's `updated_at` moves, as on the server."""
+        self._rename(plan_id, name, self.account.catalog.plans)
+
+    def rename_feature(self, feature_id: str, name: str) -> None:
+        """Give a feature another name; its `updated_at` moves."""
+        self._rename(feature_id, name, self.account.catalog.features)
+
+    def _rename(self, thing_id: str, name: str, known: Mapping[str, object]) -> None:
+        if thing_id not in known:
+            raise FixInput(f"{thing_id!r} does not exist.", remedy=f"Known: {', '.join(known)}.")
+        with self.lock:
+            self.account.apply("change_catalog", self.account.catalog.renamed(thing_id, name, self.account.now()))
 
     def churn_once(self) -> None:
         """One random change: mostly updates, some new customers, some archived ones."""

@@ -16,7 +16,7 @@ from connector.sandbox.data.sources import entities_of, selected, source_list, s
 from connector.sandbox.ids import mix
 from connector.sandbox.replies import Json
 
-__all__ = ["format_decimal", "usage_of", "usage_percent"]
+__all__ = ["Meter", "format_decimal", "seeded_usage", "usage_of", "usage_percent"]
 
 SIXTEEN_DECIMALS = Decimal("1E-16")
 _context = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -82,13 +82,18 @@ class Meter:
         """The usage of the current window, and when it is reset."""
         now = self.account.now()
         reset = self.account.reset_of(group.resets)
-        return self._used(group, reset), next_reset(reset, self.anchor, now, self.zone)
+        return self.used(group, reset), next_reset(reset, self.anchor, now, self.zone)
 
-    def _used(self, group: Group, reset: str) -> Decimal:
-        written = self.account.usage.get((self.row, group.feature.id))
-        if written is not None:
-            return written
-        if not self.bits or self.ended or (reset not in COUNTED_RESETS and reset != self.period):
+    def counts(self, reset: str) -> bool:
+        """Whether usage with this reset period is counted at all (contract.md 6.1)."""
+        return reset in COUNTED_RESETS or reset == self.period
+
+    def used(self, group: Group, reset: str) -> Decimal:
+        """The usage of the window that a reset period has now."""
+        written = self.account.usage.get((self.row, group.feature.id), {})
+        if reset in written or "" in written:
+            return written.get(reset, written.get("", Decimal(0)))
+        if not self.bits or self.ended or not self.counts(reset):
             return Decimal(0)
         own = [source for source in group.sources if source.entity_id in self.entities]
         return seeded_usage(mix(self.bits ^ group.feature.noise), group, own) if own else Decimal(0)
