@@ -59,6 +59,7 @@ class Story:
 
     def use(self, figure: int) -> None:
         self.sandbox.set_usage(self.a, "api_calls", figure)
+        self.sandbox.set_usage(self.a, "storage_gb", figure)  # reset every day
 
 
 def first_nights(story: Story) -> None:
@@ -233,8 +234,8 @@ def test_a_figure_is_written_when_it_changed(story: Story, opened: Reading) -> N
 
 def test_plain_usage_has_the_same_figures(story: Story, opened: Reading) -> None:
     """A customer with one subscription has its figures under both keys; the customer's has no subscription."""
-    query = """SELECT current_usage, run_id FROM usage_history JOIN features f ON f.id = feature_id
-        WHERE customer_id = $c AND subscription_id = $s AND lookup_key = 'api_calls' ORDER BY run_id"""
+    query = """SELECT current_usage, h.run_id FROM usage_history h JOIN features f ON f.id = feature_id
+        WHERE customer_id = $c AND subscription_id = $s AND lookup_key = 'api_calls' ORDER BY ALL"""
     plain, alone = (opened.sql(query, {"c": story.a, "s": s}).to_pylist() for s in ("", story.a1))
     assert plain == alone
     assert len(plain) == 4
