@@ -39,12 +39,19 @@ class Attempt:
         run: its id.
         at: the server's clock meanwhile; it stands still.
         ended: when it finished, by our clock; None if it was killed.
+        tables: the rows by key, but for those that are gone.
+        gone: id of a customer or subscription that this run found gone -> when it says so.
     """
 
     run: str
     at: datetime
     ended: datetime | None
     tables: dict[str, dict[Key, Row]]
+    gone: dict[str, datetime]
+
+    def missed(self, key: Key) -> datetime:
+        """When a row was missed that is not there any more: with its customer, or with an answer."""
+        return self.gone.get(key[0], self.at)
 
 
 @dataclass
@@ -78,12 +85,15 @@ class Diary:
         with connector.open(self.world.path) as opened:
             tables = {name: _keyed(opened, name, key) for name, key in KEYS.items()}
             sources = opened.sql("SELECT customer_id, feature_id, count(*) AS n FROM entitlement_sources GROUP BY ALL")
-            run = opened.sql("SELECT run_id, finished_at FROM flexsync.runs ORDER BY run_id DESC LIMIT 1")
+            found = opened.sql("SELECT run_id, finished_at FROM flexsync.runs ORDER BY run_id DESC LIMIT 1")
+            run, ended = found.to_pylist()[0].values()
+            gone = "SELECT id, gone_at FROM {0} WHERE gone_at IS NOT NULL AND run_id = $run"
+            both = " UNION ALL ".join(gone.format(name) for name in ("customers", "subscriptions"))
+            missed = {row["id"]: row["gone_at"] for row in opened.sql(both, {"run": run}).to_pylist()}
         for row in sources.to_pylist():
             if row["n"] > 1 and (row["customer_id"], row["feature_id"]) in tables["entitlements"]:
                 tables["entitlements"][row["customer_id"], row["feature_id"]]["drawn"] = True
-        found = run.to_pylist()[0]
-        return Attempt(found["run_id"], self.world.clock(), found["finished_at"], tables)
+        return Attempt(run, self.world.clock(), ended, tables, missed)
 
     @property
     def runs(self) -> list[Attempt]:
@@ -130,14 +140,14 @@ def versions(diary: Diary, name: str) -> dict[Key, list[Version]]:
             last, row = known[-1] if known else None, now.get(key)
             if equal(last.row if last else None, row):
                 continue
-            known.append(own if own and equal(own.row, row) else _version(attempt, last, row))
+            known.append(own if own and equal(own.row, row) else _version(attempt, key, last, row))
     return found
 
 
-def _version(attempt: Attempt, last: Version | None, row: Row | None) -> Version:
+def _version(attempt: Attempt, key: Key, last: Version | None, row: Row | None) -> Version:
     earliest = last.valid_from + TICK if last else datetime.min.replace(tzinfo=UTC)
     if row is None:
-        return Version(attempt.run, max(attempt.at, earliest), "observed_at", None)
+        return Version(attempt.run, max(attempt.missed(key), earliest), "observed_at", None)
     written, seen = row.get("updated_at"), row["observed_at"]
     if row["run_id"] != attempt.run and last:  # other rows than its own changed what is known of it
         seen = attempt.at
