@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,12 @@ from support import Bent, World, calm
 import connector
 from connector.publications.publish import publish
 from connector.publications.reading import Reading
+from connector.pull.watermarks import WALKS
+from connector.pull.windows import Beginning
 from connector.store.store import Store
 
 DAY, HOUR = 86_400, 3_600
+MOMENTS = ("valid_from", "valid_to")
 
 
 class Story:
@@ -305,3 +309,64 @@ def test_every_moment_is_what_a_plain_model_says(story: Story, opened: Reading) 
     """Both axes, at moments around every change."""
     check_model(opened, story.diary, random.Random(1), 12)
     assert KEYS.keys() >= set(VERSIONED)
+
+
+# --- other stores ---------------------------------------------------------------------------------------------------
+
+
+def test_a_store_of_an_older_version_begins_its_history_with_its_next_run(tmp_path: Path) -> None:
+    """Every row has one version of that run, as old as the row says; what a later run changes is a second one."""
+    with tarfile.open(Path(__file__).parent / "versions" / "0.2.0-schema-2" / "made.tar.xz") as archive:
+        archive.extract("work.duckdb", tmp_path, filter="data")
+    with Store.open(tmp_path / "work.duckdb") as store:
+        last = store.last_run()
+        assert last is not None
+        run = begun(store, last.resources, last.started_at + timedelta(hours=1))
+        for name, run_column in (("customers", "known_from"), ("subscriptions", "known_from"), ("usage", "run_id")):
+            alone = " WHERE subscription_id = ''" if name == "usage" else ""
+            history = f"SELECT count(*), min({run_column}), max({run_column}) FROM {name}_history{alone}"
+            assert store.rows(history) == [(store.count(f"SELECT count(*) FROM {name}"), run, run)], name
+        dated = """SELECT count(*) FROM customers_history h JOIN customers c USING (id)
+            WHERE h.valid_from <> c.updated_at OR h.valid_basis <> 'updated_at'"""
+        assert store.count(dated) == 0
+        before = store.count("SELECT count(*) FROM flexsync.entitlements_versions")
+        assert before == store.count("SELECT count(*) FROM entitlements")
+        begun(store, last.resources, last.started_at + timedelta(days=3))
+        assert store.count("SELECT count(*) FROM flexsync.entitlements_versions") == before
+
+
+def begun(store: Store, resources: tuple[str, ...], now: datetime) -> str:
+    beginning = Beginning(clock=now, date=now, watermarks=dict.fromkeys(WALKS, now))
+    week, hour = timedelta(days=7), timedelta(hours=1)
+    return store.begin(beginning, resources, full=False, full_every=week, overlap=hour, version="test").run_id
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("calls", [7, 19, 33])
+def test_a_killed_run_leaves_the_history_of_an_undisturbed_one(tmp_path: Path, calls: int) -> None:
+    """The same changes, with one run killed and resumed, and with none: the same versions and figures."""
+    found = []
+    for name, given in (("killed", {"max_calls": calls}), ("calm", {})):
+        (tmp_path / name).mkdir()
+        story = Story(tmp_path / name)
+        story.use(100)
+        story.night("first")
+        story.call(story.a, "Changed")
+        story.sandbox.cancel_subscription(story.c1)
+        story.use(150)
+        story.night("second", **given)
+        if given:
+            story.night("resumed", 1)
+        with connector.open(story.world.path) as opened:
+            found.append([_plain(opened, name) for name in (*VERSIONED, "usage")])
+    assert found[0] == found[1]
+
+
+def _plain(opened: Reading, name: str) -> list[dict[str, Any]]:
+    """A history without the names of runs, and without when answers came."""
+    left_out = "known_from, known_to" if name in VERSIONED else "run_id, last_confirmed_run, last_confirmed_at"
+    query = f"SELECT * EXCLUDE ({left_out}, observed_at) FROM {name}_history ORDER BY ALL"
+    rows = opened.sql(query).to_pylist()
+    return [
+        {k: v for k, v in row.items() if not (k in MOMENTS and row.get("valid_basis") != "updated_at")} for row in rows
+    ]
