@@ -71,6 +71,17 @@ class Rows:
         )
         versions.follow(db, "entitlements", self.run, "customer_id", TOUCHED, self.now)
 
+    def customer(self, name: str, updated_at: datetime) -> None:
+        """A page that holds this row."""
+        given = {"n": name, "u": updated_at, "run": self.run, "now": self.now}
+        self.store.db.execute("DELETE FROM customers")
+        self.store.db.execute(
+            """INSERT INTO customers BY NAME SELECT 'c1' AS id, $n AS name, $u AS updated_at, $run AS run_id,
+            $now AS observed_at""",
+            given,
+        )
+        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now)
+
     def told(self, query: str) -> list[tuple[Any, ...]]:
         return self.store.rows(query)
 
@@ -160,6 +171,23 @@ def test_an_answer_that_was_held_back_in_part_confirms_nothing(rows: Rows) -> No
     rows.usage(130)
     assert rows.told(CONFIRMED) == [("r1", NOON)]
     assert rows.told(DAILY) == [(30, False)]
+
+
+# --- customers ------------------------------------------------------------------------------------------------------
+
+NAMES = "SELECT name, valid_from, run_id FROM flexsync.customers_versions ORDER BY valid_from"
+
+
+def test_a_row_that_a_run_reads_twice_has_one_version(rows: Rows) -> None:
+    """As by the closing pass: the last content counts; an empty write after it moves nothing; one back is none."""
+    written = [JULY + timedelta(minutes=minute) for minute in range(5)]
+    rows.customer("A", JULY)
+    rows.night()
+    for name, moment in (("B", written[1]), ("C", written[2]), ("C", written[3])):
+        rows.customer(name, moment)
+    assert rows.told(NAMES) == [("A", JULY, "r1"), ("C", written[2], "r2")]
+    rows.customer("A", written[4])
+    assert rows.told(NAMES) == [("A", JULY, "r1")]
 
 
 # --- entitlements ---------------------------------------------------------------------------------------------------
