@@ -40,7 +40,7 @@ class Story:
         self.a1, self.c1, self.b1 = (self.sandbox.add_subscription(who, "Team") for who in (self.a, self.c, self.b))
         self.b2 = self.sandbox.add_subscription(self.b, "Scale")
 
-    def _bend(self, route: str, path: str, query: dict[str, str], body: Any) -> Any:
+    def _bend(self, route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
         """Rename the plan, as the server does without moving `updated_at`; draw reset periods where sources tie."""
         for row in body.get("items", ()):
             if (row.get("plan") or {}).get("name") == "Team":

@@ -40,7 +40,7 @@ class Life:
             self.subscribe, self.cancel, self.pause, self.use, self.use, self.use, self.rename, self.draw,
         )  # fmt: skip
 
-    def _bend(self, route: str, path: str, query: dict[str, str], body: Any) -> Any:
+    def _bend(self, route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
         for row in body.get("items", ()):
             name = (row.get("plan") or {}).get("name")
             if name in self.names:
