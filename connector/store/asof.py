@@ -30,18 +30,23 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
 _USAGE_ASOF = f"""SELECT * EXCLUDE (restated, ended, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
-        WHERE run_id <= {_KNOWN} AND observed_at < day::DATE + INTERVAL 1 DAY
+        WHERE run_id <= {_KNOWN} AND observed_at < day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
     WHERE NOT ended"""
-_USAGE_DAILY = f"""SELECT observed_at::DATE AS day, customer_id, subscription_id, feature_id,
-        previous_confirmed_at AS since, CASE WHEN same THEN current_usage - before ELSE current_usage END AS used,
-        same AND NOT restated AND previous_confirmed_at::DATE >= observed_at::DATE - 1 AS complete, run_id
-    FROM (SELECT *, lag(current_usage) OVER figure AS before,
-            coalesce(NOT lag(ended) OVER figure AND next_usage_reset_at IS NOT DISTINCT FROM
-                lag(next_usage_reset_at) OVER figure, false) AS same
-        FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
-    WHERE NOT ended AND previous_confirmed_at IS NOT NULL
-        AND CASE WHEN same THEN current_usage <> before ELSE current_usage > 0 END"""
+# Without a moment of the next reset, a new period may have reset the figure or not: the lower bound holds for both.
+_USED = "CASE WHEN same OR (same_reset AND current_usage >= before) THEN current_usage - before ELSE current_usage END"
+_USAGE_DAILY = f"""SELECT * FROM (SELECT observed_at::DATE AS day, customer_id, subscription_id, feature_id,
+            previous_confirmed_at AS since, {_USED} AS used,
+            same AND NOT restated AND previous_confirmed_at::DATE >= observed_at::DATE - 1 AS complete, run_id
+        FROM (SELECT *, same_reset AND current_period_start IS NOT DISTINCT FROM
+                lag(current_period_start) OVER figure AS same
+            FROM (SELECT *, lag(current_usage) OVER figure AS before,
+                    coalesce(NOT lag(ended) OVER figure AND next_usage_reset_at IS NOT DISTINCT FROM
+                        lag(next_usage_reset_at) OVER figure, false) AS same_reset
+                FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
+            WINDOW figure AS ({_FIGURE}))
+        WHERE NOT ended AND previous_confirmed_at IS NOT NULL)
+    WHERE used <> 0"""
 
 
 class History(NamedTuple):

@@ -17,29 +17,35 @@ _FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "tot
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
 _MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_id AND s.feature_id = f.feature_id"
 _SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
-    AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at"""
+    AND {window}"""
+# Most reset periods send no moment of the next reset (contract.md 6.1): there only the subscription's period tells.
+_WINDOW = """s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
+    AND s.current_period_start IS NOT DISTINCT FROM f.current_period_start"""
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
 _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at, {figures}
     FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
-_LATEST = """latest AS (SELECT f.*, coalesce(a.run_id, p.run_id, f.run_id) AS confirmed_run,
-        coalesce(a.observed_at, p.observed_at, f.observed_at) AS confirmed_at
+# An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
+# A customer's plain answer of this run may be the first one that does not settle its subscriptions.
+_CONFIRMS = "{a}.customer_id = f.customer_id AND {a}.resource = 'usage' AND {a}.body_hash IS NOT NULL"
+_LATEST = """latest AS (SELECT f.*,
+        greatest(f.run_id, coalesce(u.previous_confirmed_run, a.run_id, p.run_id)) AS confirmed_run,
+        greatest(f.observed_at, coalesce(u.previous_confirmed_at, a.observed_at, p.observed_at)) AS confirmed_at
     FROM flexsync.usage_figures f
-    LEFT JOIN flexsync.answers a ON a.customer_id = f.customer_id AND a.resource = 'usage' AND a.run_id < $run
-        AND a.subscription_id = f.subscription_id
-    LEFT JOIN flexsync.answers p ON p.customer_id = f.customer_id AND p.resource = 'usage' AND p.run_id < $run
-        AND p.subscription_id = ''
+    LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
+    LEFT JOIN flexsync.answers a ON {alone_confirms} AND a.subscription_id = f.subscription_id
+    LEFT JOIN flexsync.answers p ON {plain_confirms} AND p.subscription_id = '' AND p.run_id < $run
     WHERE {ours}
     WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
     QUALIFY row_number() OVER figure = 1)"""
-_OF_RUN = "SELECT count(*) FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}"
+_OF_RUN = "SELECT f.* FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}"
 _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}
-    AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)"""
+    AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
+    AND NOT (f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
 _ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
     SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id, false AS ended,
-        coalesce(NOT f.ended AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
-            AND s.current_usage < f.current_usage, false) AS restated,
+        coalesce(NOT f.ended AND {window} AND s.current_usage < f.current_usage, false) AS restated,
         f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
 _END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
@@ -60,10 +66,13 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
     """
     given = {"run": run_id}
     with registered(db, touched=touched):
-        if count(db, _text(_OF_RUN, table), given):  # this run has seen other figures before
-            db.execute(_text(_UNDO, table), given)
-        db.execute(_text(_END, table), {**given, "now": now})
-        db.execute(_text(_ADD, table), given)
+        # What this run has added so far knows when the figures before were last confirmed.
+        undone = db.sql(_text(_OF_RUN, table), params=given).to_arrow_table()
+        with registered(db, undone=undone):
+            if undone.num_rows:
+                db.execute(_text(_UNDO, table), given)
+            db.execute(_text(_END, table), {**given, "now": now})
+            db.execute(_text(_ADD, table), given)
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -91,7 +100,10 @@ def _text(template: str, table: str) -> str:
         "figures": ", ".join(f"t.{name}" for name in _FIGURES),
         "new": ", ".join(f"s.{name}" for name in _FIGURES),
         "match": _MATCH,
-        "same": _SAME,
+        "window": _WINDOW,
+        "same": _SAME.format(window=_WINDOW),
+        "alone_confirms": _CONFIRMS.format(a="a"),
+        "plain_confirms": _CONFIRMS.format(a="p"),
     }
     fields |= {"ours": _OURS.format(**fields)}
     fields |= {"state": _STATE.format(**fields), "latest": _LATEST.format(**fields)}

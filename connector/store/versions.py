@@ -17,21 +17,22 @@ from connector.store.database import Database, count, registered, rows
 from connector.tables.histories import VERSIONED, content, versions_of
 from connector.tables.schemas import TABLES, Table
 
-# The server draws this one at random where the sources tie (contract.md 6.2), which one source alone cannot.
-_DRAWN = """CASE WHEN (SELECT count(*) FROM entitlement_sources s WHERE s.customer_id = t.customer_id
-    AND s.feature_id = t.feature_id) < 2 THEN t."usage_reset_period" END"""
+# Sources that tie let the server draw the reset period at random (contract.md 6.2); one alone makes it a fact.
+_SOLE = """, (SELECT count(*) FROM entitlement_sources o WHERE o.customer_id = t.customer_id
+    AND o.feature_id = t.feature_id) < 2 AS sole"""
+_DRAWN = ' AND NOT (s.sole AND s."usage_reset_period" IS DISTINCT FROM v."usage_reset_period")'
 
 # All of these run for the rows whose {column} is in the view `touched`.
-_STATE = """state AS (SELECT t.*, {hash} AS content_hash FROM "{table}" t
+_STATE = """state AS (SELECT t.*, {hash} AS content_hash{sole} FROM "{table}" t
     WHERE t."{column}" IN (SELECT key FROM touched){alive})"""
-_LATEST = """latest AS (SELECT {keys}, valid_from, ended, content_hash FROM flexsync.{versions} v
+_LATEST = """latest AS (SELECT * FROM flexsync.{versions} v
     WHERE v."{column}" IN (SELECT key FROM touched)
     QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY valid_from DESC) = 1)"""
 _TOUCHED = 'v.run_id = $run AND v."{column}" IN (SELECT key FROM touched)'
 _SEEN = """SELECT count(*) FILTER (run_id = $run), count(*) FILTER (content_hash IS NULL AND NOT ended)
     FROM flexsync.{versions} v WHERE v."{column}" IN (SELECT key FROM touched)"""
 _UNDO = """WITH {state} DELETE FROM flexsync.{versions} v WHERE {touched}
-    AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND s.content_hash = v.content_hash AND NOT v.ended)
+    AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT v.ended)
     AND NOT (v.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
 _COMPLETE = """WITH {state} UPDATE flexsync.{versions} v SET {sets}, content_hash = s.content_hash FROM state s
     WHERE {match} AND v.content_hash IS NULL AND NOT v.ended AND {fits} AND NOT EXISTS (
@@ -40,10 +41,12 @@ _END = """WITH {state}, {latest}
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, run_id, observed_at)
     SELECT {keys}, greatest($now, valid_from + INTERVAL 1 MICROSECOND), 'observed_at', true, $run, $now
     FROM latest v WHERE NOT ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match})"""
-_ADD = """WITH {state}, {latest}, added AS (SELECT s.*, {dated} AS dated,
-            v.valid_from + INTERVAL 1 MICROSECOND AS earliest
+# A row that this run did not change can mean something else since now: its last source but one went away.
+_ADD = """WITH {state}, {latest}, added AS (
+        SELECT s.* REPLACE (CASE WHEN v.valid_from IS NULL OR s.run_id = $run THEN s.observed_at ELSE $now END
+            AS observed_at), {dated} AS dated, v.valid_from + INTERVAL 1 MICROSECOND AS earliest
         FROM state s LEFT JOIN latest v ON {match}
-        WHERE v.valid_from IS NULL OR v.ended OR v.content_hash IS DISTINCT FROM s.content_hash)
+        WHERE v.valid_from IS NULL OR v.ended OR NOT ({same}))
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, content_hash, {columns}, run_id)
     SELECT {keys}, CASE WHEN dated THEN {updated_at} ELSE greatest(observed_at, earliest) END,
         CASE WHEN dated THEN 'updated_at' ELSE 'observed_at' END, false, content_hash, {columns}, $run FROM added"""
@@ -62,7 +65,7 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         run_id: the run that found the changes.
         column: which of its columns `touched` names: its key, or its owner.
         touched: Arrow table with one column, `key`; rows of other values are left alone.
-        now: when rows that are not there any more were missed, by the server's clock.
+        now: when rows were missed that are not there any more, by the server's clock.
     """
     given = {"run": run_id}
     with registered(db, touched=touched):
@@ -72,7 +75,7 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         if unhashed:  # restored from a publication that leaves columns out
             db.execute(_text(_COMPLETE, name, column))
         db.execute(_text(_END, name, column), {**given, "now": now})
-        db.execute(_text(_ADD, name, column), given)
+        db.execute(_text(_ADD, name, column), {**given, "now": now})
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -106,6 +109,8 @@ def _text(template: str, name: str, column: str) -> str:
         "hash": content_hash(table),
         "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
         "fits": " AND ".join(f'(v."{c}" IS NULL OR v."{c}" IS NOT DISTINCT FROM s."{c}")' for c in content(table)),
+        "sole": _SOLE if name == "entitlements" else "",
+        "same": "s.content_hash = v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
         "dated": _DATED if "updated_at" in own else "false",
         "updated_at": "updated_at" if "updated_at" in own else "observed_at",
@@ -116,9 +121,5 @@ def _text(template: str, name: str, column: str) -> str:
 
 def content_hash(table: Table) -> str:
     """Return SQL for the hash of a row `t`. A column that is NULL has no part in it, so adding one changes no hash."""
-    return f"md5(concat_ws(chr(31), {', '.join(_part(table, name) for name in content(table))}))"
-
-
-def _part(table: Table, name: str) -> str:
-    drawn = (table.name, name) == ("entitlements", "usage_reset_period")
-    return f"'{name}=' || " + (_DRAWN if drawn else f't."{name}"::VARCHAR')
+    parts = ", ".join(f"""'{name}=' || t."{name}"::VARCHAR""" for name in content(table))
+    return f"md5(concat_ws(chr(31), {parts}))"

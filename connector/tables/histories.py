@@ -17,7 +17,8 @@ VERSIONED = ("customers", "subscriptions", "entitlements")
 """The tables whose rows have versions."""
 
 _STATE = ("gone_at",)  # a row that is gone ends its version
-_NO_CONTENT = ("updated_at", "updated_by", *_STATE, *(stamp.name for stamp in STAMPS))
+_DRAWN = ("usage_reset_period",)  # of entitlements; see connector.store.versions
+_NO_CONTENT = ("updated_at", "updated_by", *_STATE, *_DRAWN, *(stamp.name for stamp in STAMPS))
 
 _ABOUT = (
     made(TIME, "valid_from", "since when this version is true, or the row is no more: see valid_basis"),
@@ -33,7 +34,7 @@ def versions_of(name: str) -> Table:
 
 
 def content(table: Table) -> tuple[str, ...]:
-    """Return the columns of a table whose change makes a version: not who wrote last, nor when."""
+    """Return the columns of a table whose change alone makes a version: not who wrote last, nor when."""
     return tuple(name for name in table.names if name not in {*table.key, *_NO_CONTENT})
 
 

@@ -1,0 +1,242 @@
+"""What histories keep of single rows and figures, batch by batch, without a run around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from support import NOON, empty_store
+
+from connector.publications import reading
+from connector.store import figures, versions
+from connector.store.store import Store
+
+JULY = NOON - timedelta(days=140)
+TOUCHED = pa.table({"key": ["c1"]})
+
+
+class Rows:
+    """A store whose rows are written with SQL; the histories follow as in a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store = Store.open(path)
+        self.run, self.now = "r1", NOON
+
+    def night(self, days: float = 1) -> None:
+        self.run, self.now = f"r{int(self.run[1:]) + 1}", self.now + timedelta(days=days)
+
+    def usage(self, figure: int | None, start: datetime = JULY, reset: datetime | None = None) -> None:
+        """An answer that holds this figure, or none."""
+        self.store.db.execute("DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f", {"f": figure})
+        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now}
+        if figure is not None:
+            self.store.db.execute(
+                """INSERT INTO usage BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id, $f AS current_usage,
+                $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id, $now AS observed_at
+                WHERE NOT EXISTS (FROM usage)""",
+                given,
+            )
+        figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
+        self.answer("usage", b"hash")
+
+    def answer(self, resource: str, hash: bytes | None) -> None:
+        self.store.db.execute("DELETE FROM flexsync.answers WHERE resource = $r", {"r": resource})
+        self.store.db.execute(
+            """INSERT INTO flexsync.answers BY NAME SELECT 'c1' AS customer_id, $r AS resource, '' AS subscription_id,
+            $run AS run_id, $now AS observed_at, $h::BLOB AS body_hash""",
+            {"r": resource, "run": self.run, "now": self.now, "h": hash},
+        )
+
+    def entitlement(self, period: str, sources: int, limit: int = 10) -> None:
+        """An answer whose entitlement comes from so many sources; a row that did not change is not touched."""
+        db = self.store.db
+        db.execute("DELETE FROM entitlement_sources")
+        db.execute(
+            """INSERT INTO entitlement_sources BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id,
+            range AS ordinal FROM range($n)""",
+            {"n": sources},
+        )
+        given = {"p": period, "l": limit}
+        db.execute("DELETE FROM entitlements WHERE usage_reset_period <> $p OR usage_limit <> $l", given)
+        db.execute(
+            """INSERT INTO entitlements BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id, $l AS usage_limit,
+            $p AS usage_reset_period, $run AS run_id, $now AS observed_at WHERE NOT EXISTS (FROM entitlements)""",
+            {**given, "run": self.run, "now": self.now},
+        )
+        versions.follow(db, "entitlements", self.run, "customer_id", TOUCHED, self.now)
+
+    def customer(self, name: str, updated_at: datetime) -> None:
+        """A page that holds this row."""
+        given = {"n": name, "u": updated_at, "run": self.run, "now": self.now}
+        self.store.db.execute("DELETE FROM customers")
+        self.store.db.execute(
+            """INSERT INTO customers BY NAME SELECT 'c1' AS id, $n AS name, $u AS updated_at, $run AS run_id,
+            $now AS observed_at""",
+            given,
+        )
+        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now)
+
+    def told(self, query: str) -> list[tuple[Any, ...]]:
+        return self.store.rows(query)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Iterator[Rows]:
+    empty_store(tmp_path / "s.duckdb")
+    found = Rows(tmp_path / "s.duckdb")
+    with found.store:
+        yield found
+
+
+HISTORY = "SELECT run_id, current_usage::INT, restated FROM usage_history ORDER BY run_id"
+DAILY = "SELECT used::INT, complete FROM usage_daily ORDER BY run_id"
+CONFIRMED = "SELECT last_confirmed_run, last_confirmed_at FROM usage_history ORDER BY run_id LIMIT 1"
+
+
+@pytest.mark.parametrize(("figure", "used"), [(20, 20), (510, 10), (0, None)])
+def test_a_new_period_without_a_moment_of_reset_is_another_window(rows: Rows, figure: int, used: int | None) -> None:
+    """WEEKLY and ANNUAL figures fall with the period, NEVER ones go on: neither is restated; `used` fits both."""
+    rows.usage(500)
+    rows.night()
+    rows.usage(figure, start=NOON)
+    assert rows.told(HISTORY) == [("r1", 500, False), ("r2", figure, False)]
+    assert rows.told(DAILY) == ([(used, False)] if used else [])
+
+
+def test_a_plain_figure_that_counts_another_subscription_is_not_restated(rows: Rows) -> None:
+    """A new subscription begins at zero, in a period of its own, though both are reset at one moment."""
+    reset = NOON + timedelta(days=9)
+    rows.usage(500, reset=reset)
+    rows.night()
+    rows.usage(3, start=NOON, reset=reset)
+    assert rows.told(HISTORY)[1] == ("r2", 3, False)
+    assert rows.told(DAILY) == [(3, False)]
+
+
+def test_a_second_answer_of_a_run_replaces_the_figure_and_keeps_what_confirmed_the_one_before(rows: Rows) -> None:
+    """A doubtful answer is asked for again: one figure of the run, the last, complete since the night before."""
+    rows.usage(100)
+    rows.night()
+    rows.usage(100)
+    confirmed = rows.now
+    rows.night()
+    for figure in (105, 110):
+        rows.usage(figure)
+    assert rows.told(HISTORY) == [("r1", 100, False), ("r3", 110, False)]
+    assert rows.told(CONFIRMED) == [("r2", confirmed)]
+    assert rows.told(DAILY) == [(10, True)]
+
+
+def test_a_run_confirms_what_its_first_answer_saw(rows: Rows) -> None:
+    """The first answer of a run shows the figure of before, the second another one."""
+    rows.usage(100)
+    rows.night()
+    rows.usage(100)
+    rows.usage(130)
+    assert rows.told(CONFIRMED) == [("r2", rows.now)]
+
+
+def test_a_figure_that_comes_back_within_a_run_was_never_away(rows: Rows) -> None:
+    """An end, or another figure, that the same run takes back leaves nothing."""
+    rows.usage(100)
+    rows.night()
+    for figure in (None, 105, None, 100):
+        rows.usage(figure)
+    assert rows.told("SELECT count(*) FROM flexsync.usage_figures") == [(1,)]
+
+
+def test_an_end_stays_as_its_run_first_saw_it(rows: Rows) -> None:
+    """A further batch of the customer in the same run rewrites no end."""
+    rows.usage(100)
+    rows.night()
+    rows.usage(None)
+    before = rows.told("SELECT * FROM flexsync.usage_figures ORDER BY ALL")
+    rows.now += timedelta(hours=1)
+    rows.usage(None)
+    assert rows.told("SELECT * FROM flexsync.usage_figures ORDER BY ALL") == before
+
+
+def test_an_answer_that_was_held_back_in_part_confirms_nothing(rows: Rows) -> None:
+    """Such an answer has no hash; the run before is the last that is known to have seen the figure."""
+    rows.usage(100)
+    rows.night()
+    rows.answer("usage", None)
+    rows.night()
+    rows.usage(130)
+    assert rows.told(CONFIRMED) == [("r1", NOON)]
+    assert rows.told(DAILY) == [(30, False)]
+
+
+# --- customers ------------------------------------------------------------------------------------------------------
+
+NAMES = "SELECT name, valid_from, run_id FROM flexsync.customers_versions ORDER BY valid_from"
+
+
+def test_a_row_that_a_run_reads_twice_has_one_version(rows: Rows) -> None:
+    """As by the closing pass: the last content counts; an empty write after it moves nothing; one back is none."""
+    written = [JULY + timedelta(minutes=minute) for minute in range(5)]
+    rows.customer("A", JULY)
+    rows.night()
+    for name, moment in (("B", written[1]), ("C", written[2]), ("C", written[3])):
+        rows.customer(name, moment)
+    assert rows.told(NAMES) == [("A", JULY, "r1"), ("C", written[2], "r2")]
+    rows.customer("A", written[4])
+    assert rows.told(NAMES) == [("A", JULY, "r1")]
+
+
+# --- entitlements ---------------------------------------------------------------------------------------------------
+
+VERSIONS = "SELECT valid_from, usage_limit, usage_reset_period FROM entitlements_history ORDER BY valid_from"
+
+
+def test_a_drawn_period_and_a_second_source_make_no_version(rows: Rows) -> None:
+    """What the server draws is no content, and that a second source came alone is none either."""
+    rows.entitlement("MONTHLY", 1)
+    for period in ("MONTHLY", "WEEKLY", "MONTHLY"):
+        rows.night()
+        rows.entitlement(period, 2)
+    assert rows.told(VERSIONS) == [(NOON, 10, "MONTHLY")]
+
+
+def test_a_period_that_becomes_a_fact_is_dated_by_the_answer_that_showed_it(rows: Rows) -> None:
+    """The row came in an earlier run, when it was only drawn; the version begins when one source was left."""
+    rows.entitlement("MONTHLY", 2)
+    rows.night()
+    rows.entitlement("WEEKLY", 2)
+    rows.night()
+    rows.entitlement("WEEKLY", 1)
+    assert rows.told(VERSIONS) == [(NOON, 10, "MONTHLY"), (rows.now, 10, "WEEKLY")]
+    assert rows.told("SELECT observed_at FROM entitlements_history ORDER BY 1")[1] == (rows.now,)
+
+
+def test_the_period_of_a_sole_source_is_content(rows: Rows) -> None:
+    """Within a run the last one counts, across runs every one."""
+    for period in ("MONTHLY", "WEEKLY"):
+        rows.entitlement(period, 1)
+    assert rows.told(VERSIONS) == [(NOON, 10, "WEEKLY")]
+    rows.night()
+    rows.entitlement("DAILY", 1)
+    assert [row[2] for row in rows.told(VERSIONS)] == ["WEEKLY", "DAILY"]
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_is_that_of_the_moment_in_utc(rows: Rows) -> None:
+    """A moment in New York's late evening asks for the next day of UTC, as text and as a datetime."""
+    rows.usage(100)
+    rows.night()
+    rows.usage(130)
+    rows.store.db.execute("INSERT INTO flexsync.runs BY NAME SELECT 'r2' AS run_id, $n AS finished_at", {"n": rows.now})
+    rows.store.close()
+    text = "2026-11-20 23:30:00-05:00"
+    with reading.open(rows.path) as opened:
+        for moment in (text, datetime.fromisoformat(text), "2026-11-21"):
+            assert opened.table("usage", as_of=moment).column("current_usage").to_pylist() == [Decimal(130)]
+        assert opened.table("usage", as_of="2026-11-20").column("current_usage").to_pylist() == [Decimal(100)]
