@@ -65,7 +65,7 @@ def leftovers(path: Path) -> list[Path]:
 
 def _refuse_foreign(db: Any, path: Path) -> None:
     query = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'store' ORDER BY ALL"
-    known = {_qualified(name) for name in _paths()}
+    known = {_qualified(name) for name in paths()}
     if foreign := [name for name in column(db, query) if name not in known]:
         raise FixInput(
             f"{path} holds tables that Flexsync did not make: {', '.join(foreign)}.",
@@ -77,7 +77,8 @@ def _qualified(path: str) -> str:
     return path if "." in path else f"main.{path}"
 
 
-def _paths() -> list[str]:
+def paths() -> list[str]:
+    """Return the path of every table of a store, as `customers` or `flexsync.runs`."""
     return [*ddl.paths(), *(f"flexsync.{name}" for name in ddl.INTERNAL)]
 
 

@@ -75,7 +75,7 @@ class Tombstones:
 def read(db: Database) -> Tombstones:
     """Return the tombstones of a store."""
     where = f"starts_with(key, '{FORGOTTEN}') OR key = '{SALT}'"
-    found = dict(rows(db, f"SELECT key, value FROM flexsync.meta WHERE {where}"))
+    found: dict[str, str] = dict(rows(db, f"SELECT key, value FROM flexsync.meta WHERE {where}"))
     salt = found.pop(SALT, "")
     return Tombstones(salt, frozenset(key.removeprefix(FORGOTTEN) for key in found))
 
