@@ -192,18 +192,17 @@ def _holds(path: Path) -> bool:
         return any(db.execute(f"SELECT 1 FROM {n} t WHERE contains(t::VARCHAR, '{MAIL}')").fetchall() for (n,) in names)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS))
 def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: str) -> None:
-    """A degraded publication beside the last green one, and a lake's run before: none holds the person afterwards."""
-    to = target(kind, tmp_path)
+    """A degraded publication beside the last green one: neither holds the person afterwards, nor a restored store."""
+    to, back = target(kind, tmp_path), tmp_path / "back.duckdb"
     with store_in(tmp_path) as store:
         publish(store, to)
-        for number in (2, 3):
-            end_run(store, number, status="degraded")
-            publish(store, to)
+        end_run(store, 2, status="degraded")
+        publish(store, to)
     given = settings(tmp_path, to)
     found = job.find(given, "c1")
-    assert len(holding(tmp_path)) == (3 if kind == "duckdb" else 4)
+    assert len(holding(tmp_path)) == 3
     assert job.forget(given, found) == []
     assert holding(tmp_path) == []
     with reading.open(to) as opened:
@@ -211,24 +210,13 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
         assert opened.run.status == "degraded"
         assert opened.table("customers").num_rows == 20
         assert opened.sql("SELECT count(*) FROM customers WHERE email IS NULL").column(0).to_pylist() == [1]
-    again = job.find(given, "c1")
-    assert not again.to_do
-    assert again.held == []
-
-
-def test_a_store_that_is_restored_keeps_the_tombstone(tmp_path: Path) -> None:
-    """The publication carries it, so the restored store blanks the same customer."""
-    to, back = target("duckdb", tmp_path), tmp_path / "back.duckdb"
-    with store_in(tmp_path) as store:
-        store.forget(store.facts(holdings.find, "c1"), NOON)
-        publish(store, to)
-        first = store.facts(tombstones.read)
     restore(to, back)
     with Store.open(back) as store:
-        assert store.facts(tombstones.read) == first
-    assert [name for name in ("c0", "c1", "c2") if first.names(name)] == ["c1"]
+        known = store.facts(tombstones.read)
+    assert [name for name in ("c0", "c1", "c2") if known.names(name)] == ["c1"]
 
 
+@pytest.mark.sampled
 def test_copies_of_migrations_that_hold_the_person_are_removed(tmp_path: Path) -> None:
     """One from before the customer stays; one that cannot be read is named; an unfinished one goes."""
     with store_in(tmp_path, customers=1):
@@ -247,6 +235,7 @@ def test_copies_of_migrations_that_hold_the_person_are_removed(tmp_path: Path) -
     assert holding(tmp_path) == []
 
 
+@pytest.mark.sampled
 def test_a_run_that_has_not_ended_is_not_published(tmp_path: Path) -> None:
     """The store is written anew; the publication is named as what still holds the person, and the exit code is 1."""
     to = target("duckdb", tmp_path)
@@ -264,16 +253,18 @@ def test_a_run_that_has_not_ended_is_not_published(tmp_path: Path) -> None:
 
 def test_without_a_yes_nothing_changes(tmp_path: Path) -> None:
     """The places are listed before the question; after a no every byte is as it was, after a yes it is done once."""
-    with store_in(tmp_path) as store:
-        publish(store, target("duckdb", tmp_path))
+    with store_in(tmp_path):
+        pass
+    migrations.copy_path(tmp_path / "work.duckdb", 2).write_bytes((tmp_path / "work.duckdb").read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    words = ("forget", "c1", "--store", "work.duckdb", "--publish", "duckdb:out.duckdb")
+    words = ("forget", "c1", "--store", "work.duckdb")
     asked = command(*words, env=environment(), cwd=tmp_path, stdin="n\n")
     assert asked.code == 2
     assert "will be blanked" in asked.out
     assert "Erase customer c1?" in asked.err
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert command(*words, env=environment(), cwd=tmp_path, stdin="y\n").code == 0
+    assert holding(tmp_path) == []
     again = command(*words, "--json", env=environment(), cwd=tmp_path)
     assert again.code == 0
     assert "was forgotten before" in again.err
@@ -321,7 +312,21 @@ def _die(folder: str, before: bool) -> None:
         store.forget(Person("c1"), NOON)
 
 
-@pytest.mark.parametrize("before", [True, sampled(False)])
+def test_an_error_at_the_rename_leaves_the_old_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is attached again and whole, and no unfinished file is left."""
+
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    with store_in(tmp_path) as store:
+        monkeypatch.setattr(files, "replace", full)
+        with pytest.raises(OSError, match="no room"):
+            store.forget(Person("c1"), NOON)
+        assert store.count("SELECT count(email) FROM customers") == 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb", "work.duckdb.lock"]
+
+
+@pytest.mark.parametrize("before", [sampled(True), sampled(False)])
 def test_killed_in_the_middle_leaves_the_old_or_the_new_store(tmp_path: Path, before: bool) -> None:
     """The store opens and is whole; forgetting once more ends it, and removes what was left."""
     with store_in(tmp_path):
@@ -371,13 +376,13 @@ IMPERSONAL = """id entity_id entity_type provider_type environment_id tenant_id 
     parent_subscription_id payment_terms subscription_type feature_id usage_reset_period static_values config_values
     aggregation_mode subscription_id entity_name entitlement_id static_value config_value source_entity_id
     grant_measure grant_duration_unit credit_grant_id application_status subscription_status_at_application
-    valid_basis content_hash previous_confirmed_run""".split()
+    valid_basis content_hash previous_confirmed_run"""
 
 
 @pytest.mark.parametrize("table", [*TABLES.values(), *HISTORIES.values()], ids=lambda table: str(table.name))
 def test_every_text_about_a_customer_is_decided(table: Table) -> None:
     """A new text column is declared personal, or is known here to tell of nobody."""
     texts = {column.name for column in table.columns if column.kind in (TEXT, MAP, JSON, TEXTS)}
-    undecided = texts - {*personal(table), *IMPERSONAL} if whose(table) else set()
+    undecided = texts - {*personal(table), *IMPERSONAL.split()} if whose(table) else set()
     assert undecided == set()
     assert not {*personal(table)} & {*table.key, whose(table)}
