@@ -147,6 +147,16 @@ def test_the_next_syncs_are_green_and_bring_nobody_back(world: tuple[World, str]
     assert (found["ok"], found["compared"], found["forgotten"]) == (True, 4, 1)
 
 
+def test_an_import_of_a_forgotten_customer_tells_nothing(tmp_path: Path) -> None:
+    """The outcome is recorded without external id, values and reason; that of another customer with them."""
+    row = {"line": 2, "external_id": "x", "do": "update", "outcome": "done", "why": "x", "changes": "x"}
+    with store_in(tmp_path) as store:
+        store.forget(Person("c1"), NOON)
+        store.record_import("run", NOON, iter([{**row, "id": "c1"}, {**row, "id": "c2"}]))
+        query = "SELECT customer_id, outcome, external_id, why, changes FROM flexsync.import_journal ORDER BY ALL"
+        assert store.rows(query) == [("c1", "done", None, None, None), ("c2", "done", "x", "x", "x")]
+
+
 def test_a_rejected_answer_is_kept_without_its_body() -> None:
     """A row of a forgotten customer that does not fit is listed, and tells nothing, whichever way it is found."""
     stones = Tombstones("salt", frozenset({hashed("salt", "ann")}))
@@ -192,22 +202,23 @@ def _holds(path: Path) -> bool:
         return any(db.execute(f"SELECT 1 FROM {n} t WHERE contains(t::VARCHAR, '{MAIL}')").fetchall() for (n,) in names)
 
 
-@pytest.mark.parametrize("kind", few(KINDS))
-def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "status"), [("duckdb", "green"), *(sampled(kind, "degraded") for kind in KINDS)])
+def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: str, status: str) -> None:
     """A degraded publication beside the last green one: neither holds the person afterwards, nor a restored store."""
     to, back = target(kind, tmp_path), tmp_path / "back.duckdb"
     with store_in(tmp_path) as store:
         publish(store, to)
-        end_run(store, 2, status="degraded")
-        publish(store, to)
+        if status == "degraded":
+            end_run(store, 2, status=status)
+            publish(store, to)
     given = settings(tmp_path, to)
     found = job.find(given, "c1")
-    assert len(holding(tmp_path)) == 3
+    assert len(holding(tmp_path)) == (2 if status == "green" else 3)
     assert job.forget(given, found) == []
     assert holding(tmp_path) == []
     with reading.open(to) as opened:
         assert opened.run is not None
-        assert opened.run.status == "degraded"
+        assert opened.run.status == status
         assert opened.table("customers").num_rows == 20
         assert opened.sql("SELECT count(*) FROM customers WHERE email IS NULL").column(0).to_pylist() == [1]
     restore(to, back)
@@ -316,11 +327,11 @@ def test_an_error_at_the_rename_leaves_the_old_store(tmp_path: Path, monkeypatch
     """It is attached again and whole, and no unfinished file is left."""
 
     def full(*_: object) -> None:
-        raise OSError("no room")
+        raise OSError(28, "no room")
 
     with store_in(tmp_path) as store:
         monkeypatch.setattr(files, "replace", full)
-        with pytest.raises(OSError, match="no room"):
+        with pytest.raises(FixInput, match=r"work\.duckdb cannot be written: no room"):
             store.forget(Person("c1"), NOON)
         assert store.count("SELECT count(email) FROM customers") == 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb", "work.duckdb.lock"]

@@ -38,7 +38,7 @@ def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
         now: by this machine's clock.
 
     Raises:
-        FixInput: the file holds tables that Flexsync did not make, and that would be lost.
+        FixInput: the file holds tables that Flexsync did not make, and that would be lost; it cannot be written.
     """
     _refuse_foreign(db, path)
     file = path.resolve()  # the file itself, not a link to it
@@ -52,6 +52,8 @@ def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
             files.replace(unfinished, file)
         finally:
             opening.attach(db, path)
+    except OSError as error:
+        raise files.no_room(path, error) from error
     finally:
         for left in leftovers(path):
             files.remove(left)
