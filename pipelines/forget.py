@@ -26,7 +26,7 @@ from pipelines.opening import existing_store
 __all__ = ["Found", "Place", "find", "forget"]
 
 BLANKED, REMOVED, PUBLISHED = "will be blanked", "will be removed", "will be published again"
-KEPT, NAMED = "stays: names the id only", "stays: for you to remove"
+KEPT, NAMED = "stays: names the id only", "yours to remove"
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,11 @@ class Tombstones:
     def _blank(self, table: Table, staged: pa.Table) -> pa.Table:
         if not personal(table) or not staged.num_rows:
             return staged
-        mine = [self.names(key) for key in staged.column(whose(table)).to_pylist()]
-        if not any(mine):
+        keys = staged.column(whose(table)).to_pylist()
+        mine = {key for key in set(keys) if self.names(key)}
+        if not mine:
             return staged
-        kept = pa.array([None if one else i for i, one in enumerate(mine)], pa.int64())  # taking NULL gives NULL
+        kept = pa.array([None if key in mine else i for i, key in enumerate(keys)], pa.int64())  # NULL takes NULL
         for name in personal(table):
             place = staged.schema.get_field_index(name)
             staged = staged.set_column(place, staged.schema.field(place), staged.column(place).take(kept))

@@ -62,7 +62,9 @@ def forget(
         if not yes:
             click.confirm(_question(found), abort=True, err=True)
         left = job.forget(settings, found)
-        write_message(f"{settings.sync.store}: {found.person.id} is forgotten")
+        write_message(
+            f"{settings.sync.store}: {found.person.id} is forgotten; backups and unnamed copies are out of reach"
+        )
     else:
         write_message(f"{settings.sync.store}: {found.person.id} was forgotten before, and nothing personal was found")
     for place in left:
