@@ -133,7 +133,9 @@ def _copies(settings: Settings, person: Person) -> Iterator[Place]:
 
 
 def _place(copy: Copy, then: str) -> Place:
-    return Place(str(copy.path), copy.rows, f"cannot be read: {copy.why}" if copy.why else then)
+    folder = Path.cwd()
+    where = copy.path.relative_to(folder) if copy.path.is_relative_to(folder) else copy.path
+    return Place(str(where), copy.rows, f"cannot be read: {copy.why}" if copy.why else then)
 
 
 def _in_files(settings: Settings, given: Sequence[Path], person: Person) -> Iterator[Place]:
