@@ -5,5 +5,5 @@ store restored from a publication. Never done here: HTTP; changing the store tha
 
 - `contents` says what a publication holds, `targets` where it goes.
 - `publish` writes the DuckDB file, and with `lake` the Parquet files; `green` keeps the last green file beside a
-  degraded one; `reading` opens both kinds; `restore` makes a store.
+  degraded one; `reading` opens both kinds; `restore` makes a store; `forgetting` publishes without a customer.
 """

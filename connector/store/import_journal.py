@@ -1,6 +1,7 @@
 """The outcomes of imports, as rows of flexsync.import_journal.
 
-Never done: opening or committing a transaction.
+Promised: a row about a forgotten customer tells only its line, action and outcome. Never done: opening or committing a
+transaction.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from connector.store import tombstones
 from connector.store.database import Database, registered
 from connector.tables import import_results
 
 _ROWS = 50_000  # rows written at once
 _INSERT = """INSERT INTO flexsync.import_journal
     SELECT $run, $at, line, external_id, id, "do", outcome, why, changes, request_id FROM imported"""
+_BLANK = {"external_id": None, "why": None, "changes": None}
 
 
 def record(db: Database, run_id: str, planned_at: datetime, results: Iterator[dict[str, Any]]) -> None:
@@ -30,6 +33,8 @@ def record(db: Database, run_id: str, planned_at: datetime, results: Iterator[di
         results: one row per entry of the plan, with the columns of `connector.tables.import_results`.
     """
     db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
+    stones = tombstones.read(db)
+    results = ({**row, **_BLANK} if stones.names(row["id"]) else row for row in results)
     while batch := list(islice(results, _ROWS)):
         with registered(db, imported=pa.Table.from_pylist(batch, schema=import_results.schema())):
             db.execute(_INSERT, {"run": run_id, "at": planned_at})

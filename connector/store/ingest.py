@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from connector.pull.work import Result, answer_of
-from connector.store import answers
+from connector.store import answers, tombstones
 from connector.store.batch import Batch
 from connector.store.counts import Counts
 from connector.store.database import Database
@@ -99,8 +99,9 @@ class Ingest:
         """Decode, judge and store answers that differ from the last good ones."""
         marks: list[Mark] = []
         staged: list[pa.Table] = []
+        forgotten = tombstones.read(self.db)
         for resource, results in new.items():
-            decoded = self._reader.read([answer_of(result) for result in results])
+            decoded = forgotten.blank(self._reader.read([answer_of(result) for result in results]))
             done.unknown.update(decoded.unknown)
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
             done.incomplete += [results[i] for i in verdicts.left_out]

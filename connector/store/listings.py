@@ -1,8 +1,8 @@
 """Pages of listings: customers with their integrations, and subscriptions.
 
 Promised: a page that repeats rows changes nothing; within a run an older `updated_at` never replaces a newer one; the
-sweep holds exactly the active and trialing subscriptions as their newest rows say. Never done: opening or committing a
-transaction.
+sweep holds exactly the active and trialing subscriptions as their newest rows say; a forgotten customer's row stays
+blank. Never done: opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import versions
+from connector.store import tombstones, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, literal, registered
 from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, replace_owned
@@ -35,6 +35,7 @@ def merge_page(
         counts: is added to.
         integrations: the page was requested with expand=integrations, so a missing integration is gone.
     """
+    decoded = tombstones.read(db).blank(decoded)
     staged = decoded.tables[resource]
     keys = [*staged.column("id").to_pylist(), *(reject.key for reject in decoded.rejects)]
     release(db, resource, [key for key in keys if key])

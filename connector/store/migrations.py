@@ -8,6 +8,7 @@ tolerates columns and tables that are there already. Never done: a migration to 
 
 from __future__ import annotations
 
+import glob
 import re
 import shutil
 from collections.abc import Iterator
@@ -62,6 +63,13 @@ def tables_since(version: int) -> set[str]:
 def copy_path(path: Path, version: int) -> Path:
     """Return the name of a store's copy: `work.duckdb` of schema version 1 is kept as `work.schema-1.duckdb`."""
     return path.with_name(f"{path.stem}.schema-{version}{path.suffix}")
+
+
+def copies(path: Path) -> list[Path]:
+    """Return the copies beside a store, those that a killed migration did not finish included."""
+    names = glob.escape(f"{path.stem}.schema-"), glob.escape(path.suffix)
+    found = [*path.parent.glob(f"{names[0]}*{names[1]}*"), *path.parent.glob(f".{names[0]}*{names[1]}.*")]
+    return sorted(copy for copy in found if copy.is_file())
 
 
 def copy_beside(path: Path, version: int) -> Path:

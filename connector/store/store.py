@@ -25,6 +25,7 @@ from connector.pull.work import Item, Result
 from connector.store import (
     counts,
     cursors,
+    erasure,
     evidence,
     gone,
     import_journal,
@@ -38,6 +39,7 @@ from connector.store import (
 )
 from connector.store.counts import Counts
 from connector.store.database import Database, Row, count, rows
+from connector.store.holdings import Person
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.decode import Answer, Reader
 from connector.tables.resources import RESOURCES
@@ -242,6 +244,11 @@ class Store:
         with self.transaction() as db:
             import_journal.record(db, run_id, planned_at, rows)
 
+    def forget(self, person: Person, now: datetime) -> None:
+        """Write the file anew without anything personal about a customer; a tombstone keeps later answers blank."""
+        with self._query() as db:
+            erasure.rewrite(db, self.path, person, now)
+
     # --- listings ---
 
     def position(self, run: Run, name: str) -> Position | None:
@@ -352,7 +359,7 @@ class Store:
     # --- evidence for the certificate ---
 
     def facts(self, work: Callable[..., T], *given: Any) -> T:
-        """Return what a function of `connector.store.listing_facts` finds; it only reads."""
+        """Return what a function of `listing_facts`, `holdings` or `tombstones` finds; it only reads."""
         with self._query() as db:
             return work(db, *given)
 

@@ -18,6 +18,7 @@ from pipelines.cli.ask import sql
 from pipelines.cli.checks import doctor, verify
 from pipelines.cli.customers import customers
 from pipelines.cli.exit_codes import DONE, INTERNAL_ERROR, INTERRUPTED, WRONG_INPUT
+from pipelines.cli.forget import forget
 from pipelines.cli.imports import imports
 from pipelines.cli.sandbox import demo, sandbox
 from pipelines.cli.state import state, status
@@ -32,7 +33,7 @@ def cli() -> None:
     """Keep a local, queryable copy of a FlexPrice account, with proof that it is complete."""
 
 
-for _command in (imports, demo, sandbox, sync, status, verify, doctor, state, sql, customers):
+for _command in (imports, demo, sandbox, sync, status, verify, doctor, state, forget, sql, customers):
     cli.add_command(_command)
 
 

@@ -1,0 +1,89 @@
+"""Files that name a person: an import's plan, journal, results and rejected rows, and whatever lies in a folder.
+
+Promised: a file that cannot be read is named, never passed over; text is found in the encodings that imports read, in
+Parquet and as JSON writes it. Never done: changing a file: a plan has a digest and a journal is its proof, so a person
+decides about them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["Mention", "beside", "inside", "mentions"]
+
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
+_WORD = rb"[0-9A-Za-z_\-]"  # so that "acme-1" is not found in "acme-12"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A file that names a person.
+
+    Attributes:
+        path: the file.
+        why: why it cannot be read; "" if it was.
+    """
+
+    path: Path
+    why: str = ""
+
+
+def beside(plan: Path) -> list[Path]:
+    """Return a plan and the files of its runs: all that begin with its name, as `customers.RUN.journal`."""
+    stem = plan.name.removesuffix(".plan")
+    return sorted(path for path in plan.parent.iterdir() if path.is_file() and path.name.startswith(stem))
+
+
+def inside(folder: Path) -> list[Path]:
+    """Return every file of a folder and of its folders."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def mentions(paths: Iterable[Path], names: Sequence[str]) -> Iterator[Mention]:
+    """Yield the files that hold one of the names, and those that cannot be read.
+
+    Args:
+        paths: the files.
+        names: ids, external ids and e-mail addresses, as whole words.
+    """
+    wanted = _pattern(names)
+    for path in paths:
+        try:
+            found = _in_parquet(path, names) if path.suffix == ".parquet" else _in_bytes(path, wanted)
+        except (OSError, ValueError) as error:
+            yield Mention(path, str(error).splitlines()[0])
+            continue
+        if found:
+            yield Mention(path)
+
+
+def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:
+    texts = {text for name in names for text in (name, msgspec.json.encode(name).decode()[1:-1])}
+    found = {text.encode(encoding, "ignore") for text in texts for encoding in _ENCODINGS}
+    words = rb"|".join(re.escape(text) for text in sorted(found) if text)
+    return re.compile(rb"(?<!" + _WORD + rb")(?:" + words + rb")(?!" + _WORD + rb")")
+
+
+def _in_bytes(path: Path, wanted: re.Pattern[bytes]) -> bool:
+    if not path.stat().st_size:  # an empty file cannot be mapped
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return wanted.search(text) is not None
+
+
+def _in_parquet(path: Path, names: Sequence[str]) -> bool:
+    from pyarrow import parquet
+
+    wanted = _pattern(names)
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            for column in batch.columns:
+                if any(wanted.search(str(value).encode()) for value in column.unique().to_pylist()):
+                    return True
+    return False
