@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from command import hard_limit
 from sizes import Size, few, sizes
-from support import Bent, Direct, World, calm, counting, served
+from support import Bent, Direct, World, ask, calm, counting, served
 
 from connector.api.outages import Outages, Outcome
 from connector.errors import BudgetSpent
@@ -260,6 +260,55 @@ def test_a_usage_answer_that_stays_without_it_is_named(world: World, alone: bool
     assert any(customer in reason for reason in report.reasons), report.reasons
     world.sandbox.bend = None
     assert world.sync().status == "green"
+    world.check()
+
+
+def answered_instead(world: World, subscription: str | None, times: int = 10**9) -> Callable[..., Any]:
+    """Give the first `times` answers about one subscription alone, or about any, as if it had not been named."""
+    given = counter()
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        asked = query.get("subscription_ids") if route == "usage" else None
+        if not asked or subscription not in (None, asked) or next(given) >= times:
+            return None
+        world.sandbox.bend = None
+        plain = ask(world.sandbox, "/customers/usage", [("customer_id", query["customer_id"])])
+        world.sandbox.bend = bend
+        return json.loads(json.dumps(plain, default=str))
+
+    return bend
+
+
+def test_a_server_that_knows_no_single_subscription_is_named(world: World) -> None:
+    """It answers all of them as one, stamped with the newest one's id: nothing of that is stored as a figure of one."""
+    customers = several(world)
+    world.sandbox.bend = answered_instead(world, None)
+    report = world.sync()
+    world.sandbox.bend = None
+    assert report.status == "degraded"
+    (reason,) = [reason for reason in report.reasons if reason.startswith("usage: ") and "failed" in reason]
+    assert f"{customers[0]}: the answer is about subscription" in reason
+    assert world.rows(f"SELECT * FROM subscription_usage WHERE customer_id IN {(*customers, '')}") == []
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+@pytest.mark.parametrize("plans", few([["Scale", "Team"], ["Team", "Team"], ["Team", "Scale", "Team"]]))
+@pytest.mark.parametrize("newest", few([True, False]))
+def test_a_cached_answer_about_all_subscriptions_is_not_one_s_own(
+    tmp_path: Path, plans: list[str], newest: bool
+) -> None:
+    """Even where the ids agree, as all sources name the newest: asked for again, green and true."""
+    world = World(tmp_path, calm(6, kind=Bent), audit_sample=0)
+    customer = world.sandbox.create_customer(external_id="acct-several", name="Several")["id"]
+    subscriptions = []
+    for plan in plans:
+        subscriptions.append(world.sandbox.add_subscription(customer, plan))
+        world.later(1)
+    world.sandbox.bend = answered_instead(world, subscriptions[-1 if newest else 0], times=1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
     world.check()
 
 

@@ -37,6 +37,7 @@ from connector.tables.schemas import (
     USAGE_SOURCES,
 )
 from connector.tables.shapes import EXTRA_FIELD, Misfit, json_text
+from connector.tables.usage_sources import not_its_own
 
 __all__ = ["Answer", "Decoded", "Reader", "Reject"]
 
@@ -91,7 +92,7 @@ class Reader:
 
     def _usage(self, answers: Sequence[Answer]) -> Decoded:
         batch = Batch(answers, USAGE)
-        entries = batch.items(USAGE_BODY, "features")
+        entries = batch.items(USAGE_BODY, "features", not_its_own)
         entries.put("feature_id", self._feature_ids(batch, entries))
         asked = [answers[i].subscription_id for i in entries.owners]
         counted = [s or _first_source(row) for s, row in zip(asked, entries.structs, strict=True)]
