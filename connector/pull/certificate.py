@@ -259,7 +259,7 @@ class Certificate:
     Attributes:
         run_id: the run.
         customers: their proof; None when the listing did not finish.
-        subscriptions: their proof; None when they were not loaded, or cannot be counted.
+        subscriptions: their proof; None when they were not loaded, or not listed: one of the faults says so then.
         children: one proof for each per-customer resource.
         zeros: None when the run did not load usage.
         rejected: rows of listings in flexsync.rejects.

@@ -21,10 +21,9 @@ from pipelines.sync.session import Session
 from pipelines.sync.walks import (
     ACTIVE_STATUSES,
     CUSTOMER_STATUSES,
-    customers_by_offset,
-    load_by_offset,
+    load_customers_by_offset,
     load_listing,
-    subscriptions_by_offset,
+    load_subscriptions_by_offset,
     subscriptions_walk,
     walk_of,
 )
@@ -85,8 +84,7 @@ async def list_customers_by_offset(session: Session, run: Run, phase: str, error
     session.method = "offset"
     session.note(f"customers were listed by offset, because the search does not filter: {error}")
     for status in CUSTOMER_STATUSES:
-        name = f"{phase}/offset/{status}"
-        await load_by_offset(session, run, name, "customers", customers_by_offset(status))
+        await load_customers_by_offset(session, run, f"{phase}/offset/{status}", status)
 
 
 async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, error: Exception) -> None:
@@ -99,14 +97,20 @@ async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, 
         error: how the server showed that it does not filter.
     """
     session.every_customer = True
-    session.subscriptions_filtered = False
     session.note(f"every customer is called, because active subscriptions cannot be listed: {error}")
     try:
-        name = f"{phase}/offset/subscriptions"
-        await load_by_offset(session, run, name, "subscriptions", subscriptions_by_offset)
+        await list_subscriptions_by_offset(session, run, phase)
     except SkipRow as again:
         session.unlisted.add("subscriptions")
         session.faults.append(f"subscriptions: they could not be listed: {again}")
+
+
+async def list_subscriptions_by_offset(session: Session, run: Run, phase: str) -> None:
+    """Load all subscriptions by offset, and ask by id for those that we hold and that no listing named."""
+    session.subscriptions_filtered = False
+    name = f"{phase}/offset/subscriptions"
+    await load_subscriptions_by_offset(session, run, name)
+    await find_gone(session, run, "subscriptions", Window(None, run.t0), f"{name}/gone")
 
 
 async def _list_customers(session: Session, run: Run) -> None:

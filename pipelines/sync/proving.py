@@ -17,10 +17,9 @@ from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
-from pipelines.sync.listing import list_customers_by_offset, list_window
+from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
 from pipelines.sync.lookup import too_many_gone
 from pipelines.sync.session import Session
-from pipelines.sync.walks import load_by_offset, subscriptions_by_offset
 
 ATTEMPTS = 25  # counts on an account whose customers change their status faster than we count
 MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
@@ -46,9 +45,9 @@ async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
                 await _walk_again(session, run, proof)
         except FilterIgnoredError as error:  # no walk showed it, where one row is all there is
             await _list_by_offset(session, run, resource, error)
-            if resource == "subscriptions":
-                continue
             proof = await _proof(session, run, resource, most_windows, keep=True)
+        if resource == "subscriptions" and proof.method == "offset":
+            await _settle_subscriptions(session, run, proof)
         proofs[resource] = proof
     for resource in LISTINGS:  # also one that cannot be counted
         session.faults += too_many_gone(session, run, resource)
@@ -66,9 +65,8 @@ async def prove_again(session: Session, run: Run, most_windows: int) -> Certific
 
 
 def _countable(session: Session, run: Run) -> list[str]:
-    """Return the listings to prove: a server without filters cannot count its subscriptions in part."""
-    loaded = "subscriptions" in run.resources and "subscriptions" not in session.unlisted
-    return ["customers", "subscriptions"] if loaded and session.subscriptions_filtered else ["customers"]
+    """Return the listings to prove: those that the run loads and could read."""
+    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.unlisted]
 
 
 async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
@@ -93,9 +91,22 @@ async def _list_by_offset(session: Session, run: Run, resource: str, error: Filt
     if resource == "customers":
         await list_customers_by_offset(session, run, "proof", error)
         return
-    session.subscriptions_filtered = False
-    session.note(f"subscriptions were listed by offset and not counted, because the search does not filter: {error}")
-    await load_by_offset(session, run, "proof/offset/subscriptions", resource, subscriptions_by_offset)
+    session.note(f"subscriptions were listed by offset, because the search does not filter: {error}")
+    await list_subscriptions_by_offset(session, run, "proof")
+
+
+async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof) -> None:
+    """List subscriptions once more where their total differs; those created meanwhile explain a difference."""
+    before = proof.existed
+    if proof.holds or before is None:
+        return
+    await list_subscriptions_by_offset(session, run, "proof/again")
+    again = await _count_all_subscriptions(session, run)
+    if again.existed is not None and before <= again.stored <= again.existed:
+        again = Counted(again.window, again.stored, again.stored)
+    proof.counted = [again]
+    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
@@ -105,6 +116,10 @@ async def _proof(session: Session, run: Run, resource: str, most_windows: int, *
     if resource == "customers" and session.method == "offset":
         proof.method = "offset"
         proof.counted = [await _count_all_customers(session, run)]
+        return proof
+    if resource == "subscriptions" and not session.subscriptions_filtered:
+        proof.method = "offset"
+        proof.counted = [await _count_all_subscriptions(session, run)]
         return proof
     for window in _windows(session, run, resource, most_windows):
         before = store.facts(listing_facts.counted_before, run.run_id, resource, window) if keep else None
@@ -180,6 +195,13 @@ async def _count_all_customers(session: Session, run: Run) -> Counted:
     existed = await _agreed(lambda status: count_rows(calls.list_customers(status=status, limit=1), send))
     session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
     return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "customers"))
+
+
+async def _count_all_subscriptions(session: Session, run: Run) -> Counted:
+    """Count the subscriptions of every status, on a server that cannot filter."""
+    call = calls.search_subscriptions(subscription_status=list(SUBSCRIPTION_STATUSES), limit=1)
+    existed = await count_rows(call, session.api.send)
+    return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "subscriptions"))
 
 
 def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) -> Certificate:

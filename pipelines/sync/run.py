@@ -15,6 +15,7 @@ from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, FlexsyncError
 from connector.pull.certificate import Certificate
+from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
@@ -138,6 +139,6 @@ class Sync:
             flow=session.api.gate.report(),
             seconds=round(time.monotonic() - self._began, 3),
         )
-        listed = [name for name in ("customers", "subscriptions") if name not in session.unlisted]
+        listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
         report.status = self.store.finish(run, certificate, report.plain(), session.clock(), listed)
         return report

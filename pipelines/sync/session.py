@@ -45,6 +45,7 @@ class Session:
         notes: what the reader should know, though nothing is missing.
         faults: what keeps the run from being green, besides what the certificate counts.
         unlisted: listings that could not be read to their end; their cursors stay.
+        lacking: listings of whose changes the server counts more than it sends; their cursors stay too.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         accept_gone: as above.
@@ -78,6 +79,7 @@ class Session:
         self.notes: list[str] = []
         self.faults: list[str] = []
         self.unlisted: set[str] = set()
+        self.lacking: set[str] = set()
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.accept_gone = accept_gone
