@@ -17,7 +17,7 @@ from connector.store.database import Database, changed, column, registered, rows
 from connector.tables.resources import RESOURCES
 
 _COLUMNS = ", ".join(Item.__slots__)
-_DECODING = 2  # raise it when bodies are decoded or judged in another way, so that equal bodies are read once more
+_DECODING = 3  # raise it when bodies are decoded or judged in another way, so that equal bodies are read once more
 _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
