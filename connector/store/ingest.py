@@ -37,6 +37,7 @@ class Ingested:
         unknown: unknown fields, and how often they were seen.
         incomplete: answers that leave out a subscription of their customer; they were not stored.
         left_out: those subscriptions.
+        deprived: resource -> customers whose rows became another customer's; they are asked again.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -44,6 +45,7 @@ class Ingested:
     unknown: Counter[str] = field(default_factory=Counter)
     incomplete: list[Result] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
+    deprived: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 class Ingest:
@@ -82,18 +84,29 @@ class Ingest:
             else:
                 new[result.item.resource].append(result)
         marks += self._ingest_new(new, final, done)
-        marks += self._confirm(same, done)
+        self._forget(done)
+        marks += self._confirm(same, final, done)
         mark(self.db, marks)
+        self._forget(done)  # once more: what was just marked as done is among it
         return done
 
-    def _confirm(self, same: list[Result], done: Ingested) -> list[Mark]:
-        """Take note of answers that are the last good ones again."""
-        if same:
-            done.unchanged += len(same)
-            answers.confirm(self.db, self.run_id, same)
-            self._suspects.clear(same)
-            self._rejects.release_answers(same)
-        return [_mark(result, "done") for result in same]
+    def _forget(self, done: Ingested) -> None:
+        for resource, customers in done.deprived.items():
+            answers.forget(self.db, resource, customers)
+
+    def _confirm(self, same: list[Result], final: bool, done: Ingested) -> list[Mark]:
+        """Take note of answers that are the last good ones again; read those whose rows another answer took."""
+        if not same:
+            return []
+        new: dict[str, list[Result]] = defaultdict(list)
+        for result in answers.confirm(self.db, self.run_id, same):
+            new[result.item.resource].append(result)
+        read = {result.item.item for results in new.values() for result in results}
+        same = [result for result in same if result.item.item not in read]
+        done.unchanged += len(same)
+        self._suspects.clear(same)
+        self._rejects.release_answers(same)
+        return [*(_mark(result, "done") for result in same), *self._ingest_new(new, final, done)]
 
     def _ingest_new(self, new: dict[str, list[Result]], final: bool, done: Ingested) -> list[Mark]:
         """Decode, judge and store answers that differ from the last good ones."""
@@ -103,6 +116,8 @@ class Ingest:
             decoded = self._reader.read([answer_of(result) for result in results])
             done.unknown.update(decoded.unknown)
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
+            if verdicts.deprived:
+                done.deprived[resource] |= verdicts.deprived
             done.incomplete += [results[i] for i in verdicts.left_out]
             done.left_out.update(*verdicts.left_out.values())
             rows = answers.staged(self.run_id, verdicts)

@@ -1,7 +1,8 @@
 """Replacing the rows of customers by those of their new answers.
 
 Promised: an owner with a rejected row or a suspect figure loses no row; figures of a subscription that does not count
-any more are deleted when the customer's own answer arrives. Never done: deciding what is suspect; opening or committing
+any more are deleted when the customer's own answer arrives; a customer whose rows become another one's is named, to be
+asked again. Never done: deciding what is suspect; opening or committing
 a transaction.
 """
 
@@ -27,7 +28,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
     Args:
         db: the connection, inside a transaction.
         run_id: for the rows that are new or changed.
-        verdicts: the batch, and what is held back of it.
+        verdicts: the batch, and what is held back of it; gets the customers whose rows became another one's.
         counts: is added to.
     """
     batch = verdicts.batch
@@ -38,7 +39,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
         staged = _without(batch.decoded.tables[name], TABLES[name].owner, withheld)
         scope = _scope(name, verdicts, {owner for owner, _ in withheld})
         if scope.num_rows:
-            replace_owned(db, TABLES[name], staged, scope, run_id, counts)
+            verdicts.deprived.update(replace_owned(db, TABLES[name], staged, scope, run_id, counts))
     if batch.resource == "usage":
         _delete_ended(db, verdicts, counts)
 

@@ -34,6 +34,7 @@ class Verdicts:
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
+        deprived: customers whose rows became another customer's when the batch was stored.
     """
 
     batch: Batch
@@ -41,6 +42,7 @@ class Verdicts:
     admitted: set[tuple[int, str]] = field(default_factory=set)
     suspects: list[Suspect] = field(default_factory=list)
     left_out: dict[int, set[str]] = field(default_factory=dict)
+    deprived: set[str] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -78,6 +80,8 @@ _FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usa
         AND x.subscription_id = CASE WHEN list_contains($alone, s.subscription_id) THEN {asked} ELSE '' END
         AND x.feature_id = s.feature_id AND x.run_id <> $run
     WHERE s.current_usage < t.current_usage"""
+_FOREIGN = """SELECT DISTINCT g.customer_id FROM staged g JOIN subscriptions s ON s.id = g.subscription_id
+    WHERE s.customer_id <> g.customer_id ORDER BY 1"""
 
 
 class Judge:
@@ -101,6 +105,8 @@ class Judge:
         verdicts = Verdicts(batch)
         if batch.resource == "entitlements":
             self._incomplete(verdicts)
+        elif batch.resource == "upcoming_grants":
+            self._foreign(verdicts)
         if batch.resource != "upcoming_grants":  # grants are used up: an empty list normally follows a full one
             self._vanished(verdicts)
         if batch.resource != "usage":
@@ -124,6 +130,13 @@ class Judge:
             if missing and not self.accept & {"all", customer}:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
+
+    def _foreign(self, verdicts: Verdicts) -> None:
+        """Hold answers back that have a grant of a subscription which the listing knows as another customer's."""
+        batch = verdicts.batch
+        with registered(self.db, staged=batch.decoded.tables["upcoming_grants"]):
+            for customer in column(self.db, _FOREIGN):
+                verdicts.hold(batch.index[customer, ""], WHOLE, "foreign", None, None)
 
     def _counting(self, batch: Batch) -> dict[str, set[str]]:
         """Return customer -> its subscriptions that count, as the sweep has them by now."""

@@ -1,0 +1,143 @@
+"""Rows that are merged from several answers: whose they are, which content wins, and what a reject waits for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Bent, World, ask, calm, counting, synced
+
+from connector.sandbox import Sandbox
+
+HOUR, DAY = 3600, 86400
+
+
+def world(folder: Path) -> World:
+    """A small world after a green first run; its answers can be bent."""
+    w = synced(folder, 12, kind=Bent, audit_sample=0)
+    w.later(60)
+    return w
+
+
+def exact(w: World) -> bool:
+    try:
+        w.check()
+    except AssertionError:
+        return False
+    return True
+
+
+# --- rows that pass from one customer to another -------------------------------------------------------------------
+
+
+def with_grants(w: World) -> list[str]:
+    """The customers that have upcoming grants, in the order of their calls."""
+    return [c for c in sorted(counting(w.sandbox)) if ask(w.sandbox, f"/customers/{c}/grants/upcoming")["items"]]
+
+
+def cross_grants(w: World, asked: str, given: str, times: int) -> None:
+    """Answer the next calls for the grants of one customer with those of another."""
+    body = json.dumps(ask(w.sandbox, f"/customers/{given}/grants/upcoming"), default=str)
+    left = [times]
+
+    def bend(route: str, path: dict[str, str], _query: Any, _body: Any) -> Any:
+        if route != "grants" or path["id"] != asked or not left[0]:
+            return None
+        left[0] -= 1
+        return json.loads(body)
+
+    w.sandbox.bend = bend
+
+
+@pytest.mark.parametrize("places", [(0, -1), (-1, 0)], ids=["asked before its owner", "asked after its owner"])
+def test_grants_of_another_customer(places: tuple[int, int], tmp_path: Path) -> None:
+    """A grants answer that is another customer's, once, is asked again and takes no row from its owner."""
+    w = world(tmp_path)
+    people = with_grants(w)
+    cross_grants(w, people[places[0]], people[places[1]], times=1)
+    assert w.sync().status == "green"
+    w.check()
+
+
+def test_grants_of_another_customer_again_and_again(tmp_path: Path) -> None:
+    """While the answers are another customer's, the run is degraded, and both keep their rows."""
+    w = world(tmp_path)
+    first, *_, last = with_grants(w)
+    theirs = f"select id, customer_id from upcoming_grants where customer_id in ('{first}', '{last}') order by id"
+    before = w.rows(theirs)
+    cross_grants(w, first, last, times=99)
+    report = w.sync()
+    assert report.status == "degraded"
+    assert f"{first} all features foreign" in " ".join(report.reasons)
+    assert w.rows(theirs) == before
+    w.sandbox.bend = None
+    assert w.sync().status == "green"
+    w.check()
+
+
+def test_grants_of_a_subscription_that_is_not_known(tmp_path: Path) -> None:
+    """Rows that pass to another customer have their first owner asked again in the same run, whatever its last body."""
+    w = world(tmp_path)
+    first, *_, last = with_grants(w)
+    cross_grants(w, first, last, times=1)
+    crossed = w.sandbox.bend
+
+    def unknown(_route: str, _path: Any, _query: Any, body: Any) -> Any:
+        for item in body.get("items", ()):
+            if "credits" in item:
+                item["subscription_id"] = "subs_unknown"
+        return body
+
+    w.sandbox.bend = unknown
+    assert w.sync().status == "green"
+    w.sandbox.bend = lambda *given: unknown(*given[:3], crossed(*given) or given[3])
+    assert w.sync().status == "green"
+    held = dict(w.rows("select id, customer_id from upcoming_grants"))
+    own = {c: [g["id"] for g in ask(w.sandbox, f"/customers/{c}/grants/upcoming")["items"]] for c in (first, last)}
+    assert {held[id] for id in own[first]} == {first}
+    assert {held[id] for id in own[last]} == {last}
+
+
+def move(sandbox: Sandbox, subscription: str, source: str, target: str) -> None:
+    """Give a subscription to another customer."""
+    account = sandbox.account
+    number = account.subscriptions.find(subscription)
+    account.owned[source].remove(number)
+    account.owned.setdefault(target, []).append(number)
+    sandbox.update_subscription(subscription, customer_id=target)
+
+
+def test_a_subscription_that_moves_and_comes_back(tmp_path: Path) -> None:
+    """A subscription that is another customer's between two calls of a run leaves no grant with the wrong one."""
+    w = World(tmp_path, calm(2, kind=Bent), audit_sample=0)
+    source, target = w.sandbox.create_customer()["id"], w.sandbox.create_customer()["id"]
+    moving = w.sandbox.add_subscription(source, "Team")
+    w.sandbox.add_subscription(target, "Team")
+    assert w.sync().status == "green"
+    w.later(HOUR)
+    asked: list[str] = []
+
+    def bend(route: str, path: dict[str, str], _query: Any, _body: Any) -> None:
+        if route == "grants":
+            asked.append(path["id"])
+
+    places = iter([(source, target), (target, source)])
+    waits = iter([source, target])
+    awaited = [next(waits)]
+
+    def between() -> None:
+        if awaited[0] in asked:
+            move(w.sandbox, moving, *next(places))
+            awaited[0] = next(waits, "")
+
+    w.sandbox.bend = bend
+    w.sandbox.between_calls(between)
+    report = w.sync(max_in_flight=1)
+    assert awaited == [""], "the subscription did not move twice"
+    w.sandbox.between_calls(None)
+    assert report.status == "degraded" or exact(w)
+    w.later(HOUR)
+    assert w.sync().status == "green"
+    w.check()
