@@ -19,7 +19,7 @@ from connector.store.batch import Batch
 from connector.store.counts import Counts
 from connector.store.database import Database
 from connector.store.merge import merge_features
-from connector.store.queue import Mark, mark
+from connector.store.queue import Mark, mark, outdate
 from connector.store.rejects import Rejects
 from connector.store.replace import replace_rows
 from connector.store.suspects import Suspects
@@ -37,6 +37,7 @@ class Ingested:
         unknown: unknown fields, and how often they were seen.
         incomplete: answers that leave out a subscription of their customer; they were not stored.
         left_out: those subscriptions.
+        outdated: customers whose answers have to be made again, because they have subscriptions that are not known.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -44,6 +45,7 @@ class Ingested:
     unknown: Counter[str] = field(default_factory=Counter)
     incomplete: list[Result] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -84,6 +86,7 @@ class Ingest:
         marks += self._ingest_new(new, final, done)
         marks += self._confirm(same, done)
         mark(self.db, marks)
+        outdate(self.db, sorted(done.outdated))
         return done
 
     def _confirm(self, same: list[Result], done: Ingested) -> list[Mark]:
@@ -105,6 +108,7 @@ class Ingest:
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
             done.incomplete += [results[i] for i in verdicts.left_out]
             done.left_out.update(*verdicts.left_out.values())
+            done.outdated |= verdicts.outdated
             rows = answers.staged(self.run_id, verdicts)
             staged += [] if rows is None else [rows]
             marks += _marks(verdicts)

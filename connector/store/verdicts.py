@@ -34,6 +34,7 @@ class Verdicts:
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
+        outdated: customers whose answer names a subscription that the store does not know to count.
     """
 
     batch: Batch
@@ -41,6 +42,7 @@ class Verdicts:
     admitted: set[tuple[int, str]] = field(default_factory=set)
     suspects: list[Suspect] = field(default_factory=list)
     left_out: dict[int, set[str]] = field(default_factory=dict)
+    outdated: set[str] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -114,9 +116,14 @@ class Judge:
         return verdicts
 
     def _incomplete(self, verdicts: Verdicts) -> None:
-        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete."""
+        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete.
+
+        An answer may also name more than the sweep has: it was made before or after the sweep was, and so were the
+        customer's other answers. Once the subscription is known, or known to have ended, they have to be made again.
+        """
         batch = verdicts.batch
         counting = self._counting(batch)
+        more: dict[str, set[str]] = {}
         for i, result in enumerate(batch.results):
             named = None if i in batch.decoded.failed else named_subscriptions(result.body or b"")
             customer = result.item.customer_id
@@ -124,6 +131,18 @@ class Judge:
             if missing and not self.accept & {"all", customer}:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
+            if named and result.item.why == "active" and not named <= counting.get(customer, set()):
+                more[customer] = named - counting.get(customer, set())
+        verdicts.outdated = self._without_rejected(more)
+
+    def _without_rejected(self, more: dict[str, set[str]]) -> set[str]:
+        """Return the customers of subscriptions that another listing may bring: those in quarantine it did bring."""
+        if not more:
+            return set()
+        ids = sorted(set().union(*more.values()))
+        query = "SELECT key FROM flexsync.rejects WHERE table_name = 'subscriptions' AND list_contains($ids, key)"
+        rejected = set(column(self.db, query, {"ids": ids}))
+        return {customer for customer, named in more.items() if named - rejected}
 
     def _counting(self, batch: Batch) -> dict[str, set[str]]:
         """Return customer -> its subscriptions that count, as the sweep has them by now."""
