@@ -19,7 +19,7 @@ from connector.store.batch import Batch
 from connector.store.counts import Counts
 from connector.store.database import Database
 from connector.store.merge import merge_features
-from connector.store.queue import Mark, mark
+from connector.store.queue import Mark, mark, outdate
 from connector.store.rejects import Rejects
 from connector.store.replace import replace_rows
 from connector.store.suspects import Suspects
@@ -38,6 +38,7 @@ class Ingested:
         incomplete: answers that leave out a subscription of their customer; they were not stored.
         left_out: those subscriptions.
         deprived: resource -> customers whose rows became another customer's; they are asked again.
+        outdated: customers whose answers have to be made again, because they have subscriptions that are not known.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -46,6 +47,7 @@ class Ingested:
     incomplete: list[Result] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
     deprived: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    outdated: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -88,6 +90,7 @@ class Ingest:
         marks += self._confirm(same, final, done)
         mark(self.db, marks)
         self._forget(done)  # once more: what was just marked as done is among it
+        outdate(self.db, sorted(done.outdated))
         return done
 
     def _forget(self, done: Ingested) -> None:
@@ -120,6 +123,7 @@ class Ingest:
                 done.deprived[resource] |= verdicts.deprived
             done.incomplete += [results[i] for i in verdicts.left_out]
             done.left_out.update(*verdicts.left_out.values())
+            done.outdated |= verdicts.outdated
             rows = answers.staged(self.run_id, verdicts)
             staged += [] if rows is None else [rows]
             marks += _marks(verdicts)

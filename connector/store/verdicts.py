@@ -35,6 +35,7 @@ class Verdicts:
         suspects: rows for flexsync.suspects.
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
         deprived: customers whose rows became another customer's when the batch was stored.
+        outdated: customers whose answer names a subscription that the store does not know to count.
     """
 
     batch: Batch
@@ -43,6 +44,7 @@ class Verdicts:
     suspects: list[Suspect] = field(default_factory=list)
     left_out: dict[int, set[str]] = field(default_factory=dict)
     deprived: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -120,9 +122,14 @@ class Judge:
         return verdicts
 
     def _incomplete(self, verdicts: Verdicts) -> None:
-        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete."""
+        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete.
+
+        An answer may also name more than the sweep has: it was made before or after the sweep was, and so were the
+        customer's other answers. Once the subscription is known, or known to have ended, they have to be made again.
+        """
         batch = verdicts.batch
         counting = self._counting(batch)
+        more: dict[str, set[str]] = {}
         for i, result in enumerate(batch.results):
             named = None if i in batch.decoded.failed else named_subscriptions(result.body or b"")
             customer = result.item.customer_id
@@ -130,6 +137,18 @@ class Judge:
             if missing and not self.accept & {"all", customer}:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
+            if named and result.item.why == "active" and not named <= counting.get(customer, set()):
+                more[customer] = named - counting.get(customer, set())
+        verdicts.outdated = self._without_rejected(more)
+
+    def _without_rejected(self, more: dict[str, set[str]]) -> set[str]:
+        """Return the customers of subscriptions that another listing may bring: those in quarantine it did bring."""
+        if not more:
+            return set()
+        ids = sorted(set().union(*more.values()))
+        query = "SELECT key FROM flexsync.rejects WHERE table_name = 'subscriptions' AND list_contains($ids, key)"
+        rejected = set(column(self.db, query, {"ids": ids}))
+        return {customer for customer, named in more.items() if named - rejected}
 
     def _foreign(self, verdicts: Verdicts) -> None:
         """Hold answers back that have a grant of a subscription which the listing knows as another customer's."""

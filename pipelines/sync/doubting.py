@@ -18,7 +18,7 @@ from connector.pull.probes import Health
 from connector.pull.windows import Run
 from connector.store import crosscheck, doubts
 from connector.store.doubts import Moments
-from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, was_down
+from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, queue_calls, was_down
 from pipelines.sync.lookup import load_by_ids
 from pipelines.sync.session import Session
 
@@ -76,6 +76,7 @@ async def _judge_incomplete_again(
         return
     if reread:
         await load_by_ids(session, run, "subscriptions", sorted(session.left_out))
+        await queue_calls(session, run)  # answers made for those that ended are outdated, also if they come back
     session.left_out.clear()
     await commit_answers(session, run, new_ingest(session, run, accept_lower), results, final=final)
     if reread:

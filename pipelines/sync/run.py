@@ -100,7 +100,7 @@ class Sync:
             await list_account(session, run)
             await call_customers(session, run, accept, self.settings.audit_sample)
             await close(session, run, accept, self.settings.overlap)
-            certificate = await prove(session, run, self.settings.proof_windows)
+            certificate = await prove(session, run, accept, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
             if per_customer(run):
                 settle(session, run)
