@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from command import hard_limit
 from sizes import Size, few, sizes
-from support import Bent, Direct, World, ask, calm, counting, served
+from support import Bent, Direct, World, ask, assert_exact, calm, counting, served, truth
+from support import held as tables_of
 
 from connector.api.outages import Outages, Outcome
 from connector.errors import BudgetSpent
@@ -309,6 +310,96 @@ def test_a_cached_answer_about_all_subscriptions_is_not_one_s_own(
     world.sandbox.bend = answered_instead(world, subscriptions[-1 if newest else 0], times=1)
     report = world.sync()
     assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+def without_features(number: int, times: int = 10**9) -> Callable[..., Any]:
+    """Answer `times` questions about usage with no features, from question `number` on."""
+    given = counter(1)
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        return {**body, "features": []} if route == "usage" and number <= next(given) < number + times else None
+
+    return bend
+
+
+def test_an_account_without_any_usage_is_doubted(tmp_path: Path) -> None:
+    """Its entitlements are metered, and those stand in usage on every server: asked again, green and true."""
+    world = World(tmp_path, calm(0, kind=Bent))
+    world.sandbox.add_subscription(world.sandbox.create_customer(name="Only one")["id"], "Team")
+    world.later(5)
+    world.sandbox.bend = without_features(1, times=1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+def test_usage_that_stays_empty_for_everyone_is_named(world: World) -> None:
+    """No answer has a feature, first or second: degraded, though nothing tells which types the server reports."""
+    world.sandbox.bend = without_features(1)
+    report = world.sync()
+    assert report.status == "degraded"
+    assert any("have other ones in their usage" in reason for reason in report.reasons), report.reasons
+
+
+@pytest.mark.parametrize("stays", few([False, True], 2))
+def test_usage_alone_needs_no_entitlements_to_be_doubted(world: World, stays: bool) -> None:
+    """`--only usage`: what the answers for each subscription have must stand in the plain one, so often too."""
+    (customer, *_) = several(world)
+    world.sandbox.bend = poorer(customer, alone=False, times=10**9 if stays else 1)
+    report = world.sync(only=("usage",))
+    world.sandbox.bend = None
+    if stays:
+        assert report.status == "degraded"
+        assert any(reason.startswith("usage: ") and customer in reason for reason in report.reasons), report.reasons
+        return
+    assert (report.status, report.reasons) == ("green", [])
+    with Store.open(world.path) as store:
+        names = ("usage", "usage_sources", "subscription_usage")
+        have, want = tables_of(store), truth(world.sandbox)
+        assert_exact({name: have[name] for name in names}, {name: want[name] for name in names})
+
+
+def addon_of(world: World) -> str:
+    """An add-on of the catalogue."""
+    return next(id for id, plan in world.sandbox.account.catalog.plans.items() if not plan.name)
+
+
+@pytest.mark.parametrize("plans", few([("", "Scale", True), ("", "Scale", False), ("", "", True)], 2))
+def test_a_subscription_that_has_only_an_add_on_is_not_empty(tmp_path: Path, plans: tuple[str, str, bool]) -> None:
+    """Whether the other one has a plan with its features, the same add-on or both: asked for again, green and true."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    account, customer = world.sandbox.account, world.sandbox.create_customer(name="Add-on")["id"]
+    subscriptions = []
+    for number, plan in enumerate(plans[:2]):
+        subscriptions.append(world.sandbox.add_subscription(customer, plan or "Team"))
+        row, addon = account.subscriptions.find(subscriptions[-1]), (addon_of(world),)
+        account.entities[row] = (*account.entities[row] * bool(plan), *addon * (plans[2] or not number))
+        world.later(1)
+    given = counter()
+
+    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
+        asked = route == "usage" and query.get("subscription_ids") == subscriptions[0]
+        return {**body, "features": []} if asked and next(given) == 0 else None
+
+    world.sandbox.bend = empty
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert next(given) > 0
+    world.check()
+
+
+def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None:
+    """One subscription has nothing, the other one an add-on twice: nothing is asked for again, green and true."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    account, customer = world.sandbox.account, world.sandbox.create_customer(name="Add-on")["id"]
+    for number in range(2):
+        row = account.subscriptions.find(world.sandbox.add_subscription(customer, "Team"))
+        account.entities[row] = (addon_of(world), addon_of(world)) if number else ()
+        world.later(1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert children(world) == world.rows("SELECT count(*) FROM flexsync.queue")[0][0]
     world.check()
 
 

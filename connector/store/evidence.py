@@ -36,7 +36,7 @@ def child_proofs(db: Database, run: Run) -> list[ChildProof]:
 def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     given = {"r": name}
     tables = [table for table in RESOURCES[name].tables if table != "features"]
-    contradicted = _contradicted(db) if name == "entitlements" and "usage" in run.resources else []
+    contradicted = _contradicted(db, run, name)
     queued, held, failed, doubtful, suspect = rows(db, _TALLIES, given)[0]
     doubted = f"SELECT DISTINCT customer_id FROM flexsync.queue WHERE resource = $r AND {_DOUBTED} ORDER BY 1 LIMIT 3"
     return ChildProof(
@@ -54,7 +54,12 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     )
 
 
-def _contradicted(db: Database) -> list[str]:
+def _contradicted(db: Database, run: Run, name: str) -> list[str]:
+    """Return the customers whose answers contradict each other: of usage alone where only that was asked for."""
+    if name == "usage" and "entitlements" not in run.resources:
+        return crosscheck.contradicted(db)
+    if name != "entitlements" or "usage" not in run.resources:
+        return []
     return sorted({*column(db, _CONTRADICTED), *crosscheck.contradicted(db)})
 
 
