@@ -82,7 +82,7 @@ def set_bend(world: World, bend: Bend | None) -> None:
 
 # --- rows that a page of changes counts and leaves out ---------------------------------------------------------------
 
-CHANGES = [("search", edited, "customers"), ("subscriptions", changed, "subscriptions")]
+CHANGES = [("search", edited, "customers"), sampled("subscriptions", changed, "subscriptions")]
 
 
 @pytest.mark.parametrize(("route", "change", "resource"), CHANGES)
@@ -150,6 +150,7 @@ def test_a_subscription_that_an_old_server_counts_and_never_lists_degrades(tmp_p
     assert_listings(world)
 
 
+@pytest.mark.sampled
 def test_subscriptions_created_while_an_old_server_is_listed_do_not_degrade(tmp_path: Path) -> None:
     """A server without filters counts subscriptions that were created after their listing: they are read, and fit."""
     world = old(tmp_path, "filters_refused")
@@ -236,6 +237,7 @@ class Unexpanding(Bent):
         return super().handle(call)
 
 
+@pytest.mark.sampled
 def test_an_old_server_that_cannot_expand_is_listed_without(tmp_path: Path) -> None:
     """Neither filters nor `expand`: customers are listed without their integrations, and one note says so."""
     faults = Faults(old=frozenset({"filters_refused"}))
@@ -337,6 +339,7 @@ def test_a_page_of_another_environment_is_refused_as_a_whole(tmp_path: Path) -> 
     assert world.rows("SELECT count(*) FROM customers") == [(0,)]
 
 
+@pytest.mark.sampled
 def test_the_first_page_of_an_account_ties_the_store_to_it(tmp_path: Path) -> None:
     """An account that is empty when the run begins and gets its first customer meanwhile: another key is refused."""
     world = World(tmp_path, calm(0, kind=Bent), only=LISTINGS)
