@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from sizes import sampled
 from support import Bent, World, assert_exact, calm, customers_of, held, rows_of, subscriptions_of, synced
 
+from connector.errors import BudgetSpent, FixInput
 from connector.sandbox import Faults
+from connector.sandbox.data.catalog import ENVIRONMENT
 from connector.sandbox.replies import refuse
 from connector.store.store import Store
 
@@ -79,7 +82,7 @@ def set_bend(world: World, bend: Bend | None) -> None:
 
 # --- rows that a page of changes counts and leaves out ---------------------------------------------------------------
 
-CHANGES = [("search", edited, "customers"), ("subscriptions", changed, "subscriptions")]
+CHANGES = [("search", edited, "customers"), sampled("subscriptions", changed, "subscriptions")]
 
 
 @pytest.mark.parametrize(("route", "change", "resource"), CHANGES)
@@ -147,6 +150,7 @@ def test_a_subscription_that_an_old_server_counts_and_never_lists_degrades(tmp_p
     assert_listings(world)
 
 
+@pytest.mark.sampled
 def test_subscriptions_created_while_an_old_server_is_listed_do_not_degrade(tmp_path: Path) -> None:
     """A server without filters counts subscriptions that were created after their listing: they are read, and fit."""
     world = old(tmp_path, "filters_refused")
@@ -233,6 +237,7 @@ class Unexpanding(Bent):
         return super().handle(call)
 
 
+@pytest.mark.sampled
 def test_an_old_server_that_cannot_expand_is_listed_without(tmp_path: Path) -> None:
     """Neither filters nor `expand`: customers are listed without their integrations, and one note says so."""
     faults = Faults(old=frozenset({"filters_refused"}))
@@ -241,3 +246,114 @@ def test_an_old_server_that_cannot_expand_is_listed_without(tmp_path: Path) -> N
     assert report.status == "green", report.reasons
     assert len([note for note in report.notes if note.startswith("integrations were not loaded")]) == 1
     assert world.rows("SELECT count(*) FROM customers") == [(8,)]
+
+
+# --- what changes without moving `updated_at` ------------------------------------------------------------------------
+
+
+def renamed(old: str, new: str) -> Bend:
+    """A plan has another name."""
+
+    def bend(route: str, path: Any, query: Any, body: Any) -> Any:
+        if route != "subscriptions":
+            return None
+        for item in body["items"]:
+            if (item.get("plan") or {}).get("name") == old:
+                item["plan"]["name"] = new
+        return body
+
+    return bend
+
+
+def plans(world: World) -> dict[str, set[str]]:
+    """The names that the store holds of each plan."""
+    return {id: set(names) for id, names in world.rows("SELECT plan_id, list(plan_name) FROM subscriptions GROUP BY 1")}
+
+
+def test_the_new_name_of_a_plan_reaches_subscriptions_that_ended(tmp_path: Path) -> None:
+    """A plan is renamed, which moves no `updated_at`: the sweep shows it, and ended subscriptions get it too."""
+    world = account(tmp_path)
+    ended = "SELECT count(*) FROM subscriptions WHERE subscription_status = 'cancelled' AND plan_name = 'Team'"
+    assert world.rows(ended) != [(0,)]
+    before = plans(world)
+    set_bend(world, renamed("Team", "Team 2027"))
+    report = world.sync()
+    assert (report.status, report.mode) == ("green", "incremental"), report.reasons
+    assert plans(world) == {id: {"Team 2027"} if names == {"Team"} else names for id, names in before.items()}
+
+
+# --- two environments ------------------------------------------------------------------------------------------------
+
+
+def elsewhere(customers: int) -> Bent:
+    """Another environment: it has archived customers only."""
+    sandbox = calm(0, seed=9, kind=Bent)
+    for number in range(customers):
+        sandbox.create_customer(name=f"B{number}", status="archived", created_at=f"2026-11-20T11:00:0{number}Z")
+    assert isinstance(sandbox, Bent)
+    sandbox.bend = lambda route, path, query, body: json.loads(json.dumps(body).replace(ENVIRONMENT, "env_B"))
+    sandbox.clock.advance(3600)
+    return sandbox
+
+
+def small(folder: Path) -> World:
+    """An environment with three customers."""
+    world = World(folder, calm(0, kind=Bent), only=LISTINGS)
+    for number in range(3):
+        world.sandbox.create_customer(name=f"A{number}")
+        world.later(1)
+    return world
+
+
+def test_a_run_that_is_resumed_with_another_key_stores_no_row(tmp_path: Path) -> None:
+    """A stopped run is resumed with the key of an environment that has archived customers only: nothing is stored."""
+    world = small(tmp_path)
+    with pytest.raises(BudgetSpent):
+        world.sync(max_calls=8)  # six to begin, and the walk of the published ones
+    stored = world.rows("SELECT name FROM customers ORDER BY 1")
+    assert stored
+    first = world.sandbox
+    world.sandbox = elsewhere(2)
+    with pytest.raises(FixInput, match="the key opens env_B"):
+        world.sync()
+    assert world.rows("SELECT name FROM customers ORDER BY 1") == stored
+    world.sandbox = first
+    first.clock.advance(7200)
+    report = world.sync()
+    assert (report.status, report.resumed > 0) == ("green", True), report.reasons
+    assert_listings(world)
+
+
+def test_a_page_of_another_environment_is_refused_as_a_whole(tmp_path: Path) -> None:
+    """One row of a page names another environment: the run ends, and nothing of the page is stored."""
+    world = small(tmp_path)
+
+    def cross(route: str, path: Any, query: Any, body: Any) -> Any:
+        if route == "search" and len(body["items"]) > 1:
+            body["items"][-1]["environment_id"] = "env_B"
+        return body
+
+    set_bend(world, cross)
+    with pytest.raises(FixInput, match="the key opens env_B"):
+        world.sync()
+    assert world.rows("SELECT count(*) FROM customers") == [(0,)]
+
+
+@pytest.mark.sampled
+def test_the_first_page_of_an_account_ties_the_store_to_it(tmp_path: Path) -> None:
+    """An account that is empty when the run begins and gets its first customer meanwhile: another key is refused."""
+    world = World(tmp_path, calm(0, kind=Bent), only=LISTINGS)
+    left = [1]
+
+    def create() -> None:
+        if left[0] and sum(world.sandbox.calls.values()) > 11:  # after the last question for the newest row
+            left[0] = 0
+            world.sandbox.create_customer(name="A0")
+
+    world.sandbox.between_calls(create)
+    assert world.sync().status == "green"
+    world.sandbox.between_calls(None)
+    assert world.rows("SELECT name FROM customers") == [("A0",)]
+    world.sandbox = elsewhere(2)
+    with pytest.raises(FixInput, match="the key opens env_B"):
+        world.sync()

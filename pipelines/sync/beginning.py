@@ -48,6 +48,8 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
     if run:
+        if not any(first.values()):  # no row has named the key's environment yet
+            await newest_updates(session, walks[1:])
         return run
     watermarks = first | await newest_updates(session, walks[1:])
     found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
