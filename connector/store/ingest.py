@@ -25,6 +25,7 @@ from connector.store.replace import replace_rows
 from connector.store.suspects import Suspects
 from connector.store.verdicts import Judge, Verdicts
 from connector.tables.decode import Reader
+from connector.tables.resources import RESOURCES
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Ingest:
             final: whether this was the second and last attempt at these items.
         """
         done = Ingested()
+        self._merge_features(results, done)
         marks: list[Mark] = []
         same: list[Result] = []
         new: dict[str, list[Result]] = defaultdict(list)
@@ -92,6 +94,23 @@ class Ingest:
         self._forget(done)  # once more: what was just marked as done is among it
         outdate(self.db, sorted(done.outdated))
         return done
+
+    def _merge_features(self, results: Sequence[Result], done: Ingested) -> None:
+        """Merge the features of all answers before any is judged, in the order of arrival.
+
+        Those of an answer that is the last good one again are met too: else an older content in another answer, from a
+        replica or a cache, would pass for the only one of this run.
+        """
+        given = [
+            answer_of(r) for r in results if r.body is not None and "features" in RESOURCES[r.item.resource].tables
+        ]
+        decoded = self._reader.features(given)
+        done.unknown.update(decoded.unknown)
+        features = decoded.tables["features"]
+        if features.num_rows:
+            merge_features(self.db, features, self.run_id, done.counts)
+            self._rejects.release_features(features.column("id").to_pylist())
+        self._rejects.file(decoded.rejects, done.counts)
 
     def _forget(self, done: Ingested) -> None:
         for resource, customers in done.deprived.items():
@@ -132,11 +151,7 @@ class Ingest:
         return marks
 
     def _store(self, batch: Batch, counts: Counts) -> Verdicts:
-        """Store the rows of one batch, features first: judging needs to know which of them are metered."""
-        if batch.resource != "upcoming_grants" and batch.decoded.tables["features"].num_rows:
-            features = batch.decoded.tables["features"]
-            merge_features(self.db, features, self.run_id, counts)
-            self._rejects.release_features(features.column("id").to_pylist())
+        """Store the rows of one batch, features apart."""
         verdicts = self._judge.judge(batch)
         replace_rows(self.db, self.run_id, verdicts, counts)
         self._rejects.refile(batch, counts)

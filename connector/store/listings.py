@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from connector.store.counts import Counts
-from connector.store.database import Database, changed, literal, registered, rows
-from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, replace_owned
+from connector.store.database import Database, changed, registered, rows
+from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, remember, replace_owned, yielding
 from connector.store.rejects import quarantine, release
 from connector.tables.decode import Decoded
 from connector.tables.schemas import TABLES, Table
@@ -65,19 +65,13 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
     Returns:
         How many rows are new or differ.
     """
-    unseen = f"NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = {literal(table.name)} AND m.id = t.id)"
-    guard = f"({unseen} OR s.updated_at >= t.updated_at)"
     with registered(db, staged=staged):
         known, moved = compare(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
-            merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
-        db.execute(
-            """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
-            WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
-            {"resource": table.name},
-        )
+            merge(db, table, "staged", run_id, counts, guard=yielding(table), newest=NEWEST_UPDATE)
+        remember(db, table)
     return moved
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from connector.store.counts import Counts
-from connector.store.database import Database, changed, column, count, registered, rows
+from connector.store.database import Database, changed, column, count, literal, registered, rows
 from connector.tables.schemas import TABLES, Table
 
 NEWEST_UPDATE = "updated_at DESC NULLS LAST, observed_at DESC"
@@ -57,14 +57,30 @@ def insert(db: Database, table: Table, view: str, run_id: str, counts: Counts) -
 
 
 def merge_features(db: Database, staged: Any, run_id: str, counts: Counts) -> None:
-    """Merge features: the newest `updated_at` wins; where it is equal, the later observation.
+    """Merge features. One that this run has met before only yields to an `updated_at` that is as new.
 
-    One that lies a day beyond the answer was written under a wrong clock, and wins no longer.
+    An `updated_at` that lies a day beyond the answer was written under a wrong clock, and holds no longer.
     """
-    guard = """(s.updated_at >= t.updated_at OR t.updated_at IS NULL
-        OR t.updated_at > s.observed_at + INTERVAL 1 DAY)"""
+    table = TABLES["features"]
+    guard = f"({yielding(table)} OR t.updated_at IS NULL OR t.updated_at > s.observed_at + INTERVAL 1 DAY)"
     with registered(db, staged=staged):
-        merge(db, TABLES["features"], "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
+        merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
+        remember(db, table)
+
+
+def yielding(table: Table) -> str:
+    """Return the guard of `merge` by which a row that this run has met before only yields to one that is as new."""
+    met = f"SELECT 1 FROM flexsync.met m WHERE m.resource = {literal(table.name)} AND m.id = t.id"
+    return f"(NOT EXISTS ({met}) OR s.updated_at >= t.updated_at)"
+
+
+def remember(db: Database, table: Table) -> None:
+    """Record that this run has met the rows of the view `staged`."""
+    db.execute(
+        """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
+        WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
+        {"resource": table.name},
+    )
 
 
 def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: str, counts: Counts) -> list[str]:
