@@ -68,7 +68,8 @@ _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
             + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id),
         $resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
-        {_CONTEXT.format("w.subs", "w.period_start")} AS context, coalesce(a.context = context, false), a.body_hash, a.rows, 'pending'
+        {_CONTEXT.format("w.subs", "w.period_start")} AS context, coalesce(a.context = context, false),
+        a.body_hash, a.rows, 'pending'
     FROM wanted w
     LEFT JOIN known k ON k.customer_id = w.customer_id
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = $resource

@@ -1,7 +1,8 @@
 """The proof: count on the server what existed at T0, compare it with the store, and write the certificate.
 
 Promised: the counts are valid however busy the account is (contract.md 11); where a window differs, its rows are walked
-once more before the run is called degraded; customers whose subscriptions that shows to be others are called again. Never done: believing the store's own tally.
+once more before the run is called degraded; customers whose subscriptions that shows to be others are called
+again. Never done: believing the store's own tally.
 """
 
 from __future__ import annotations
