@@ -56,6 +56,7 @@ class Session:
         prober: probes the analytics store.
         incomplete: answers that leave out a subscription, kept to be judged once more.
         left_out: those subscriptions.
+        outages_recorded: how many outages are over, and the answers that touched them recorded.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Session:
         self.prober = Prober(api.send, self.note, monotonic, wanted=probe)
         self.incomplete: list[Result] = []
         self.left_out: set[str] = set()
+        self.outages_recorded = 0
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
