@@ -62,15 +62,18 @@ def merge_page(
 def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Counts) -> int:
     """Merge rows and record their ids as seen. A row that this run has seen before only yields to a newer one.
 
+    One that is marked as gone yields to any: it is there.
+
     Returns:
         How many rows are new or differ.
     """
+    guard = f"({yielding(table)} OR t.gone_at IS NOT NULL)"
     with registered(db, staged=staged):
         known, moved = compare(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
-            merge(db, table, "staged", run_id, counts, guard=yielding(table), newest=NEWEST_UPDATE)
+            merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
         remember(db, table)
     return moved
 

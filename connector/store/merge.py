@@ -74,8 +74,17 @@ def yielding(table: Table) -> str:
     return f"(NOT EXISTS ({met}) OR s.updated_at >= t.updated_at)"
 
 
+def awaited(resource: str) -> str:
+    """Return the name under which flexsync.met holds the ids of a listing that are awaited once more."""
+    return f"{resource}, awaited again"
+
+
 def remember(db: Database, table: Table) -> None:
     """Record that this run has met the rows of the view `staged`."""
+    db.execute(
+        "DELETE FROM flexsync.met WHERE resource = $awaited AND id IN (SELECT id FROM staged)",
+        {"awaited": awaited(table.name)},
+    )
     db.execute(
         """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
         WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",

@@ -295,11 +295,11 @@ class Store:
         with self.transaction() as db:
             rejects.release_earlier_runs(db, run.run_id, resource)
 
-    def forget_seen(self, run: Run, resource: str, window: Window, walk: str) -> None:
-        """Forget which ids of a window this run has seen, unless `walk` has begun already."""
+    def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
+        """Await the ids of a window once more, unless `walk` has begun already."""
         with self.transaction() as db:
             if walks.position(db, run.run_id, walk) is None:
-                listing_facts.forget_seen_in(db, resource, window)
+                listing_facts.await_again(db, resource, window)
 
     def unswept(self) -> list[str]:
         """Return subscriptions that are stored as active or trialing and that the sweep did not return."""

@@ -54,7 +54,7 @@ async def list_window(session: Session, run: Run, resource: str, window: Window,
     """
     store, walks = session.store, [name for name in run.starts if listing_of(name) == resource]
     first = f"{phase}/{walks[0]}"
-    await session.in_store(store.forget_seen, run, resource, window, first)  # what was met may be gone by now
+    await session.in_store(store.await_again, run, resource, window, first)
     since = window.begins - _MICROSECOND if window.begins else None
     for name in walks:
         plan = replace(walk_of(name, "created_at"), since=since, until=window.ends)
@@ -68,7 +68,8 @@ async def find_gone(session: Session, run: Run, resource: str, window: Window, s
     if store.done(run, step):
         return
     await load_by_ids(session, run, resource, store.facts(listing_facts.unseen_in, resource, window))
-    await session.in_store(store.settle_listing, run, resource)
+    if window == Window(None, run.t0):  # of a part, nothing is known about the rest
+        await session.in_store(store.settle_listing, run, resource)
     await session.in_store(store.step_done, run, step)
 
 
