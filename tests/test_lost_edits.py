@@ -21,7 +21,7 @@ LISTINGS = ("customers", "subscriptions")
 Bend = Callable[[str, Any, Any, Any], Any]
 
 
-def account(folder: Path, customers: int = 20, **settings: Any) -> World:
+def account(folder: Path, customers: int = 12, **settings: Any) -> World:
     """An account of which only the listings are read, after a green first run."""
     return synced(folder, customers, kind=Bent, **{"only": LISTINGS, **settings})
 

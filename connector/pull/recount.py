@@ -1,8 +1,8 @@
 """Recounts: whether a walk by `updated_at` brought as many rows as the server counted when the walk began.
 
 A page can come without a row that its own total counts. A walk of the whole account is compared with the server's
-counts and asks by id for what it did not meet; a walk of the changes is compared with nothing, and an edit that it
-misses would stay away until the next full walk.
+counts and asks by id for what it did not meet. A walk of the changes has only this recount: without it, an edit that
+a page leaves out would stay away until the next full walk.
 
 A row that is edited again moves on to a later page and is met there, so a busy account brings more rows than were
 counted, not fewer. Only a row that leaves the walk (an archived customer) is counted and not met. So a walk that fell
