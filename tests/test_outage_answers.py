@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from itertools import count as counter
 from pathlib import Path
 from typing import Any
@@ -400,6 +401,39 @@ def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None
     report = world.sync()
     assert (report.status, report.reasons) == ("green", [])
     assert children(world) == world.rows("SELECT count(*) FROM flexsync.queue")[0][0]
+    world.check()
+
+
+@pytest.mark.parametrize("counted", ["subs_AAA", "subs_ZZZ"])
+def test_the_period_is_that_of_the_subscription_that_is_counted(tmp_path: Path, counted: str) -> None:
+    """Of two that were created in one microsecond the server counts either (contract.md 3.3), and names it."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    customer, other = (
+        world.sandbox.create_customer(name="Twins")["id"],
+        "subs_AAA subs_ZZZ".replace(counted, "").strip(),
+    )
+    for id, day in ((counted, 1), (other, 10)):
+        world.sandbox.add_subscription(
+            customer,
+            "Team",
+            id=id,
+            created_at="2026-11-10T12:00:00.5Z",
+            current_period_start=f"2026-11-{day:02}T00:00:00Z",
+        )
+    world.later(5)
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route == "usage" and "subscription_ids" not in query:
+            for source in (source for feature in body["features"] for source in feature["sources"]):
+                source["subscription_id"] = counted
+            return body
+        return None
+
+    world.sandbox.bend = bend
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    found = world.rows("SELECT DISTINCT subscription_id, current_period_start FROM usage")
+    assert found == [(counted, datetime(2026, 11, 1, tzinfo=UTC))]
     world.check()
 
 

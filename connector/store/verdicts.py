@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from connector.pull import suspicion
 from connector.pull.completeness import named_subscriptions
 from connector.pull.work import Item
@@ -113,6 +115,7 @@ class Judge:
             self._vanished(verdicts)
         if batch.resource != "usage":
             return verdicts
+        self._find_periods(batch)
         if all(r.item.fresh and not suspicion.slow(r.seconds) for r in batch.results):
             zeros.record_all(self.db, self.run_id, batch)
             return verdicts
@@ -120,6 +123,24 @@ class Judge:
         self._falls("subscription_usage", "s.subscription_id", verdicts)
         self._zeros(verdicts)
         return verdicts
+
+    def _find_periods(self, batch: Batch) -> None:
+        """Give figures the period of the subscription that their sources name, where the queue expected another one.
+
+        Of two subscriptions that were created in the same microsecond the server counts either (contract.md 3.3, 6.4).
+        """
+        staged = batch.decoded.tables["usage"]
+        named, periods = (staged.column(name).to_pylist() for name in ("subscription_id", "current_period_start"))
+        unknown = sorted({id for id, period in zip(named, periods, strict=True) if id and period is None})
+        if not unknown:
+            return
+        query = """SELECT subscription_id, current_period_start FROM flexsync.sweep
+            WHERE list_contains($ids, subscription_id)"""
+        known: dict[str, Any] = dict(rows(self.db, query, {"ids": unknown}))
+        found = [period or known.get(id) for id, period in zip(named, periods, strict=True)]
+        place = staged.column_names.index("current_period_start")
+        filled = pa.array(found, staged.schema.field(place).type)
+        batch.decoded.tables["usage"] = staged.set_column(place, staged.schema.field(place), filled)
 
     def _incomplete(self, verdicts: Verdicts) -> None:
         """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete.
