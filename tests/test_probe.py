@@ -169,7 +169,7 @@ def test_zeros_that_no_later_probe_saw_are_asked_for_again_by_the_next_process(
 
     sandbox.between_calls(look)
     with pytest.raises(Killed if killed else BudgetSpent):
-        world.sync(max_in_flight=1, **({} if killed else {"max_calls": 40}))
+        world.sync(max_in_flight=1, **({} if killed else {"max_calls": 25}))
     zero = world.rows("SELECT customer_id, feature_id FROM usage WHERE current_usage = 0")
     assert any(key[:2] in zero and row["current_usage"] for key, row in right.items()), "or this shows nothing"
     sandbox.between_calls(None)
