@@ -94,6 +94,7 @@ def test_a_subscription_that_only_the_proof_finds_is_called_for(tmp_path: Path, 
     green_and_true(world, prove=lambda: sandbox.show(hidden))
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_the_closing_pass_finds_is_called_for(tmp_path: Path) -> None:
     """Its customer's own answers were made without it: usage, entitlements and grants are asked once more."""
     world = small(tmp_path)
@@ -132,6 +133,7 @@ def unlisted(subscription: str) -> Callable[..., Any]:
     return change
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_was_gone_and_is_back_is_called_for(tmp_path: Path) -> None:
     """The calls and its look-up by id went to a lagging copy, so poor answers were believed; the proof finds it."""
     world = small(tmp_path)

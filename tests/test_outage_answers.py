@@ -541,6 +541,37 @@ def test_an_interrupted_run_settles_what_it_knows(world: World) -> None:
     world.check()
 
 
+def test_a_killed_run_has_recorded_what_an_outage_touched(world: World) -> None:
+    """It is killed in mid-run, before any second call: the next process asks again for what the outage had touched."""
+    night, given = Night(world), counter()
+
+    def partial_grants(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route != "grants" or not body["items"] or next(given):
+            return None
+        world.sandbox.between_calls(fail)
+        return {**body, "items": body["items"][1:]}
+
+    def fail() -> None:
+        world.sandbox.between_calls(kill)
+        night.fails()
+
+    def kill() -> None:
+        _, path, _, _ = world.sandbox.log[-1]
+        if path.endswith("/search"):  # the closing pass
+            raise KeyboardInterrupt
+
+    world.sandbox.bend = partial_grants
+    with pytest.raises(KeyboardInterrupt):
+        night.sync()
+    world.sandbox.between_calls(None)
+    assert next(given) > 0
+    later = Night(world)
+    later.now = -10_000.0  # a machine that was started again
+    report = later.sync()
+    assert (report.status, report.resumed) == ("green", 1)
+    world.check()
+
+
 @pytest.mark.sampled
 def test_an_outage_in_the_second_calls_too_is_named(world: World) -> None:
     """The server fails again while doubtful answers are asked for: they stay doubtful, and the run says so."""

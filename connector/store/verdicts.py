@@ -159,7 +159,7 @@ class Judge:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
             if named and result.item.why == "active" and not named <= counting.get(customer, set()):
-                more[customer] = set(named) - counting.get(customer, set())
+                more[customer] = set(named - counting.get(customer, set()))
         verdicts.outdated = self._without_rejected(more)
 
     def _without_rejected(self, more: dict[str, set[str]]) -> set[str]:
