@@ -79,6 +79,7 @@ def items(world: World) -> int:
 # --- subscriptions that become known late --------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("left", few([True, False]))
 def test_a_subscription_that_only_the_proof_finds_is_called_for(tmp_path: Path, left: bool) -> None:
     """It began before the run and commits after the closing pass; its customer had one before, or lost its last one."""
@@ -157,6 +158,7 @@ def test_a_customer_that_was_gone_and_is_back_is_called(tmp_path: Path, first: b
 # --- subscriptions that live within a run --------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_lives_between_two_listings_leaves_nothing_behind(tmp_path: Path) -> None:
     """It began before its customer was called and ended before the closing pass: the entitlements answer tells."""
     world = small(tmp_path)
@@ -192,6 +194,7 @@ def test_a_run_that_goes_on_much_later_calls_for_what_began_in_between(tmp_path:
 # --- what it costs -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_no_search_ever_brings_degrades_and_costs_two_rounds(tmp_path: Path) -> None:
     """Entitlements name it each time: its customer is called twice more, then named; a later night mends it."""
     world = small(tmp_path)

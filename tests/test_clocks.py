@@ -161,6 +161,7 @@ def test_a_feature_of_the_future_does_not_keep_later_edits_out(
         assert store.rows("SELECT name FROM features") == [(wins,)]
 
 
+@pytest.mark.sampled
 def test_a_feature_edited_by_a_server_whose_clock_is_behind(tmp_path: Path) -> None:
     """A second edit whose `updated_at` is lower than that of the first arrives in the next run."""
     w = synced(tmp_path, 12, kind=Bent, audit_sample=0)

@@ -460,6 +460,7 @@ def test_resumed_before_its_call_beside_a_fresh_customer(tmp_path: Path) -> None
     w.check()
 
 
+@pytest.mark.sampled
 def test_a_plan_change_among_several_subscriptions_is_no_loss_of_features(tmp_path: Path) -> None:
     """Of a customer with several subscriptions one gives way to a smaller plan: the shorter answers are believed."""
     w = synced(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sizes import sampled
+from sizes import few, sampled
 from support import (
     NOON,
     Bent,
@@ -73,7 +73,7 @@ def cross_grants(w: World, asked: str, given: str, times: int) -> None:
     w.sandbox.bend = bend
 
 
-@pytest.mark.parametrize("places", [(0, -1), (-1, 0)], ids=["asked before its owner", "asked after its owner"])
+@pytest.mark.parametrize("places", few([(0, -1), (-1, 0)]))
 def test_grants_of_another_customer(places: tuple[int, int], tmp_path: Path) -> None:
     """A grants answer that is another customer's, once, is asked again and takes no row from its owner."""
     w = world(tmp_path)
@@ -83,6 +83,7 @@ def test_grants_of_another_customer(places: tuple[int, int], tmp_path: Path) -> 
     w.check()
 
 
+@pytest.mark.sampled
 def test_grants_of_another_customer_again_and_again(tmp_path: Path) -> None:
     """While the answers are another customer's, the run is degraded, and both keep their rows."""
     w = world(tmp_path)
@@ -131,6 +132,7 @@ def move(sandbox: Sandbox, subscription: str, source: str, target: str) -> None:
     sandbox.update_subscription(subscription, customer_id=target)
 
 
+@pytest.mark.sampled
 def test_a_subscription_that_moves_and_comes_back(tmp_path: Path) -> None:
     """A subscription that is another customer's between two calls of a run leaves no grant with the wrong one."""
     w = World(tmp_path, calm(2, kind=Bent), audit_sample=0)
@@ -243,6 +245,7 @@ def test_a_window_walked_again_replaces_nothing_by_older_rows(tmp_path: Path) ->
         assert rows(db, "SELECT name, gone_at FROM customers") == [("old", None)]
 
 
+@pytest.mark.sampled
 def test_a_gone_customer_leaves_no_row_of_its_own(tmp_path: Path) -> None:
     """Every table but customers itself loses the rows of a customer that is gone; its rejects go too."""
     w = synced(tmp_path, 12, kind=Bent, audit_sample=0)
