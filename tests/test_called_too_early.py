@@ -212,6 +212,7 @@ def test_a_subscription_that_no_search_ever_brings_degrades_and_costs_two_rounds
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_night_in_which_no_subscription_begins_or_ends_makes_no_call_twice(tmp_path: Path) -> None:
     """A period that begins in mid-run is no reason either: the next run calls everybody anyway."""
     world = small(tmp_path)

@@ -100,6 +100,7 @@ def test_grants_of_another_customer_again_and_again(tmp_path: Path) -> None:
     w.check()
 
 
+@pytest.mark.sampled
 def test_grants_of_a_subscription_that_is_not_known(tmp_path: Path) -> None:
     """Rows that pass to another customer have their first owner asked again in the same run, whatever its last body."""
     w = world(tmp_path)

@@ -94,6 +94,7 @@ def test_an_odd_row_over_http(tmp_path: Path) -> None:
         assert len(held(w, "customers")) == 11
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> None:
     """Its last good row stays, with its children; it is not taken for gone, and the run says what is wrong."""

@@ -220,6 +220,7 @@ def poorer(customer: str, alone: bool, times: int = 10**9) -> Callable[..., Any]
     return bend
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("alone", few([True, False]))
 def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, alone: bool) -> None:
     """Usage is made of the same entitlements, so other ones than the customer's give it away: green and true."""
@@ -281,6 +282,7 @@ def answered_instead(world: World, subscription: str | None, times: int = 10**9)
     return bend
 
 
+@pytest.mark.sampled
 def test_a_server_that_knows_no_single_subscription_is_named(world: World) -> None:
     """It answers all of them as one, stamped with the newest one's id: nothing of that is stored as a figure of one."""
     customers = several(world)

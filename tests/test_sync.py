@@ -132,6 +132,7 @@ def hide(body: Any, id: str) -> Any:
     return body
 
 
+@pytest.mark.sampled
 def test_subscriptions_come_and_go(world: World) -> None:
     """Sole, several, sole again: usage per subscription is each one's own, and a cancelled one's rows go."""
     customer = alone(world)
@@ -391,6 +392,7 @@ def test_a_spent_budget_is_gone_on_with(tmp_path: Path) -> None:
     assert total + child_calls(world) == wanted
 
 
+@pytest.mark.sampled
 def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
     """Cancelled in the fan-out (SIGINT does that), a run commits what came and goes on from there."""
     world = World(tmp_path, calm(), audit_sample=0)
