@@ -144,6 +144,7 @@ def test_a_subscription_that_was_gone_and_is_back_is_called_for(tmp_path: Path) 
     green_and_true(world, call_customers=lambda: sandbox.hide(late), prove=lambda: sandbox.show(late))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("first", few([True, False]))
 def test_a_customer_that_was_gone_and_is_back_is_called(tmp_path: Path, first: bool) -> None:
     """A lagging copy answers 404 twice and does not know its id, so it is marked as gone; the proof finds it again."""

@@ -375,7 +375,7 @@ def test_only_what_was_asked_for_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.sampled
 def test_a_spent_budget_is_gone_on_with(tmp_path: Path) -> None:
     """Runs of at most 20 calls add up to one whole run that repeats no committed call."""
-    world = World(tmp_path, calm(), audit_sample=0)
+    world = World(tmp_path, calm(), audit_sample=0, analytics_probe="off")
     total, report = 0, None
     for _ in range(20):
         try:
@@ -390,6 +390,25 @@ def test_a_spent_budget_is_gone_on_with(tmp_path: Path) -> None:
     groups = counting(world.sandbox)
     wanted = 3 * len(groups) + sum(len(group) for group in groups.values() if len(group) > 1)
     assert total + child_calls(world) == wanted
+
+
+@pytest.mark.sampled
+def test_a_spent_budget_asks_for_a_zero_no_more_than_twice(tmp_path: Path) -> None:
+    """A stop queues the zeros that no probe followed; runs so short that none ever does still come to an end."""
+    world = World(tmp_path, calm(), audit_sample=0)
+    total, report = 0, None
+    for _ in range(60):
+        try:
+            report = world.sync(max_calls=20)
+            break
+        except BudgetSpent:
+            total += child_calls(world)
+    assert report
+    assert report.status == "green"
+    world.check()
+    groups = counting(world.sandbox)
+    wanted = 3 * len(groups) + sum(len(group) for group in groups.values() if len(group) > 1)
+    assert wanted <= total + child_calls(world) <= 2 * wanted
 
 
 @pytest.mark.sampled

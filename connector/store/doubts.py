@@ -67,6 +67,12 @@ def left(db: Database, why: str) -> list[int]:
     return column(db, "SELECT item FROM flexsync.queue WHERE state = 'done' AND error = $why ORDER BY item", given)
 
 
+def waiting(db: Database, why: str) -> list[int]:
+    """Return the items that wait for their second call because of a doubt."""
+    given = {"why": why}
+    return column(db, "SELECT item FROM flexsync.queue WHERE state = 'again' AND error = $why ORDER BY item", given)
+
+
 def forget_moments(db: Database) -> None:
     """Forget the moments that another process wrote: its clock is not this one's."""
     db.execute("UPDATE flexsync.queue SET asked_at = NULL, answered_at = NULL WHERE asked_at IS NOT NULL")

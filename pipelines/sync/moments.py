@@ -53,7 +53,7 @@ def give_up(session: Session, db: Database) -> None:
     if session.prober.wanted:
         last = session.prober.probes.last_sent
         zeros = [item for item, _, ended in doubts.reading_zero(db) if ended is not None and ended > last]
-        doubts.ask_again(db, zeros, doubts.UNPROBED)
+        doubts.ask_again(db, sorted({*zeros} - session.asked_twice), doubts.UNPROBED)  # or short runs never end
     doubts.forget_moments(db)
 
 
@@ -70,3 +70,4 @@ def take_over(session: Session, db: Database) -> None:
         zeros = [item for item, _, ended in doubts.reading_zero(db) if ended is not None and ended >= newest]
         doubts.ask_again(db, zeros, doubts.UNPROBED)
     doubts.forget_moments(db)
+    session.asked_twice.update(doubts.waiting(db, doubts.UNPROBED))

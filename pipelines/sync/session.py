@@ -57,6 +57,7 @@ class Session:
         incomplete: answers that leave out a subscription, kept to be judged once more.
         left_out: those subscriptions.
         outages_recorded: how many outages are over, and the answers that touched them recorded.
+        asked_twice: queue items whose zeros an earlier process of this run queued for a second call.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Session:
         self.incomplete: list[Result] = []
         self.left_out: set[str] = set()
         self.outages_recorded = 0
+        self.asked_twice: set[int] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
