@@ -227,6 +227,16 @@ def test_a_feature_whose_edit_is_taken_back(store: Store) -> None:
     assert feature_name(store) == "b"
 
 
+def test_a_feature_whose_edit_is_taken_back_in_the_next_batch(store: Store) -> None:
+    """The content that stands is compared with the last one that arrived, not with the last one that was decoded."""
+    taken = Ingest(store.db, "r1")
+    mixed = [featured(1, "a"), featured(2, "b", usage=False), featured(3, "c")]  # usage is decoded first
+    for batch in (mixed, [featured(4, "b", usage=False)]):
+        with store.transaction():
+            taken.ingest(batch, final=False)
+        assert feature_name(store) == json.loads(batch[-1].body or b"")["features"][0]["feature"]["name"]
+
+
 def test_a_feature_that_a_server_behind_edited(store: Store) -> None:
     """Across runs the later content wins, whatever its `updated_at`; within a run the newer `updated_at` does."""
     ingest(store, featured(1, "first", LATE))

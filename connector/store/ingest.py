@@ -63,7 +63,7 @@ class Ingest:
     def __init__(self, db: Database, run_id: str, accept: frozenset[str] = frozenset()) -> None:
         self.db = db
         self.run_id = run_id
-        self._reader = Reader()
+        self._reader = Reader(features_apart=True)
         self._suspects = Suspects(db, run_id)
         self._rejects = Rejects(db, run_id)
         self._judge = Judge(db, run_id, accept, self._suspects)

@@ -48,9 +48,13 @@ class Reader:
     """Decodes batches of answers. It remembers the features that it has seen, so that each content is decoded once.
 
     One thread at a time may use a reader.
+
+    Args:
+        features_apart: `read` gives out no features; the caller takes them from `features`, in the order of arrival.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, features_apart: bool = False) -> None:
+        self._features_apart = features_apart
         self._features: dict[bytes, tuple[str, Any]] = {}  # raw feature -> id, row
         self._emitted: dict[str, bytes] = {}  # id -> the raw feature that was given out last
 
@@ -129,7 +133,7 @@ class Reader:
         batch.table(USAGE_SOURCES, main.exploded("sources"))
         batch.table(SUBSCRIPTION_USAGE, entries.where([not p for p in plain]))
         batch.copy_sole_usage()
-        batch.table(FEATURES, self._new_features(entries))
+        self._give_out_features(batch, entries)
         return batch.decoded
 
     def _entitlements(self, answers: Sequence[Answer]) -> Decoded:
@@ -139,7 +143,7 @@ class Reader:
         batch.table(ENTITLEMENTS, entries)
         batch.table(ENTITLEMENT_SOURCES, entries.exploded("sources"))
         batch.table(ENTITLEMENT_BUCKETS, entries.exploded("entitlement.buckets"))
-        batch.table(FEATURES, self._new_features(entries))
+        self._give_out_features(batch, entries)
         return batch.decoded
 
     def _grants(self, answers: Sequence[Answer]) -> Decoded:
@@ -170,6 +174,10 @@ class Reader:
             batch.reject(FEATURES, owner, misfit)
             return id_in(raw), None
         return row.id or "", row
+
+    def _give_out_features(self, batch: Batch, entries: Rows) -> None:
+        if not self._features_apart:
+            batch.table(FEATURES, self._new_features(entries))
 
     def _new_features(self, entries: Rows) -> Rows:
         last: dict[tuple[str, Any], tuple[Any, int]] = {}
