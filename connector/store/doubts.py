@@ -63,14 +63,17 @@ def leave(db: Database, items: Sequence[int], why: str) -> None:
 
 def left(db: Database, why: str) -> list[int]:
     """Return the answered items for which a doubt is recorded."""
-    given = {"why": why}
-    return column(db, "SELECT item FROM flexsync.queue WHERE state = 'done' AND error = $why ORDER BY item", given)
+    return _items(db, "done", why)
 
 
 def waiting(db: Database, why: str) -> list[int]:
     """Return the items that wait for their second call because of a doubt."""
-    given = {"why": why}
-    return column(db, "SELECT item FROM flexsync.queue WHERE state = 'again' AND error = $why ORDER BY item", given)
+    return _items(db, "again", why)
+
+
+def _items(db: Database, state: str, why: str) -> list[int]:
+    query = "SELECT item FROM flexsync.queue WHERE state = $state AND error = $why ORDER BY item"
+    return column(db, query, {"state": state, "why": why})
 
 
 def forget_moments(db: Database) -> None:

@@ -2,8 +2,7 @@
 
 Promised: an owner with a rejected row or a suspect figure loses no row; figures of a subscription that does not count
 any more are deleted when the customer's own answer arrives; a customer whose rows become another one's is named, to be
-asked again. Never done: deciding what is suspect; opening or committing
-a transaction.
+asked again. Never done: deciding what is suspect; opening or committing a transaction.
 """
 
 from __future__ import annotations

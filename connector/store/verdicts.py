@@ -154,12 +154,13 @@ class Judge:
         for i, result in enumerate(batch.results):
             named = None if i in batch.decoded.failed else named_subscriptions(result.body or b"")
             customer = result.item.customer_id
-            missing = set() if named is None else counting.get(customer, set()) - named
+            known = counting.get(customer, set())
+            missing = set() if named is None else known - named
             if missing and not self.accept & {"all", customer}:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
-            if named and result.item.why == "active" and not named <= counting.get(customer, set()):
-                more[customer] = set(named - counting.get(customer, set()))
+            if named and result.item.why == "active" and not named <= known:
+                more[customer] = set(named - known)
         verdicts.outdated = self._without_rejected(more)
 
     def _without_rejected(self, more: dict[str, set[str]]) -> set[str]:

@@ -1,8 +1,8 @@
 """The closing pass: what changed while the run was under way, and the second calls.
 
 Promised: a customer that became active since T0 is called too, and one whose subscriptions are others by now is called
-again; a call that failed or looked suspect is made once more
-before the run says so. Never done: moving a cursor past the start watermark (the next run reads the same window again).
+again; a call that failed or looked suspect is made once more before the run says so. Never done: moving a cursor past
+the start watermark (the next run reads the same window again).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from connector.pull.windows import Run
 from connector.store import crosscheck, doubts
 from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, queue_calls, was_down
 from pipelines.sync.lookup import load_by_ids
-from pipelines.sync.moments import give_up, touched, unprobed
+from pipelines.sync.moments import by_outage, give_up, touched, unprobed
 from pipelines.sync.session import Session
 
 PAUSE = 0.5  # seconds between calls that show that an outage is over
@@ -36,12 +36,14 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
     await _judge_incomplete_again(session, run, accept_lower, reread=False)  # the closing pass may explain them
     await _judge_incomplete_again(session, run, accept_lower)
     await session.in_store(_queue_doubtful, session, run)
+    agreed = False
     for _ in range(2):  # a second answer may contradict one that nobody doubted before
         await session.in_store(_queue_contradicting, session, accept_lower)
-        if not session.store.waiting("again"):
+        agreed = not session.store.waiting("again")
+        if agreed:
             break
         await _ask_again(session, run, accept_lower)
-    await session.in_store(_leave_doubts, session, run, accept_lower)
+    await session.in_store(_leave_doubts, session, run, accept_lower, agreed)
 
 
 async def _ask_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
@@ -86,7 +88,7 @@ def _queue_doubtful(session: Session, run: Run) -> None:
     # While the analytics store is still down, a second call would say zero again.
     zeros = was_down(session, run) and session.prober.probes.last is not Health.DOWN
     with session.store.transaction() as db:
-        doubts.ask_again(db, [*touched(session, doubts.answered(db)), *doubts.left(db, doubts.OUTAGE)], doubts.OUTAGE)
+        doubts.ask_again(db, by_outage(session, db), doubts.OUTAGE)
         if zeros:
             doubts.ask_again(db, unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
 
@@ -96,14 +98,16 @@ def _queue_contradicting(session: Session, accept_lower: frozenset[str]) -> None
         doubts.ask_again(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
 
 
-def _leave_doubts(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+def _leave_doubts(session: Session, run: Run, accept_lower: frozenset[str], agreed: bool) -> None:
+    """Record which doubts stay; `agreed`: no answers contradict each other, so they need not be compared again."""
     down = was_down(session, run)
     with session.store.transaction() as db:
         doubts.leave(db, touched(session, doubts.answered(db)), doubts.OUTAGE)
         zeros = unprobed(session, doubts.reading_zero(db)) if "usage" in run.resources else []
         if down:
             doubts.leave(db, zeros, doubts.UNPROBED)
-        doubts.leave(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
+        if not agreed:
+            doubts.leave(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
         doubts.settle_zeros(db, run.run_id, zeros)
 
 

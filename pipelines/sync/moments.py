@@ -34,6 +34,11 @@ def unprobed(session: Session, answered: Iterable[Moments]) -> list[int]:
     ]
 
 
+def by_outage(session: Session, db: Database) -> list[int]:
+    """Return the items of the answers that touched an outage, of this process or, as it recorded, of an earlier one."""
+    return [*touched(session, doubts.answered(db)), *doubts.left(db, doubts.OUTAGE)]
+
+
 def record_outages(session: Session) -> None:
     """Record which answers touched an outage; call this after each commit. It costs nothing where there was none."""
     episodes = session.api.outages.episodes
@@ -49,7 +54,7 @@ def record_outages(session: Session) -> None:
 
 def give_up(session: Session, db: Database) -> None:
     """Queue the second calls that a process which stops now would have made, and forget the moments of its clock."""
-    doubts.ask_again(db, [*touched(session, doubts.answered(db)), *doubts.left(db, doubts.OUTAGE)], doubts.OUTAGE)
+    doubts.ask_again(db, by_outage(session, db), doubts.OUTAGE)
     if session.prober.wanted:
         last = session.prober.probes.last_sent
         zeros = [item for item, _, ended in doubts.reading_zero(db) if ended is not None and ended > last]

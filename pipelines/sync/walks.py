@@ -104,11 +104,9 @@ async def _load_by_offset(
 
 def _customers(status: str, expand: str | None = None) -> Callable[[int, int], Call]:
     """Return the call for one page of the customers of a status, the oldest first."""
-    return partial(_list_customers, status, expand)
-
-
-def _list_customers(status: str, expand: str | None, limit: int, offset: int) -> Call:
-    return calls.list_customers(limit=limit, offset=offset, status=status, order="asc", expand=expand)
+    return lambda limit, offset: calls.list_customers(
+        limit=limit, offset=offset, status=status, order="asc", expand=expand
+    )
 
 
 def _note_no_integrations(session: Session) -> None:
