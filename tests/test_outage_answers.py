@@ -231,6 +231,21 @@ def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, 
     world.check()
 
 
+def assert_asked_again_when_empty(world: World, subscription: str) -> None:
+    """The first usage answer for a subscription alone is empty: it is asked for again, green and true."""
+    given = counter()
+
+    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
+        asked = route == "usage" and query.get("subscription_ids") == subscription
+        return {**body, "features": []} if asked and next(given) == 0 else None
+
+    world.sandbox.bend = empty
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert next(given) > 0
+    world.check()
+
+
 @pytest.mark.parametrize(
     "plans", few([["Scale", "Scale", "Team"], ["Scale", "Scale"], ["Starter", "Starter", "Starter"]])
 )
@@ -239,17 +254,7 @@ def test_of_several_subscriptions_to_one_plan_each_has_its_features(tmp_path: Pa
     world = World(tmp_path, calm(6, kind=Bent), audit_sample=0)
     customer = world.sandbox.create_customer(external_id="acct-several", name="Several")["id"]
     subscriptions = [world.sandbox.add_subscription(customer, plan) for plan in plans]
-    given = counter()
-
-    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
-        asked = route == "usage" and subscriptions[0] in query.get("subscription_ids", "")
-        return {**body, "features": []} if asked and next(given) == 0 else None
-
-    world.sandbox.bend = empty
-    report = world.sync()
-    assert (report.status, report.reasons) == ("green", [])
-    assert next(given) > 0
-    world.check()
+    assert_asked_again_when_empty(world, subscriptions[0])
 
 
 @pytest.mark.sampled
@@ -379,17 +384,7 @@ def test_a_subscription_that_has_only_an_add_on_is_not_empty(tmp_path: Path, pla
         row, addon = account.subscriptions.find(subscriptions[-1]), (addon_of(world),)
         account.entities[row] = (*account.entities[row] * bool(plan), *addon * (plans[2] or not number))
         world.later(1)
-    given = counter()
-
-    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
-        asked = route == "usage" and query.get("subscription_ids") == subscriptions[0]
-        return {**body, "features": []} if asked and next(given) == 0 else None
-
-    world.sandbox.bend = empty
-    report = world.sync()
-    assert (report.status, report.reasons) == ("green", [])
-    assert next(given) > 0
-    world.check()
+    assert_asked_again_when_empty(world, subscriptions[0])
 
 
 def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None:
