@@ -359,7 +359,7 @@ def test_empty_environment_id_is_not_bound(tmp_path: Path) -> None:
     environment = ""
 
     def bend(route: str, path: Any, query: Any, body: Any) -> Any:
-        for row in body["items"] if route == "search" else ():
+        for row in body["items"] if route in ("search", "subscriptions") else ():
             row["environment_id"] = environment
         return body
 
