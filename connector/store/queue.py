@@ -60,37 +60,47 @@ _UNANSWERED = f"""{_PRESENT} SELECT count(DISTINCT p.customer_id) FROM present p
     LEFT JOIN flexsync.queue q ON q.resource = $r AND q.why = 'active' AND q.error <> 'gone'
         AND q.customer_id = p.customer_id AND q.subscription_id = p.subscription_id
     WHERE ($r = 'usage' OR p.subscription_id = '') AND (q.item IS NULL OR {_OUTDATED})"""
-_INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
-    WITH {_ACTIVE}, known AS (SELECT DISTINCT customer_id FROM flexsync.answers WHERE resource = $resource),
-    wanted AS (SELECT * FROM (%s)
-        QUALIFY row_number() OVER (PARTITION BY customer_id, subscription_id ORDER BY place) = 1)
-    SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue)
-            + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id),
-        $resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
-        k.customer_id IS NULL,
-        {_CONTEXT.format("w.subs", "w.period_start")},
-        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false), a.body_hash, a.rows, 'pending'
-    FROM wanted w
-    LEFT JOIN known k ON k.customer_id = w.customer_id
-    LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = $resource
-        AND a.subscription_id = w.subscription_id
-    WHERE NOT EXISTS (SELECT 1 FROM flexsync.queue q WHERE q.resource = $resource
-        AND q.customer_id = w.customer_id AND q.subscription_id = w.subscription_id
-        AND (q.why = w.why OR (w.why <> 'active' AND (q.why <> 'active' OR q.state IN ('pending', 'again')))))"""
 _OTHERS = (
     "'' AS subscription_id, '{why}' AS why, '' AS counted, NULL::TIMESTAMPTZ AS period_start, true AS sole, '' AS subs"
 )
-_LEFT = f"""SELECT customer_id, {_OTHERS.format(why="left")} FROM (
-        SELECT customer_id FROM flexsync.answers WHERE resource = $resource AND subscription_id = '' AND rows > 0
-        UNION SELECT customer_id FROM flexsync.suspects WHERE resource = $resource
-        UNION SELECT owner FROM flexsync.rejects WHERE owner <> '' AND list_contains($tables, table_name))
+_LEFT = f"""SELECT r.resource, customer_id, {_OTHERS.format(why="left")} FROM asked r JOIN (
+        SELECT resource, customer_id FROM flexsync.answers WHERE subscription_id = '' AND rows > 0
+        UNION SELECT resource, customer_id FROM flexsync.suspects
+        UNION SELECT o.resource, owner FROM flexsync.rejects JOIN asked o ON list_contains(o.tables, table_name)
+            WHERE owner <> '') USING (resource)
     WHERE customer_id NOT IN (SELECT customer_id FROM active)
     AND customer_id NOT IN (SELECT id FROM customers WHERE gone_at IS NOT NULL)"""
 _REST = "FROM customers WHERE gone_at IS NULL AND id NOT IN (SELECT customer_id FROM active)"
 _AUDIT = f"""SELECT id AS customer_id, {_OTHERS.format(why="audit")} {_REST}
     AND id NOT IN (SELECT customer_id FROM flexsync.answers WHERE rows > 0)
-    ORDER BY hash(id || $run) LIMIT $sample"""
-_ALL = f"SELECT id AS customer_id, {_OTHERS.format(why='all')} {_REST}"
+    ORDER BY hash(id || $run) LIMIT CASE WHEN $everyone THEN 0 ELSE $sample END"""
+_ALL = f"SELECT id AS customer_id, {_OTHERS.format(why='all')} {_REST} AND $everyone"
+# A customer whom several queries want is queued by the first.
+_WANTED = (
+    f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_PLAIN}) w",
+    _LEFT,
+    f"SELECT 'usage' AS resource, w.* FROM ({_EACH}) w WHERE 'usage' IN (SELECT resource FROM asked)",
+    f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_ALL}) w",
+    f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_AUDIT}) w WHERE r.audited",
+)
+# One statement for all resources: it is planned once, which takes longer than a small account's rows.
+_INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
+    WITH {_ACTIVE}, known AS (SELECT DISTINCT resource, customer_id FROM flexsync.answers),
+    wanted AS (SELECT * FROM ({" UNION ALL ".join(f"SELECT *, {n} AS place FROM ({q})" for n, q in enumerate(_WANTED))})
+        QUALIFY row_number() OVER (PARTITION BY resource, customer_id, subscription_id ORDER BY place) = 1)
+    SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue)
+            + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id, w.resource),
+        w.resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
+        k.customer_id IS NULL,
+        {_CONTEXT.format("w.subs", "w.period_start")},
+        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false), a.body_hash, a.rows, 'pending'
+    FROM wanted w
+    LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = w.resource
+    LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = w.resource
+        AND a.subscription_id = w.subscription_id
+    WHERE NOT EXISTS (SELECT 1 FROM flexsync.queue q WHERE q.resource = w.resource
+        AND q.customer_id = w.customer_id AND q.subscription_id = w.subscription_id
+        AND (q.why = w.why OR (w.why <> 'active' AND (q.why <> 'active' OR q.state IN ('pending', 'again')))))"""
 
 
 class Mark(NamedTuple):
@@ -124,6 +134,7 @@ _MARKS = pa.schema(
         ("answered_at", pa.float64()),
     ]
 )
+_ASKED = pa.schema([("resource", pa.string()), ("tables", pa.list_(pa.string())), ("audited", pa.bool_())])
 
 
 def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, everyone: bool) -> int:
@@ -144,18 +155,15 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
     """
     for statement in (*_RETURNED, _REFRESH):
         db.execute(statement)
-    return sum(_insert(db, name, run_id, sample, everyone) for name in resources)
+    with registered(db, asked=_asked(resources)):
+        return changed(db, _INSERT, {"run": run_id, "sample": sample, "everyone": everyone})
 
 
-def _insert(db: Database, name: str, run_id: str, sample: int, everyone: bool) -> int:
-    """Queue the calls for one resource; a customer that several queries want is queued by the first."""
-    given: dict[str, object] = {"resource": name, "tables": list(RESOURCES[name].tables)}
-    queries = [_PLAIN, _LEFT, *([_EACH] if name == "usage" else []), *([_ALL] if everyone else [])]
-    if sample and not everyone and RESOURCES[name].audited:
-        queries.append(_AUDIT)
-        given |= {"run": run_id, "sample": sample}
-    wanted = " UNION ALL ".join(f"SELECT *, {place} AS place FROM ({query})" for place, query in enumerate(queries))
-    return changed(db, _INSERT % wanted, given)
+def _asked(resources: Sequence[str]) -> pa.Table:
+    """Return a row per resource: what `_INSERT` has to know of it."""
+    kinds = [RESOURCES[name] for name in resources]
+    columns = [list(resources), [kind.tables for kind in kinds], [kind.audited for kind in kinds]]
+    return pa.Table.from_arrays([pa.array(c, t) for c, t in zip(columns, _ASKED.types, strict=True)], schema=_ASKED)
 
 
 def take(db: Database, resource: str, state: str, beyond: int, number: int) -> list[Item]:
