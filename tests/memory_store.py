@@ -150,6 +150,7 @@ class MemoryStore:
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
+            self.bind(sent["environment_id"])
             links = sent.pop("integrations", ())
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}

@@ -294,7 +294,7 @@ def test_a_row_that_becomes_visible_in_mid_run_is_not_missed(tmp_path: Path) -> 
     sandbox.between_calls(None)
     assert report.status == "green"
     assert held(store) == truth(sandbox)
-    assert any("full walk" in note for note in report.notes)
+    assert any("1 of 4 windows of created_at were walked again" in note for note in report.notes)
 
 
 @pytest.mark.sampled

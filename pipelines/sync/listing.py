@@ -74,18 +74,21 @@ async def find_gone(session: Session, run: Run, resource: str, window: Window, s
 
 
 async def list_customers_by_offset(session: Session, run: Run, phase: str, error: Exception) -> None:
-    """Load customers from a server without the filter language (design section 4, old servers).
+    """Load all customers from a server without the filter language (design section 4, old servers).
+
+    Those that we hold and that no listing named are asked for by id, whichever step found out.
 
     Args:
         session: of the run.
         run: the run.
-        phase: the step of the run: walk or closing; part of the walks' names.
+        phase: the step of the run: walk, closing or proof; part of the walks' names.
         error: how the server showed that it does not filter.
     """
     session.method = "offset"
     session.note(f"customers were listed by offset, because the search does not filter: {error}")
     for status in CUSTOMER_STATUSES:
         await load_customers_by_offset(session, run, f"{phase}/offset/{status}", status)
+    await find_gone(session, run, "customers", Window(None, run.t0), f"{phase}/offset/customers/gone")
 
 
 async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, error: Exception) -> None:
@@ -123,7 +126,8 @@ async def _list_customers(session: Session, run: Run) -> None:
             await load_listing(session, run, f"walk/{name}", "customers", _plan(run, name), integrations=full)
     except (FilterIgnoredError, Refused) as error:
         await list_customers_by_offset(session, run, "walk", error)
-    if full or session.method == "offset":  # by offset, everything was read
+        return
+    if full:
         await find_gone(session, run, "customers", Window(None, run.t0), "walk/customers/gone")
 
 
