@@ -375,7 +375,7 @@ def test_a_clock_that_is_an_hour_wrong_loses_no_edit(size: Size) -> None:
             play(replace(wrong, seed=chance.randrange(2**48), people=people, tick=10.0, rate=0.5, late="late"))
 
 
-@sizes(default=8, sampled=1000, thorough=10_000)
+@sizes(default=8, sampled=500, thorough=10_000)
 def test_green_is_true_under_drift(size: Size) -> None:
     """No run of any schedule is green and wrong, and one quiet run later nothing is lost."""
     chance = size.chance()

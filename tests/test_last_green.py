@@ -361,7 +361,7 @@ def die(folders: dict[int, str], kind: str) -> int:
     ("kind", "status"),
     [("duckdb", "degraded"), ("duckdb", "green"), ("parquet", "degraded"), ("parquet", "green")],
 )
-@sizes(default=0, sampled=8, thorough=100)
+@sizes(default=0, sampled=4, thorough=100)
 def test_a_killed_publisher_leaves_both_runs_readable(tmp_path: Path, kind: str, status: str, size: Size) -> None:
     """SIGKILL between its steps, over a green run or beside a kept one: each reader sees the old run or the new one."""
     base, to = tmp_path / "base", target(kind, tmp_path / "base")

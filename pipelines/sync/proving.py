@@ -82,7 +82,7 @@ async def _prove_listings(session: Session, run: Run, most_windows: int, phase: 
             await _list_by_offset(session, run, resource, error)
             proof = await _proof(session, run, resource, most_windows, keep=True)
         if resource == "subscriptions" and proof.method == "offset":
-            await _settle_subscriptions(session, run, proof)
+            await _settle_subscriptions(session, run, proof, f"{phase}/again")
         proofs[resource] = proof
     return proofs
 
@@ -124,12 +124,12 @@ async def _list_by_offset(session: Session, run: Run, resource: str, error: Filt
     await list_subscriptions_by_offset(session, run, "proof")
 
 
-async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof) -> None:
+async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof, phase: str) -> None:
     """List subscriptions once more where their total differs; those created meanwhile explain a difference."""
     before = proof.existed
     if proof.holds or before is None:
         return
-    await list_subscriptions_by_offset(session, run, "proof/again")
+    await list_subscriptions_by_offset(session, run, phase)
     again = await _count_all_subscriptions(session, run)
     if again.existed is not None and before <= again.stored <= again.existed:
         again = Counted(again.window, again.stored, again.stored)
