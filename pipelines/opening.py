@@ -41,8 +41,8 @@ def readable(
         settings: [sync]: the store, and the publications to fall back to.
         path: a publication or a store.
         option: of the command, with which a user names what to read.
-        green: open the last green run. If `path` is not given and the store's newest run is not green, that is the one
-            that the publications keep.
+        green: open the last green run. If `path` is not given and the store's newest run is not green, or loaded only
+            some resources, that is the one that the publications keep.
 
     Yields:
         The open reading, and a remark about what it is when it is not the store.
@@ -72,17 +72,17 @@ def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Readin
         if not newest:
             raise
         return copies.open(newest, green=green), f"a sync holds {source}; this is {newest}"
-    if path or not green or (opened.run and opened.run.green):
+    if path or not green or (opened.run and opened.run.proven):
         return opened, ""
     opened.close()
     newest = copies.newest(settings.publish, green=True)
     if not newest:
         raise FixInput(
-            f"the newest run of {source} is not green, and no publication holds a green one.",
+            f"the newest run of {source} {_lacking(opened)}, and no publication holds a green one.",
             remedy="Name a publication with --publish or --on, or read the newest run without --green.",
         )
     found = copies.open(newest, green=True)
-    return found, f"the newest run of {source} is not green; this is run {_id(found)} of {newest}"
+    return found, f"the newest run of {source} {_lacking(opened)}; this is run {_id(found)} of {newest}"
 
 
 def last_green(settings: SyncSettings) -> dict[str, str] | None:
@@ -93,6 +93,11 @@ def last_green(settings: SyncSettings) -> dict[str, str] | None:
     with copies.open(newest, green=True) as found:
         published = found.published_at.isoformat(timespec="seconds") if found.published_at else ""
         return {"run_id": _id(found), "published_at": published, "target": newest}
+
+
+def _lacking(reading: Reading) -> str:
+    """Say why the run of a store is not the last green one."""
+    return "loaded only some resources" if reading.run and reading.run.green else "is not green"
 
 
 def _id(reading: Reading) -> str:

@@ -106,10 +106,11 @@ def _differences(store: Store, table: str, live: list[Row], ignored: frozenset[s
     """Return the rows whose stored fields differ from the live ones, with both values of each field."""
     key = TABLES[table].key
     names = [name for name in TABLES[table].names if name != "run_id"]
+    asked = ", ".join(f'"{name}"' for name in names)
     where = " AND ".join(f'"{name}" = ${name}' for name in key)
     found = []
     for row in live:
-        held = store.rows(f"SELECT * EXCLUDE (run_id) FROM {table} WHERE {where}", {name: row[name] for name in key})
+        held = store.rows(f"SELECT {asked} FROM {table} WHERE {where}", {name: row[name] for name in key})
         stored = dict(zip(names, held[0], strict=True)) if held else {}
         wrong = {
             name: {"stored": str(stored.get(name)), "live": str(value)}

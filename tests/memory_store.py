@@ -68,6 +68,7 @@ class MemoryStore:
     unknown: Counter[str] = field(default_factory=Counter)
     counted: dict[tuple[str, Window], Counted] = field(default_factory=dict)
     _met: dict[str, set[str]] = field(default_factory=dict)
+    _awaited: dict[str, set[str]] = field(default_factory=dict)
     _walks: dict[str, Position] = field(default_factory=dict)
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
@@ -117,6 +118,7 @@ class MemoryStore:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
         self._met, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
+        self._awaited = {name: set() for name in self.tables}
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -148,6 +150,7 @@ class MemoryStore:
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
+            self.bind(sent["environment_id"])
             links = sent.pop("integrations", ())
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}
@@ -158,11 +161,12 @@ class MemoryStore:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
         if held is None or (
-            (id not in self._met[resource] or updated_at >= held.updated_at)
+            (id not in self._met[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
         ):
             table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, run.run_id)
         self._met[resource].add(id)
+        self._awaited[resource].discard(id)
         if resource == "subscriptions":
             self._sweep.pop(id, None)
             if table[id].sent["subscription_status"] in ACTIVE:
@@ -171,9 +175,9 @@ class MemoryStore:
     def settle_listing(self, run: Run, resource: str) -> None:
         """There are no rejects."""
 
-    def forget_seen(self, run: Run, resource: str, window: Window, walk: str) -> None:
+    def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
         if walk not in self._walks:
-            self._met[resource] -= {id for id, row in self.tables[resource].items() if _inside(row, window)}
+            self._awaited[resource] |= {id for id, row in self.tables[resource].items() if _inside(row, window)}
 
     def unswept(self) -> list[str]:
         rows = self.tables["subscriptions"].items()
@@ -189,6 +193,8 @@ class MemoryStore:
 
     def delete_child_rows(self, run: Run, customer_ids: Sequence[str]) -> None:
         self._sweep = {id: owner for id, owner in self._sweep.items() if owner not in customer_ids}
+        for id in customer_ids:
+            self.integrations.pop(id, None)
 
     # --- evidence for the certificate ---
 
@@ -232,10 +238,8 @@ class MemoryStore:
         return 0
 
     def _unseen_in(self, resource: str, window: Window) -> list[str]:
-        rows = self.tables[resource].items()
-        return sorted(
-            id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in self._met[resource]
-        )
+        rows, seen = self.tables[resource].items(), self._met[resource] - self._awaited[resource]
+        return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
 
     def _still_active(self, ids: Sequence[str], before: datetime) -> list[str]:
         rows = {id: self.tables["subscriptions"][id] for id in ids if id in self.tables["subscriptions"]}

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+ParameterSet = type(pytest.param())
 TEXT = os.environ.get("FLEXSYNC_TEST_SEED", "")
 SEED = int.from_bytes(sha256(TEXT.encode()).digest()[:4]) if TEXT else 0
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -53,7 +54,7 @@ def sampled(*values: Any, id: str | None = None) -> Any:
 
 def few(values: Iterable[Any], number: int = 1) -> list[Any]:
     """The first `number` values for every run; the further ones are variants that `-m sampled` adds."""
-    return [value if place < number else sampled(value) for place, value in enumerate(values)]
+    return [v if place < number or isinstance(v, ParameterSet) else sampled(v) for place, v in enumerate(values)]
 
 
 def examples(full: int) -> int:

@@ -16,6 +16,7 @@ from connector.publications.reading import Reading
 from connector.pull.watermarks import WALKS
 from connector.store.database import rows
 from connector.store.store import Store
+from connector.tables.resources import RESOURCES
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 ENVIRONMENT = "env_1"
@@ -60,8 +61,10 @@ def _ended(number: int, customers: int) -> bytes:
         return path.read_bytes()
 
 
-def end_run(store: Store, number: int, customers: int = 20, status: str = "green") -> str:
-    """Make every row say that it came with run `number`, and note the run as ended."""
+def end_run(
+    store: Store, number: int, customers: int = 20, status: str = "green", only: tuple[str, ...] = tuple(RESOURCES)
+) -> str:
+    """Make every row say that it came with run `number`, and note the run as ended; `only`: the resources it loaded."""
     run, at = run_id(number), BEGAN + timedelta(hours=number)
     given = {"run": run, "at": at, "n": customers}
     with store.transaction() as db:
@@ -91,13 +94,14 @@ def end_run(store: Store, number: int, customers: int = 20, status: str = "green
         )
         db.execute("DELETE FROM flexsync.runs WHERE run_id = $run", {"run": run})
         db.execute(
-            """INSERT INTO flexsync.runs (run_id, mode, status, started_at, finished_at, reasons)
-            VALUES ($run, 'full', $status, $at, $end, $reasons)""",
+            """INSERT INTO flexsync.runs (run_id, mode, status, started_at, finished_at, reasons, resources)
+            VALUES ($run, 'full', $status, $at, $end, $reasons, $only)""",
             {
                 "run": run,
                 "status": status,
                 "at": at,
                 "end": at + timedelta(minutes=5),
+                "only": list(only),
                 "reasons": [] if status == "green" else ["usage: 1 answer failed"],
             },
         )

@@ -78,7 +78,9 @@ _EMPTY: list[bytes] = []
 
 
 def empty_store(path: Path) -> None:
-    """Put a new store at `path`; it is made once a process, and copied."""
+    """Put a new store at `path` where there is none; it is made once a process, and copied."""
+    if path.exists():
+        return
     if not _EMPTY:
         Store.open(path).close()
         _EMPTY.append(path.read_bytes())
@@ -88,7 +90,7 @@ def empty_store(path: Path) -> None:
 class World:
     """A sandbox whose clock stands still between changes, and a store that is synced from it.
 
-    `url`: where the sandbox listens; without it the calls are made in process.
+    A store that is there stays. `url`: where the sandbox listens; without it the calls are made in process.
     """
 
     def __init__(self, folder: Path, sandbox: Sandbox, url: str = "", **settings: Any) -> None:
@@ -169,7 +171,8 @@ def synced(folder: Path, customers: int = 40, kind: type[Sandbox] = Sandbox, **s
         world.path.write_bytes(stored)
         world.asked = [*asked]
         return world
-    assert world.sync().status == "green"
+    report = world.sync()
+    assert report.status == "green", report.reasons
     _FIRST_RUNS[key] = world.path.read_bytes(), [*world.asked]
     return world
 

@@ -644,6 +644,7 @@ def test_files_are_readable_by_their_owner_only(desk: Desk) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
 
 
+@pytest.mark.sampled
 def test_outcomes_go_to_the_store_and_stay_there(desk: Desk) -> None:
     """--store has plan and outcomes in flexsync.import_journal, once however often it is applied, unpublished."""
     desk.plan(*renamed(2), "n-1,")

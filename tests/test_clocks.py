@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from command import settings_for
+from support import Bent, synced
 
 from connector.api.client import _moment
 from connector.pull.windows import resumable
@@ -157,3 +159,20 @@ def test_a_feature_of_the_future_does_not_keep_later_edits_out(
             with store.transaction() as db:
                 merge_features(db, feature(name, updated_at), "run", Counts())
         assert store.rows("SELECT name FROM features") == [(wins,)]
+
+
+@pytest.mark.sampled
+def test_a_feature_edited_by_a_server_whose_clock_is_behind(tmp_path: Path) -> None:
+    """A second edit whose `updated_at` is lower than that of the first arrives in the next run."""
+    w = synced(tmp_path, 12, kind=Bent, audit_sample=0)
+    for name, updated_at in (("edited", "2026-11-20T13:00:00.5Z"), ("edited again", "2026-11-20T13:00:00.1Z")):
+
+        def bend(route: str, _path: object, _query: object, body: Any, name: str = name, at: str = updated_at) -> Any:
+            for entry in body["features"] if route in ("usage", "entitlements") else ():
+                entry["feature"] |= {"name": name, "updated_at": at}
+            return body
+
+        w.sandbox.bend = bend
+        w.later(3600)
+        assert w.sync().status == "green"
+        assert set(w.rows("SELECT name FROM features WHERE id IN (SELECT feature_id FROM usage)")) == {(name,)}

@@ -68,6 +68,7 @@ def assert_plans_nothing(sandbox: Sandbox, text: str, ways: Any = WAYS) -> None:
 # --- the round trip -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("form", [form if form == FORMS[0] else sampled(form) for form in FORMS])
 def test_five_thousand_customers_plan_nothing(form: str) -> None:
     """The sandbox's seeded account, exported in any form, plans nothing, merged or replaced, by either key."""

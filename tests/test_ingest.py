@@ -185,3 +185,77 @@ def test_a_lower_figure_that_is_believed_needs_no_second_call(store: Store) -> N
     ingest(store, answer(item(2, b""), body("4")), run="r2")
     assert store.rows("SELECT state FROM flexsync.queue") == [("done",)]
     assert [row[1] for row in figures(store) + figures(store, "subscription_usage")] == [Decimal(4), Decimal(4)]
+
+
+# --- features: one content for all customers -----------------------------------------------------------------------
+
+
+def featured(
+    number: int, name: str, updated_at: str = FEATURE["updated_at"], usage: bool = True, **more: Any
+) -> Result:
+    """An answer about a customer of its own, with one feature."""
+    text = json.loads(body("5", customer=f"c{number}", subscription=f"s{number}"))
+    text["features"][0]["feature"] |= {"name": name, "updated_at": updated_at}
+    if not usage:
+        text["features"] = [{"feature": text["features"][0]["feature"], "sources": [], "entitlement": {}}]
+    resource = "usage" if usage else "entitlements"
+    asked = item(number, customer_id=f"c{number}", counted=f"s{number}", resource=resource, **more)
+    return answer(asked, json.dumps(text).encode())
+
+
+def feature_name(store: Store) -> Any:
+    return store.rows("SELECT name FROM features")[0][0]
+
+
+def begin_run(store: Store) -> None:
+    store.db.execute("DELETE FROM flexsync.met")
+
+
+EARLY, LATE = "2026-11-01T00:00:00.1Z", "2026-11-01T00:00:00.5Z"
+
+
+def test_a_feature_whose_edit_is_taken_back(store: Store) -> None:
+    """Contents with one `updated_at`: the last to arrive stays, also if it came before, in any batch and resource."""
+    taken = Ingest(store.db, "r1")
+    for batch in ([featured(1, "a")], [featured(2, "b")], [featured(3, "a")]):
+        with store.transaction():
+            taken.ingest(batch, final=False)
+        assert feature_name(store) == json.loads(batch[-1].body or b"")["features"][0]["feature"]["name"]
+    mixed = [featured(4, "a"), featured(5, "b", usage=False), featured(6, "c"), featured(7, "b", usage=False)]
+    with store.transaction():
+        taken.ingest(mixed, final=False)
+    assert feature_name(store) == "b"
+
+
+def test_a_feature_whose_edit_is_taken_back_in_the_next_batch(store: Store) -> None:
+    """The content that stands is compared with the last one that arrived, not with the last one that was decoded."""
+    taken = Ingest(store.db, "r1")
+    mixed = [featured(1, "a"), featured(2, "b", usage=False), featured(3, "c")]  # usage is decoded first
+    for batch in (mixed, [featured(4, "b", usage=False)]):
+        with store.transaction():
+            taken.ingest(batch, final=False)
+        assert feature_name(store) == json.loads(batch[-1].body or b"")["features"][0]["feature"]["name"]
+
+
+def test_a_feature_that_a_server_behind_edited(store: Store) -> None:
+    """Across runs the later content wins, whatever its `updated_at`; within a run the newer `updated_at` does."""
+    ingest(store, featured(1, "first", LATE))
+    ingest(store, featured(2, "older", EARLY))
+    assert feature_name(store) == "first"
+    begin_run(store)
+    ingest(store, featured(3, "second", EARLY), run="r2")
+    assert feature_name(store) == "second"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_an_old_feature_beside_unchanged_answers(store: Store, late: bool) -> None:
+    """An answer that is the last good one again says what its features are: an older content of a replica loses."""
+    good = featured(1, "now", LATE)
+    ingest(store, good)
+    known = featured(1, "now", LATE, previous_hash=hash_of(store), fresh=False, previous_rows=1)
+    stale = featured(2, "before", EARLY)
+    begin_run(store)
+    for result in [stale, known] if late else [known, stale]:
+        done = ingest(store, result, run="r2")
+    assert feature_name(store) == "now"
+    assert done.unchanged == int(late)

@@ -16,6 +16,7 @@ from command import command, environment
 from pyarrow import parquet
 from sizes import Size, few, sampled, sizes
 from stores import KINDS, SPAWN, end_run, run_id, runs_seen, store_in, target
+from support import Bent, World, calm
 
 from connector import files
 from connector.errors import FixInput
@@ -24,6 +25,7 @@ from connector.publications.restore import restore
 from connector.settings import Privacy
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
+from connector.tables.resources import RESOURCES
 from pipelines.opening import last_green, readable
 from pipelines.summary import Report
 from pipelines.sync.publishing import check_targets, publish_all
@@ -31,9 +33,12 @@ from pipelines.sync.publishing import check_targets, publish_all
 EMAIL = ["customers.email"]
 
 
-def run(store: Store, number: int, status: str, to: str, **given: Any) -> str | None:
-    """End a run and publish it; returns the last green run."""
-    end_run(store, number, status=status)
+ONLY = ("customers", "subscriptions")
+
+
+def run(store: Store, number: int, status: str, to: str, only: tuple[str, ...] = (), **given: Any) -> str | None:
+    """End a run and publish it; returns the last green run. `only`: the resources that it loaded, not all."""
+    end_run(store, number, status=status, only=only or tuple(RESOURCES))
     return publish.publish(store, to, **given).last_green
 
 
@@ -62,6 +67,69 @@ def test_the_last_green_run_stays_until_the_next_one(tmp_path: Path, kind: str) 
     if kind == "parquet":
         assert {path.name for path in (tmp_path / "lake" / "runs").iterdir()} == {run_id(3), run_id(4)}
     assert not list(tmp_path.rglob(".flexsync-*"))
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_a_green_run_of_some_resources_does_not_replace_the_last_green_one(tmp_path: Path, kind: str) -> None:
+    """`--only` after a degraded night says nothing about the other tables: the last whole green run stays."""
+    to = target(kind, tmp_path)
+    with store_in(tmp_path) as store:
+        publish.publish(store, to)
+        assert run(store, 2, "degraded", to) == run_id(1)
+        for number in (3, 4):
+            assert run(store, number, "green", to, only=ONLY) == run_id(1)
+            assert seen(to) == ({run_id(number)}, {run_id(1)})
+        settings = SyncSettings(store=store.path, publish=(to,))
+        report = Report(status="green")
+        publish_all(store, settings, Privacy(), report)
+        assert report.notes == [f"{to}: the last green run, {run_id(1)}, stays readable (sql --green)"]
+        assert run(store, 5, "green", to) == run_id(5)
+        assert seen(to) == ({run_id(5)}, {run_id(5)})
+        assert run(store, 6, "green", to, only=ONLY) == run_id(5)
+        assert run(store, 7, "degraded", to) == run_id(5)  # neither is what came before it
+    with readable(settings, green=True) as (opened, remark):
+        assert runs_seen(opened) == {run_id(5)}
+        assert "is not green" in remark
+
+
+@pytest.mark.parametrize("kind", [sampled(kind) for kind in KINDS])
+def test_what_was_never_green_is_not_made_so_by_a_part(tmp_path: Path, kind: str) -> None:
+    """Degraded, then green in some resources: no green run. A store that never loaded more is whole with these."""
+    to, other = target(kind, tmp_path), tmp_path / "other"
+    other.mkdir()
+    with store_in(tmp_path) as store:
+        end_run(store, 1, status="degraded")
+        assert run(store, 2, "green", to, only=ONLY) is None
+        with pytest.raises(FixInput, match="holds no green run"):
+            reading.open(to, green=True)
+        alone = SyncSettings(store=store.path)
+    with pytest.raises(FixInput, match="loaded only some resources"), readable(alone, green=True):
+        pass
+    with store_in(other) as store:
+        end_run(store, 1, only=ONLY)
+        assert run(store, 2, "green", target(kind, other), only=ONLY) == run_id(2)
+        assert run(store, 3, "degraded", target(kind, other)) == run_id(2)
+
+
+@pytest.mark.sampled
+def test_a_night_of_some_resources_after_a_degraded_one(tmp_path: Path) -> None:
+    """Whole syncs, no made runs: the last green run is the one before, until the next whole one."""
+    world, to = World(tmp_path, calm(12, kind=Bent), audit_sample=0), f"duckdb:{tmp_path / 'out.duckdb'}"
+
+    def put() -> publish.Publication:
+        with Store.open(world.path) as store:
+            return publish.publish(store, to)
+
+    assert world.sync().status == "green"
+    first = put().run.run_id
+    world.sandbox.bend = lambda route, path, query, body: {"oops": 1} if route == "entitlements" else None
+    assert world.sync().status == "degraded"
+    put()
+    assert world.sync(only=("customers",)).status == "green"
+    assert put().last_green == first
+    world.sandbox.bend = None
+    assert world.sync().status == "green"
+    assert put().last_green != first
 
 
 @pytest.mark.parametrize("kind", ["parquet", sampled("duckdb")])
@@ -293,7 +361,7 @@ def die(folders: dict[int, str], kind: str) -> int:
     ("kind", "status"),
     [("duckdb", "degraded"), ("duckdb", "green"), ("parquet", "degraded"), ("parquet", "green")],
 )
-@sizes(default=0, sampled=8, thorough=100)
+@sizes(default=0, sampled=4, thorough=100)
 def test_a_killed_publisher_leaves_both_runs_readable(tmp_path: Path, kind: str, status: str, size: Size) -> None:
     """SIGKILL between its steps, over a green run or beside a kept one: each reader sees the old run or the new one."""
     base, to = tmp_path / "base", target(kind, tmp_path / "base")

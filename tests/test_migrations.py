@@ -328,7 +328,7 @@ def points(size: Size, steps: int) -> list[int]:
     return sorted({*numbered, *others, steps - 1})
 
 
-@sizes(default=0, sampled=30, thorough=10_000)
+@sizes(default=0, sampled=16, thorough=10_000)
 def test_a_migration_that_was_killed_ends_the_same(old: Path, size: Size) -> None:
     """SIGKILL before any step: the next opening gives the same tables, comments and copy as one that ran through."""
     base = old / "base"

@@ -14,6 +14,7 @@ import connector
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES
 from connector.errors import Refused
+from connector.store.store import Store
 from pipelines import operations
 from pipelines.doctor import doctor
 from pipelines.verify import verify
@@ -93,6 +94,7 @@ def test_an_odd_row_over_http(tmp_path: Path) -> None:
         assert len(held(w, "customers")) == 11
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_becomes_odd(name: str, resource: str, tmp_path: Path) -> None:
     """Its last good row stays, with its children; it is not taken for gone, and the run says what is wrong."""
@@ -122,6 +124,19 @@ def test_streaming_loses_no_customer_to_a_subscription_that_does_not_fit(tmp_pat
     let_come(w, "subscriptions", id, PERIOD)
     with w.sandbox.running() as base_url, pytest.raises(Refused, match="23:59:60"):
         connector.read("usage", base_url=base_url, api_key="sandbox").read_all()
+
+
+@pytest.mark.sampled
+def test_verify_goes_by_the_names_of_columns(tmp_path: Path) -> None:
+    """In a migrated store the newest column of a table stands last, behind `run_id` and `observed_at`."""
+    w = world(tmp_path)
+    w.sync()
+    with Store.open(w.path) as store, store.transaction() as db:
+        db.execute("CREATE TABLE moved AS SELECT run_id, observed_at, * EXCLUDE (run_id, observed_at) FROM customers")
+        db.execute("DROP TABLE customers")
+        db.execute("ALTER TABLE moved RENAME TO customers")
+    with w.sandbox.running() as base_url:
+        assert verify(w.settings(base_url=base_url), 100)["ok"]
 
 
 @pytest.mark.parametrize("fields", [{"created_by": "\ud800"}, sampled({"created_at": "2026-06-30T23:59:60Z"})])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from itertools import count as counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from command import hard_limit
 from sizes import Size, few, sizes
-from support import Bent, Direct, World, calm, counting, served
+from support import Bent, Direct, World, ask, assert_exact, calm, counting, served, truth
+from support import held as tables_of
 
 from connector.api.outages import Outages, Outcome
 from connector.errors import BudgetSpent
@@ -218,6 +220,7 @@ def poorer(customer: str, alone: bool, times: int = 10**9) -> Callable[..., Any]
     return bend
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("alone", few([True, False]))
 def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, alone: bool) -> None:
     """Usage is made of the same entitlements, so other ones than the customer's give it away: green and true."""
@@ -225,6 +228,21 @@ def test_a_usage_answer_without_a_subscription_is_asked_for_again(world: World, 
     world.sandbox.bend = poorer(customer, alone, times=1)
     report = world.sync()
     assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+def assert_asked_again_when_empty(world: World, subscription: str) -> None:
+    """The first usage answer for a subscription alone is empty: it is asked for again, green and true."""
+    given = counter()
+
+    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
+        asked = route == "usage" and query.get("subscription_ids") == subscription
+        return {**body, "features": []} if asked and next(given) == 0 else None
+
+    world.sandbox.bend = empty
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert next(given) > 0
     world.check()
 
 
@@ -236,17 +254,7 @@ def test_of_several_subscriptions_to_one_plan_each_has_its_features(tmp_path: Pa
     world = World(tmp_path, calm(6, kind=Bent), audit_sample=0)
     customer = world.sandbox.create_customer(external_id="acct-several", name="Several")["id"]
     subscriptions = [world.sandbox.add_subscription(customer, plan) for plan in plans]
-    given = counter()
-
-    def empty(route: str, path: dict[str, str], query: dict[str, Any], body: Any) -> Any:
-        asked = route == "usage" and subscriptions[0] in query.get("subscription_ids", "")
-        return {**body, "features": []} if asked and next(given) == 0 else None
-
-    world.sandbox.bend = empty
-    report = world.sync()
-    assert (report.status, report.reasons) == ("green", [])
-    assert next(given) > 0
-    world.check()
+    assert_asked_again_when_empty(world, subscriptions[0])
 
 
 @pytest.mark.sampled
@@ -260,6 +268,169 @@ def test_a_usage_answer_that_stays_without_it_is_named(world: World, alone: bool
     assert any(customer in reason for reason in report.reasons), report.reasons
     world.sandbox.bend = None
     assert world.sync().status == "green"
+    world.check()
+
+
+def answered_instead(world: World, subscription: str | None, times: int = 10**9) -> Callable[..., Any]:
+    """Give the first `times` answers about one subscription alone, or about any, as if it had not been named."""
+    given = counter()
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        asked = query.get("subscription_ids") if route == "usage" else None
+        if not asked or subscription not in (None, asked) or next(given) >= times:
+            return None
+        world.sandbox.bend = None
+        plain = ask(world.sandbox, "/customers/usage", [("customer_id", query["customer_id"])])
+        world.sandbox.bend = bend
+        return json.loads(json.dumps(plain, default=str))
+
+    return bend
+
+
+@pytest.mark.sampled
+def test_a_server_that_knows_no_single_subscription_is_named(world: World) -> None:
+    """It answers all of them as one, stamped with the newest one's id: nothing of that is stored as a figure of one."""
+    customers = several(world)
+    world.sandbox.bend = answered_instead(world, None)
+    report = world.sync()
+    world.sandbox.bend = None
+    assert report.status == "degraded"
+    (reason,) = [reason for reason in report.reasons if reason.startswith("usage: ") and "failed" in reason]
+    assert f"{customers[0]}: the answer is about subscription" in reason
+    assert world.rows(f"SELECT * FROM subscription_usage WHERE customer_id IN {(*customers, '')}") == []
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+@pytest.mark.parametrize("plans", few([["Scale", "Team"], ["Team", "Team"], ["Team", "Scale", "Team"]]))
+@pytest.mark.parametrize("newest", few([True, False]))
+def test_a_cached_answer_about_all_subscriptions_is_not_one_s_own(
+    tmp_path: Path, plans: list[str], newest: bool
+) -> None:
+    """Even where the ids agree, as all sources name the newest: asked for again, green and true."""
+    world = World(tmp_path, calm(6, kind=Bent), audit_sample=0)
+    customer = world.sandbox.create_customer(external_id="acct-several", name="Several")["id"]
+    subscriptions = []
+    for plan in plans:
+        subscriptions.append(world.sandbox.add_subscription(customer, plan))
+        world.later(1)
+    world.sandbox.bend = answered_instead(world, subscriptions[-1 if newest else 0], times=1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+def without_features(number: int, times: int = 10**9) -> Callable[..., Any]:
+    """Answer `times` questions about usage with no features, from question `number` on."""
+    given = counter(1)
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        return {**body, "features": []} if route == "usage" and number <= next(given) < number + times else None
+
+    return bend
+
+
+def test_an_account_without_any_usage_is_doubted(tmp_path: Path) -> None:
+    """Its entitlements are metered, and those stand in usage on every server: asked again, green and true."""
+    world = World(tmp_path, calm(0, kind=Bent))
+    world.sandbox.add_subscription(world.sandbox.create_customer(name="Only one")["id"], "Team")
+    world.later(5)
+    world.sandbox.bend = without_features(1, times=1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    world.check()
+
+
+def test_usage_that_stays_empty_for_everyone_is_named(world: World) -> None:
+    """No answer has a feature, first or second: degraded, though nothing tells which types the server reports."""
+    world.sandbox.bend = without_features(1)
+    report = world.sync()
+    assert report.status == "degraded"
+    assert any("have other ones in their usage" in reason for reason in report.reasons), report.reasons
+
+
+@pytest.mark.parametrize("stays", few([False, True], 2))
+def test_usage_alone_needs_no_entitlements_to_be_doubted(world: World, stays: bool) -> None:
+    """`--only usage`: what the answers for each subscription have must stand in the plain one, so often too."""
+    (customer, *_) = several(world)
+    world.sandbox.bend = poorer(customer, alone=False, times=10**9 if stays else 1)
+    report = world.sync(only=("usage",))
+    world.sandbox.bend = None
+    if stays:
+        assert report.status == "degraded"
+        assert any(reason.startswith("usage: ") and customer in reason for reason in report.reasons), report.reasons
+        return
+    assert (report.status, report.reasons) == ("green", [])
+    with Store.open(world.path) as store:
+        names = ("usage", "usage_sources", "subscription_usage")
+        have, want = tables_of(store), truth(world.sandbox)
+        assert_exact({name: have[name] for name in names}, {name: want[name] for name in names})
+
+
+def addon_of(world: World) -> str:
+    """An add-on of the catalogue."""
+    return next(id for id, plan in world.sandbox.account.catalog.plans.items() if not plan.name)
+
+
+@pytest.mark.parametrize("plans", few([("", "Scale", True), ("", "Scale", False), ("", "", True)], 2))
+def test_a_subscription_that_has_only_an_add_on_is_not_empty(tmp_path: Path, plans: tuple[str, str, bool]) -> None:
+    """Whether the other one has a plan with its features, the same add-on or both: asked for again, green and true."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    account, customer = world.sandbox.account, world.sandbox.create_customer(name="Add-on")["id"]
+    subscriptions = []
+    for number, plan in enumerate(plans[:2]):
+        subscriptions.append(world.sandbox.add_subscription(customer, plan or "Team"))
+        row, addon = account.subscriptions.find(subscriptions[-1]), (addon_of(world),)
+        account.entities[row] = (*account.entities[row] * bool(plan), *addon * (plans[2] or not number))
+        world.later(1)
+    assert_asked_again_when_empty(world, subscriptions[0])
+
+
+def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None:
+    """One subscription has nothing, the other one an add-on twice: nothing is asked for again, green and true."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    account, customer = world.sandbox.account, world.sandbox.create_customer(name="Add-on")["id"]
+    for number in range(2):
+        row = account.subscriptions.find(world.sandbox.add_subscription(customer, "Team"))
+        account.entities[row] = (addon_of(world), addon_of(world)) if number else ()
+        world.later(1)
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    assert children(world) == world.rows("SELECT count(*) FROM flexsync.queue")[0][0]
+    world.check()
+
+
+@pytest.mark.parametrize("counted", ["subs_AAA", "subs_ZZZ"])
+def test_the_period_is_that_of_the_subscription_that_is_counted(tmp_path: Path, counted: str) -> None:
+    """Of two that were created in one microsecond the server counts either (contract.md 3.3), and names it."""
+    world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
+    customer, other = (
+        world.sandbox.create_customer(name="Twins")["id"],
+        "subs_AAA subs_ZZZ".replace(counted, "").strip(),
+    )
+    for id, day in ((counted, 1), (other, 10)):
+        world.sandbox.add_subscription(
+            customer,
+            "Team",
+            id=id,
+            created_at="2026-11-10T12:00:00.5Z",
+            current_period_start=f"2026-11-{day:02}T00:00:00Z",
+        )
+    world.later(5)
+
+    def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route == "usage" and "subscription_ids" not in query:
+            for source in (source for feature in body["features"] for source in feature["sources"]):
+                source["subscription_id"] = counted
+            return body
+        return None
+
+    world.sandbox.bend = bend
+    report = world.sync()
+    assert (report.status, report.reasons) == ("green", [])
+    found = world.rows("SELECT DISTINCT subscription_id, current_period_start FROM usage")
+    assert found == [(counted, datetime(2026, 11, 1, tzinfo=UTC))]
     world.check()
 
 
@@ -364,6 +535,37 @@ def test_an_interrupted_run_settles_what_it_knows(world: World) -> None:
     report = later.sync()
     assert report.status == "green"
     assert children(world) - before == left
+    world.check()
+
+
+def test_a_killed_run_has_recorded_what_an_outage_touched(world: World) -> None:
+    """It is killed in mid-run, before any second call: the next process asks again for what the outage had touched."""
+    night, given = Night(world), counter()
+
+    def partial_grants(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if route != "grants" or not body["items"] or next(given):
+            return None
+        world.sandbox.between_calls(fail)
+        return {**body, "items": body["items"][1:]}
+
+    def fail() -> None:
+        world.sandbox.between_calls(kill)
+        night.fails()
+
+    def kill() -> None:
+        _, path, _, _ = world.sandbox.log[-1]
+        if path.endswith("/search"):  # the closing pass
+            raise KeyboardInterrupt
+
+    world.sandbox.bend = partial_grants
+    with pytest.raises(KeyboardInterrupt):
+        night.sync()
+    world.sandbox.between_calls(None)
+    assert next(given) > 0
+    later = Night(world)
+    later.now = -10_000.0  # a machine that was started again
+    report = later.sync()
+    assert (report.status, report.resumed) == ("green", 1)
     world.check()
 
 

@@ -125,6 +125,30 @@ def test_a_walk_by_updated_at_ends_three_pages_past_its_beginning() -> None:
     assert found[-1].position.done
 
 
+def test_a_walk_of_changes_that_falls_short_begins_anew() -> None:
+    """Two of three counted rows came: the walk begins anew. It is whole once what it counts comes; else, lacking."""
+    rows = [item("a", 1), item("b", 2), item("c", 3)]
+    kept = [rows[0], rows[2]]
+    short, end = (kept, 3), ([rows[2]], 1)
+    script = Script(short, end, (rows, 3), end)
+    found = walked(script, by="updated_at", since=NOON)
+    assert ids_of(found) == list("accabcc")
+    assert [body["filters"][0]["value"]["date"] for body in script.asked][2] == calls.timestamp(NOON)
+    left = walked(Script(short, end, (kept, 2), end), by="updated_at", since=NOON)  # one left the walk: archived
+    assert (left[-1].position.done, left[-1].position.lacking) == (True, 0)
+    never = walked(Script(*[short, end] * 3), by="updated_at", since=NOON)
+    assert (never[-1].position.done, never[-1].position.lacking) == (True, 1)
+    walked(Script(short, end), since=NOON)  # a walk of everything is counted by the certificate
+
+
+def test_a_row_that_moves_on_is_not_missed_by_the_recount() -> None:
+    """A row is edited after it was counted and before its page: it comes at the end, and costs no call more."""
+    first, last = [item("a", 1), item("b", 2)], [item("b", 2), item("d", 4), item("c", 9)]
+    found = walked(Script((first, 4), (last, 3), ([item("c", 9)], 1)), by="updated_at", since=NOON)
+    assert set(ids_of(found)) == set("abcd")
+    assert found[-1].position.lacking == 0
+
+
 def _untied(answers: list[Any]) -> list[Any]:
     """Single rows, each followed by the empty answer about its microsecond; the last one ends the walk."""
     return [each for answer in answers for each in (answer, [])][:-1]

@@ -453,6 +453,7 @@ def hostile(text: str) -> Entry:
     return Entry("update", 1, text, text, pairs, "", text, [text], [Fault(1, text, text, text, text)])
 
 
+@pytest.mark.sampled
 @browser
 def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
     """Three hundred texts of unusual characters, from all planes, are shown unchanged."""
@@ -478,6 +479,7 @@ def test_many_rows_are_drawn_five_hundred_at_a_time(tmp_path: Path) -> None:
     assert (shown.texts["count"], shown.texts["more"]) == ("500 of 2000 shown, 1111 match", "Show 500 more")
 
 
+@pytest.mark.sampled
 @browser
 def test_typing_filters_and_the_address_follows(tmp_path: Path) -> None:
     """Typing searches, a box hides a kind, the button draws more rows, and the address holds the view."""

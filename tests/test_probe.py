@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sizes import Size, sampled, sizes
+from sizes import Size, few, sampled, sizes
 from support import World, calm, truth
 
 from connector.api.calls import Call, Reply
 from connector.api.retries import Retry
 from connector.errors import BudgetSpent, NotFound, Refused
+from connector.pull import fan_out
 from connector.pull.probes import Health, Probes, health_of
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.replies import error_reply
@@ -22,6 +23,7 @@ from pipelines.summary import Report
 from pipelines.sync.probing import INTERVAL, SILENT, Prober
 
 EVENTS, USAGE = "GET /events", "GET /customers/usage"
+GRANTS = "GET /customers/{id}/grants/upcoming"
 DOWN = 'get_events (GET /events): 500 database_error "Failed to count events".'
 
 
@@ -57,6 +59,10 @@ def at_usage(world: World, **acts: Callable[[], None]) -> None:
 def count(world: World, route: str) -> int:
     """How often the last run asked for a route."""
     return world.asked.count(route)
+
+
+class Killed(BaseException):
+    """Ends a run as a kill does: nothing handles it."""
 
 
 class Lying(Sandbox):
@@ -140,6 +146,36 @@ def test_a_run_that_goes_on_in_another_process_knows_that_a_probe_failed(world: 
     sandbox.between_calls(None)
     report = world.sync()
     assert (report.status, report.resumed) == ("green", 1)
+    world.check()
+
+
+@pytest.mark.parametrize("killed", few([True, False]))
+def test_zeros_that_no_later_probe_saw_are_asked_for_again_by_the_next_process(
+    world: World, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """The store stops, and the process before its next probe, killed or out of calls: then green, true and probed."""
+    sandbox, now = world.sandbox, [0.0]
+    right = truth(sandbox)["usage"]
+    monkeypatch.setattr(fan_out, "BATCH", 4)
+    world.monotonic = lambda: now[0]
+
+    def look() -> None:
+        now[0] += 0.01  # no probe is due
+        if sandbox.calls[USAGE] == 2:
+            sandbox.stop_analytics()
+        if killed and sandbox.calls[GRANTS] == 6:
+            sandbox.between_calls(None)
+            raise Killed
+
+    sandbox.between_calls(look)
+    with pytest.raises(Killed if killed else BudgetSpent):
+        world.sync(max_in_flight=1, **({} if killed else {"max_calls": 25}))
+    zero = world.rows("SELECT customer_id, feature_id FROM usage WHERE current_usage = 0")
+    assert any(key[:2] in zero and row["current_usage"] for key, row in right.items()), "or this shows nothing"
+    sandbox.between_calls(None)
+    sandbox.start_analytics()
+    report = world.sync()
+    assert (report.status, report.resumed, zeros(report)["unprobed"]) == ("green", 1, 0)
     world.check()
 
 

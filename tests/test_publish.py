@@ -310,7 +310,7 @@ def test_readers_see_one_run_during_publications(tmp_path: Path, size: Size) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@sizes(default=0, sampled=16, thorough=100)
+@sizes(default=0, sampled=8, thorough=100)
 def test_a_killed_publisher_leaves_the_old_or_the_new_run(tmp_path: Path, kind: str, size: Size) -> None:
     """Killed with -9 at moments from the first to the last, what readers open is whole; leftovers go next time."""
     moments, ends = size.chance(), set()

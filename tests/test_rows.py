@@ -538,6 +538,7 @@ def test_tables_give_the_rows_of_the_file(rows: list[list[str]]) -> None:
     assert [row.line for row in rows_of(arrow)] == [n for n, row in enumerate(rows, 1) if any(row)]
 
 
+@pytest.mark.sampled
 def test_a_file_that_pandas_read(tmp_path: Path) -> None:
     """A planted file read by pandas as text has the rows and faults of the file itself, but for broken lines."""
     made = planted.write(tmp_path / "c.csv", 3000, 600, seed=3)

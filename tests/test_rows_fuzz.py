@@ -187,7 +187,7 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
 OPTIONS = st.fixed_dictionaries({}, optional=GIVEN)
 
 
-@sizes(default=150, sampled=600, thorough=4000)
+@sizes(default=70, sampled=600, thorough=4000)
 def test_any_bytes(served: Account, size: Size) -> None:
     """Arbitrary bytes are refused or planned; without a header they are refused, and no call is made."""
 
@@ -199,7 +199,7 @@ def test_any_bytes(served: Account, size: Size) -> None:
     size.examples(check, BYTES)
 
 
-@sizes(default=150, sampled=700, thorough=6000)
+@sizes(default=70, sampled=700, thorough=6000)
 def test_anything_like_a_table(served: Account, size: Size) -> None:
     """Damaged tables in any encoding are refused or planned, and a call is made only where a row is right."""
 
@@ -209,7 +209,7 @@ def test_anything_like_a_table(served: Account, size: Size) -> None:
     size.examples(check, tables() | BEHIND_A_HEADER)
 
 
-@sizes(default=80, sampled=500, thorough=6000)
+@sizes(default=40, sampled=500, thorough=6000)
 def test_anything_under_any_options(served: Account, size: Size) -> None:
     """So they are when encoding, delimiter, mode and match are said, rightly or not."""
 

@@ -162,7 +162,7 @@ SCHEDULES = {
 # --- the walks -----------------------------------------------------------------------------------------------------
 
 
-@sizes(default=25, sampled=110, thorough=1500)
+@sizes(default=12, sampled=110, thorough=1500)
 def test_a_full_walk_meets_everybody_who_existed(size: Size) -> None:
     """Whoever was visible when a full walk began is met, whatever is created, changed or archived meanwhile."""
 
@@ -184,7 +184,7 @@ def test_a_full_walk_meets_everybody_who_existed(size: Size) -> None:
     size.examples(check, **SCHEDULES)
 
 
-@sizes(default=25, sampled=110, thorough=1500)
+@sizes(default=12, sampled=110, thorough=1500)
 def test_incremental_walks_and_the_closing_pass_bring_every_change(size: Size) -> None:
     """Whatever had changed inside the window before the closing pass began is read, in its newest state."""
 
@@ -215,7 +215,7 @@ def maybe(seed: int) -> Callable[[], bool]:
     return lambda: chance.random() < 0.2
 
 
-@sizes(default=25, sampled=110, thorough=1500)
+@sizes(default=12, sampled=110, thorough=1500)
 def test_a_crowded_microsecond_is_read_whole(size: Size) -> None:
     """More rows in one microsecond than a page, and than one `not_in` can name, are read while others leave it."""
 
@@ -243,7 +243,7 @@ def test_a_crowded_microsecond_is_read_whole(size: Size) -> None:
     size.examples(check, **SCHEDULES, most=st.integers(1, 12))
 
 
-@sizes(default=15, sampled=60, thorough=600)
+@sizes(default=8, sampled=60, thorough=600)
 def test_half_a_crowd_may_leave_at_once(size: Size) -> None:
     """A second bulk statement that takes half of a crowd away between two calls hides nobody of the other half."""
 
@@ -286,7 +286,7 @@ def test_pages_of_the_size_of_a_crowd_end() -> None:
 # --- the certificate -----------------------------------------------------------------------------------------------
 
 
-@sizes(default=25, sampled=110, thorough=1500)
+@sizes(default=12, sampled=110, thorough=1500)
 def test_the_certificate_holds_exactly_when_nobody_is_missing(size: Size) -> None:
     """Counted on a busy account, a store is complete exactly when it holds all who existed at T0."""
 
@@ -391,7 +391,7 @@ def whole_runs(seed: int, people: int, limit: int, rate: float, runs: int) -> No
             assert_exact(held(store), truth(sandbox))
 
 
-@sizes(default=1, sampled=8, thorough=1000)
+@sizes(default=1, sampled=5, thorough=1000)
 def test_runs_on_a_busy_account_end_with_the_truth(size: Size) -> None:
     """After runs on an account that changes between any two calls, a quiet one leaves every table exact."""
     size.examples(whole_runs, **RUNS)

@@ -23,7 +23,9 @@ from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
 PUBLICATION_META = ("published_at", "excluded")  # rows of flexsync.meta that only publications have
 ENDED = ("green", "degraded")
 _REQUIRED = ("created_at", *(stamp.name for stamp in STAMPS))  # a sync of a restored store needs them
-_RUN = "run_id, mode, status, started_at, finished_at, reasons"
+_LOADED = "SELECT unnest(resources) FROM {catalog}.flexsync.runs"
+_RUN = f"""run_id, mode, status, started_at, finished_at, reasons,
+    resources IS NULL OR list_has_all(resources, ARRAY({_LOADED}))"""
 
 
 class Source(Protocol):
@@ -50,6 +52,7 @@ class RunInfo:
         started_at: by the server's clock.
         finished_at: by the clock of the machine that ran it; None while it runs.
         reasons: why it is not green.
+        whole: it loaded every resource that any run of its store ever loaded.
     """
 
     run_id: str
@@ -58,11 +61,21 @@ class RunInfo:
     started_at: datetime | None
     finished_at: datetime | None
     reasons: tuple[str, ...] = ()
+    whole: bool = True
 
     @property
     def green(self) -> bool:
-        """Return whether the certificate proves it complete."""
+        """Return whether the certificate proves it complete, in the resources that it loaded."""
         return self.status == "green"
+
+    @property
+    def proven(self) -> bool:
+        """Return whether it is green and whole.
+
+        A run of some resources (`--only`) says nothing about the others: their rows may stem from a degraded run. So it
+        never takes the place of the last green run.
+        """
+        return self.green and self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +193,12 @@ def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) ->
 
 def newest_run(db: Database, catalog: str) -> RunInfo | None:
     """Return the newest run of a store or publication; None where there is none."""
-    found = rows(db, f"SELECT {_RUN} FROM {catalog}.flexsync.runs ORDER BY run_id DESC LIMIT 1")
+    found = rows(db, f"SELECT {_RUN.format(catalog=catalog)} FROM {catalog}.flexsync.runs ORDER BY run_id DESC LIMIT 1")
     if not found:
         return None
-    run_id, mode, status, started_at, finished_at, reasons = found[0]
+    run_id, mode, status, started_at, finished_at, reasons, whole = found[0]
     began, ended = (moment.astimezone(UTC) if moment else None for moment in (started_at, finished_at))
-    return RunInfo(run_id, mode, status, began, ended, tuple(reasons or ()))
+    return RunInfo(run_id, mode, status, began, ended, tuple(reasons or ()), whole)
 
 
 def check_version(what: object, version: str | int | None) -> None:

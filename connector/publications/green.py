@@ -1,6 +1,7 @@
-"""The last green publication of a DuckDB target, kept beside a degraded one as `NAME.green.duckdb`.
+"""The last green publication of a DuckDB target, kept beside a newer one as `NAME.green.duckdb`.
 
-Promised: a green file gets its second name before a degraded run takes the first one, so a killed publisher leaves it
+Newer ones are degraded, or green in some resources only (`--only`), which proves nothing about the others.
+Promised: a green file gets its second name before such a run takes the first one, so a killed publisher leaves it
 readable under at least one of them; a copy never holds a column that `[privacy] exclude` names by now; a file that is
 not a publication of the same environment is not replaced. Never done: writing into a publication; a copy of a lake's
 run (its manifest names it, see `lake`).
@@ -20,11 +21,11 @@ from connector.publications.targets import Target
 
 
 def keep(place: Target, snapshot: Snapshot) -> str | None:
-    """Keep the last green publication, before a degraded run replaces what is at the target.
+    """Keep the last green publication, before a run that is not green and whole replaces what is at the target.
 
     Args:
         place: a DuckDB target; the caller holds its lock.
-        snapshot: the degraded run.
+        snapshot: that run.
 
     Returns:
         The run that the copy holds; None if there is no green publication that may be kept.
@@ -43,7 +44,7 @@ def keep(place: Target, snapshot: Snapshot) -> str | None:
 
 
 def drop(place: Target, snapshot: Snapshot) -> None:
-    """Remove the copy: the target holds a newer green run, or no copy is wanted. A foreign file stays."""
+    """Remove the copy: the target holds a newer green and whole run, or no copy is wanted. A foreign file stays."""
     copy = targets.green_copy(place.path)
     try:
         _green_run(copy, snapshot)
@@ -55,7 +56,7 @@ def drop(place: Target, snapshot: Snapshot) -> None:
 
 
 def _green_run(path: Path, snapshot: Snapshot) -> str | None:
-    """Return the run of a publication, if it is green and leaves out all that has to be left out now."""
+    """Return the run of a publication, if it is green and whole, and leaves out all that has to be left out now."""
     if not path.exists():
         return None
     with reading.open(path) as found:
@@ -65,7 +66,7 @@ def _green_run(path: Path, snapshot: Snapshot) -> str | None:
                 f"{path} is no publication of this account, and the last green one has to be kept there.",
                 remedy="Move it away, or set keep_green = false in [sync].",
             )
-        kept = found.run is not None and found.run.green and set(snapshot.excluded) <= set(found.excluded)
+        kept = found.run is not None and found.run.proven and set(snapshot.excluded) <= set(found.excluded)
         return found.run.run_id if kept and found.run else None
 
 

@@ -41,7 +41,7 @@ def read(lake: Path, *, green: bool = False) -> Manifest:
         manifest = _decoded(path)
     except FileNotFoundError as error:
         raise FixInput(f"{path} does not exist.", remedy="Publish to this lake first, or correct the path.") from error
-    if manifest.green or not green:
+    if manifest.run.proven or not green:
         return manifest
     if manifest.last_green is None:
         raise no_green(lake)
@@ -81,7 +81,7 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
         store: the store's catalog, quoted.
         snapshot: what to write.
         target: the lake; the caller holds its lock.
-        keep_green: if the run is degraded, keep the last green one.
+        keep_green: if the run is degraded, or loaded only some resources, keep the last green one.
     """
     runs = target.path / "runs"
     runs.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
 
 def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> LastGreen | None:
     """Return the last green run from now on. One that holds a column which is to be left out now is not kept."""
-    if snapshot.run.green:
+    if snapshot.run.proven:
         return LastGreen(snapshot.run.run_id, snapshot.published_at, f"runs/{folder}/{MANIFEST}")
     try:
         found = read(lake, green=True) if keep else None
@@ -145,6 +145,7 @@ def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGree
         mode=run.mode,
         status=run.status,
         green=run.green,
+        whole=run.whole,
         reasons=run.reasons,
         started_at=run.started_at,
         finished_at=run.finished_at,

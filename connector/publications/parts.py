@@ -54,19 +54,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     status: str
     green: bool
+    whole: bool = True  # it loaded every resource that its store holds
     reasons: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
     published_at: datetime
     environment_id: str | None
     excluded: tuple[str, ...]
-    last_green: LastGreen | None = None  # itself, if it is green
+    last_green: LastGreen | None = None  # itself, if it is green and whole
     tables: dict[str, Entry]
 
     @property
     def run(self) -> RunInfo:
         """Return the run that it names."""
-        return RunInfo(self.run_id, self.mode, self.status, self.started_at, self.finished_at, self.reasons)
+        return RunInfo(self.run_id, self.mode, self.status, self.started_at, self.finished_at, self.reasons, self.whole)
 
 
 def copy(db: Database, query: str, path: Path, lake: Path, *, final: Path | None = None) -> File:

@@ -1,9 +1,9 @@
 """Publishing: the store's newest run as a DuckDB file or a Parquet lake.
 
 Promised: one consistent snapshot, which replaces the old publication in one step (design sections 2.4 and 5); if the
-process is killed, either the old publication or the new one is there, whole; a degraded run leaves the last green one
-readable; a file or lake that is not Flexsync's, or that holds another environment, is not replaced. Never done:
-changing the store; deciding whether to publish a run.
+process is killed, either the old publication or the new one is there, whole; a run that is degraded, or that loaded
+only some of the store's resources, leaves the last green one readable; a file or lake that is not Flexsync's, or that
+holds another environment, is not replaced. Never done: changing the store; deciding whether to publish a run.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def publish(
         store: an open working store.
         target: `duckdb:PATH` or `parquet:DIR`.
         exclude: columns to leave out, as `customers.email`; keys cannot be.
-        keep_green: if the run is degraded, keep the last green publication beside it. It is not kept if it holds a
-            column that is to be left out now.
+        keep_green: if the run is degraded, or loaded only some resources, keep the last green publication beside it.
+            It is not kept if it holds a column that is to be left out now.
         clock: this machine's, for `published_at`.
 
     Returns:
@@ -141,13 +141,13 @@ def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str], keep_gre
 
 def _switch(unfinished: Path, place: Target, snapshot: Snapshot, keep_green: bool) -> str | None:
     """Give the finished file its name; returns the last green run that can be read now."""
-    degraded = not snapshot.run.green
-    kept = green.keep(place, snapshot) if degraded and keep_green else None
+    proven = snapshot.run.proven
+    kept = green.keep(place, snapshot) if keep_green and not proven else None
     wal(place.path).unlink(missing_ok=True)  # beside the new file it would keep every reader out
     files.replace(unfinished, place.path)
-    if not degraded or not keep_green:
+    if proven or not keep_green:
         green.drop(place, snapshot)
-    return kept if degraded else snapshot.run.run_id
+    return snapshot.run.run_id if proven else kept
 
 
 @contextmanager

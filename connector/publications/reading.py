@@ -176,7 +176,8 @@ def open(path: str | Path, *, green: bool = False) -> Reading:
     Args:
         path: a DuckDB publication, a lake's folder or its manifest.json, or a working store; `duckdb:` and
             `parquet:` may precede it. While a store is open here, no sync can begin, so keep that short.
-        green: open the last green run. It is the newest one if that is green, else the one that was kept beside it.
+        green: open the last green run. It is the newest one if that is green and loaded every resource that its store
+            holds, else the one that was kept beside it.
 
     Raises:
         FixInput: nothing is there, or it is not Flexsync's, or it has a newer version, or no green run is there.
@@ -224,7 +225,7 @@ def _open(place: Path, attach: Any) -> Reading:
 
 
 def _open_green(place: Path) -> Reading:
-    """Open a file if its run is green, else the copy beside it."""
+    """Open a file if its run is green and whole, else the copy beside it."""
     for _ in range(ATTEMPTS):  # between both looks a publisher may replace the first and remove the second
         error = lake.no_green(place)
         for path in filter(Path.exists, (place, green_copy(place))):
@@ -233,7 +234,7 @@ def _open_green(place: Path) -> Reading:
             except FixInput as found:
                 error = found
                 continue
-            if opened.run is not None and opened.run.green:
+            if opened.run is not None and opened.run.proven:
                 return opened
             opened.close()
     raise error

@@ -148,7 +148,8 @@ class ChildProof:
         failed: calls that failed twice.
         suspect: figures that are held back and keep their last good value.
         rejected: rows that do not fit their table.
-        contradicted: customers whose usage answer has other entitlements than their entitlements answer.
+        contradicted: customers whose usage answer has other entitlements than their entitlements answer, or than the
+            answers for each of their subscriptions.
         doubtful: answers that touched an outage of the server, the second ones too.
         examples: failed calls and suspect figures, in words.
         contradicting: some of the contradicted customers.
@@ -170,6 +171,7 @@ class ChildProof:
     def reasons(self) -> list[str]:
         """What is missing, in words, with up to three examples."""
         some = f": {'; '.join(self.examples[:3])}" if self.examples else ""
+        others = "answers for each subscription" if self.resource == "usage" else "usage"
         found = [
             (self.owed - self.held - self.failed, f"of {self.owed} customers have no answer of this run"),
             (self.failed, f"calls failed{some}"),
@@ -177,7 +179,7 @@ class ChildProof:
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
             (
                 self.contradicted,
-                f"customers have other ones in their usage, as when loading some failed{_named(self.contradicting)}",
+                f"customers have other ones in their {others}, as when loading some failed{_named(self.contradicting)}",
             ),
             (self.doubtful, f"answers were given while the server was failing, twice{_named(self.doubted)}"),
         ]
@@ -259,7 +261,7 @@ class Certificate:
     Attributes:
         run_id: the run.
         customers: their proof; None when the listing did not finish.
-        subscriptions: their proof; None when they were not loaded, or cannot be counted.
+        subscriptions: their proof; None when they were not loaded, or not listed: one of the faults says so then.
         children: one proof for each per-customer resource.
         zeros: None when the run did not load usage.
         rejected: rows of listings in flexsync.rejects.

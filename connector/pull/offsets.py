@@ -66,7 +66,7 @@ async def read_on(ask: Ask, position: Position) -> Page:
     while position.left is not None and found.total is not None and offset > max(0, found.total - position.left):
         offset = max(0, found.total - position.left - max(1, found.length // 2))
         found = await ask(offset)
-    return Page(found.reply, found.ids, found.total, _after(position, found, offset))
+    return Page(found.reply, found.ids, found.total, _after(position, found, offset), misfits=found.misfits)
 
 
 def _after(position: Position, found: Found, offset: int) -> Position:

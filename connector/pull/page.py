@@ -52,6 +52,9 @@ class Position(msgspec.Struct, frozen=True):
         past: pages that reached past the moment at which the walk began.
         lacking: rows that the server counts and does not send; they degrade the run.
         done: the walk has reached its end.
+        counted: the total that the first page of a walk by `updated_at` gave; None when it gave none.
+        met: rows that came since, those of an overlap once.
+        again: how often the walk began anew, because fewer rows came than were counted.
     """
 
     after: datetime | None = None
@@ -63,6 +66,9 @@ class Position(msgspec.Struct, frozen=True):
     past: int = 0
     lacking: int = 0
     done: bool = False
+    counted: int | None = None
+    met: int = 0
+    again: int = 0
 
 
 class PageSize:
@@ -130,6 +136,7 @@ class Page:
         total: the server's count; None when it sent none.
         position: of the walk, once the page is stored.
         repeated: every row of it was in the pages before, so there is nothing to store.
+        misfits: rows of it without a readable id.
     """
 
     reply: Reply
@@ -137,6 +144,7 @@ class Page:
     total: int | None
     position: Position
     repeated: bool = False
+    misfits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

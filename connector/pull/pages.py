@@ -7,7 +7,8 @@ gateways cap pages; never at the total alone, because it is a later query (contr
 Promised: no step relies on a page size. Each page starts one microsecond before the last row of the page before, so
 that rows which share that microsecond are read again rather than lost. A microsecond that fills a page is asked for
 with `id not_in [seen]` until no row comes (contract.md 3.7). Rows that the server counts and does not send are asked
-for once more, then at their microsecond, and then reported as lacking. A server that ignores a filter is recognised by
+for once more, then at their microsecond, and then reported as lacking; a walk of changes that brings fewer rows than
+were counted when it began is walked again (`connector.pull.recount`). A server that ignores a filter is recognised by
 the rows it sends. Never done: I/O; decoding more than ids and timestamps; keeping pages; excluding a row by `not_in`
 anywhere but at its own microsecond (an updated row has to come again).
 """
@@ -25,6 +26,7 @@ from connector.api.calls import Call, after, at, not_among
 from connector.errors import Refused
 from connector.pull.offsets import read_on, walk_by_offset
 from connector.pull.page import FilterIgnoredError, Found, Page, PageSize, Position, Send, Walk, ask, read, with_body
+from connector.pull.recount import recounted
 
 __all__ = [
     "FilterIgnoredError", "Page", "PageSize", "Position", "Send", "Walk", "count_rows", "newest_row", "walk",
@@ -54,6 +56,7 @@ async def walk(plan: Walk, send: Send, start: Position | None = None) -> AsyncGe
     position = start or Position(after=plan.since)
     while not position.done:
         page = await _STEPS[position.step](plan, send, position)
+        page = recounted(plan, position, page, past=page.position.past >= PAGES_PAST)
         position = page.position
         yield page
 
@@ -94,12 +97,12 @@ async def _next(plan: Walk, send: Send, position: Position) -> Page:
     seen = set(position.open or ())
     if not set(found.ids) - seen:
         ended = _idle(position, found, len(seen))
-        return Page(found.reply, found.ids, found.total, ended, repeated=not found.misfits)
+        return Page(found.reply, found.ids, found.total, ended, repeated=not found.misfits, misfits=found.misfits)
     if not moments:  # nothing to stand on: the next page cannot be asked for
         following = msgspec.structs.replace(position, done=True, lacking=_unreachable(position, found))
     else:
         following = _advance(plan, position, found, moments[-1])
-    return Page(found.reply, found.ids, found.total, following)
+    return Page(found.reply, found.ids, found.total, following, misfits=found.misfits)
 
 
 def _check(plan: Walk, bound: datetime | None, moments: list[datetime]) -> None:
@@ -162,7 +165,7 @@ async def _tie(plan: Walk, send: Send, position: Position) -> Page:
     known = frozenset(seen)
     if any(row.id in known or plan.moment(row) not in {moment, None} for row in found.rows):
         raise FilterIgnoredError(f"{plan.name}: rows came that are not at {moment}, or that the filter excludes")
-    return Page(found.reply, found.ids, found.total, _after_tie(position, found))
+    return Page(found.reply, found.ids, found.total, _after_tie(position, found), misfits=found.misfits)
 
 
 def _after_tie(position: Position, found: Found) -> Position:
@@ -185,7 +188,7 @@ async def _crowd(plan: Walk, send: Send, position: Position) -> Page:
     end = page.position
     following = Position(moment, lacking=end.lacking) if end.done else end
     kept = {"past": position.past, "lacking": position.lacking + following.lacking}
-    return Page(page.reply, page.ids, page.total, msgspec.structs.replace(following, **kept))
+    return replace(page, position=msgspec.structs.replace(following, **kept))
 
 
 _STEPS = {"next": _next, "tie": _tie, "crowd": _crowd}

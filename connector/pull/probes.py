@@ -56,6 +56,11 @@ class Probes:
     def __len__(self) -> int:
         return len(self._sent)
 
+    @property
+    def last_sent(self) -> float:
+        """When the newest probe was sent, in seconds; minus infinity before the first."""
+        return self._sent[-1] if self._sent else float("-inf")
+
     def add(self, sent: float, received: float, health: Health) -> None:
         """Take in a probe.
 

@@ -1,13 +1,13 @@
 """The last answer to each per-customer call: when it was confirmed, its rows, and a hash of its body.
 
-Promised: an answer has a hash only if all of it was stored, so that only then an equal body is skipped. Never done:
-opening or committing a transaction.
+Promised: an answer has a hash only if all of it is stored, so that only then an equal body is skipped; it loses the
+hash when a row of it becomes another customer's. Never done: opening or committing a transaction.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -42,15 +42,39 @@ def unchanged(result: Result) -> bool:
     return item.previous_hash == fingerprint(item, result.body or b"")
 
 
-def confirm(db: Database, run_id: str, results: Sequence[Result]) -> None:
-    """Record that this run got the last good answers again."""
-    with registered(db, confirmed=keys(results, observed_at=[r.observed_at for r in results])):
-        db.execute(
+def confirm(db: Database, run_id: str, results: Sequence[Result]) -> list[Result]:
+    """Record that this run got the last good answers again.
+
+    Returns:
+        Those of `results` that are not: their answer lost its hash after the call was handed out.
+    """
+    confirmed = keys(
+        results,
+        observed_at=[r.observed_at for r in results],
+        body_hash=[r.item.previous_hash for r in results],
+    )
+    with registered(db, confirmed=confirmed):
+        found = db.execute(
             """UPDATE flexsync.answers a SET observed_at = c.observed_at, run_id = $run FROM confirmed c
             WHERE a.customer_id = c.customer_id AND a.resource = c.resource
-            AND a.subscription_id = c.subscription_id""",
+            AND a.subscription_id = c.subscription_id AND a.body_hash = c.body_hash
+            RETURNING a.customer_id, a.resource, a.subscription_id""",
             {"run": run_id},
-        )
+        ).fetchall()
+    done = set(found)
+    return [r for r in results if (r.item.customer_id, r.item.resource, r.item.subscription_id) not in done]
+
+
+def forget(db: Database, resource: str, customer_ids: Collection[str]) -> None:
+    """Have these customers asked again, if this run did already, and the next body read even if it is the last one."""
+    given = {"r": resource, "ids": sorted(customer_ids)}
+    theirs = "resource = $r AND list_contains($ids, customer_id)"
+    db.execute(f"UPDATE flexsync.answers SET body_hash = NULL WHERE {theirs}", given)
+    db.execute(
+        f"""UPDATE flexsync.queue SET previous_hash = NULL, state = if(state = 'done', 'again', state)
+        WHERE {theirs}""",
+        given,
+    )
 
 
 def staged(run_id: str, verdicts: Verdicts) -> pa.Table | None:

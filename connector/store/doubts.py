@@ -3,7 +3,8 @@
 An answer is doubtful when its exchange touched an outage of the server, or when it reads zero and no probe vouches for
 it though one said that the analytics store was down (contract.md 11, 12). Both can be told only from what happens after
 the answer, so they are decided when the calls are over, by the moments in flexsync.queue. Those are of the clock of one
-process: a process that resumes a run forgets the moments of the one before.
+process: a process that resumes a run asks again for what is doubtful in the newest ones of the process before, and then
+forgets them.
 
 Promised: a doubt that stays is the `error` of a queue item that is done, so the certificate can be built again later.
 Never done: deciding what is doubtful; opening or committing a transaction.
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from connector.store.database import Database, registered, rows
+from connector.store.database import Database, column, registered, rows
 
 OUTAGE = "the server was failing"
 UNPROBED = "the analytics store was down"
@@ -32,11 +33,16 @@ _METERED = f"SELECT t.* FROM ({_FIGURES}) t JOIN features f ON f.id = t.feature_
 Moments = tuple[int, float | None, float | None]  # item, when its exchange started, when its answer was complete
 
 
-def answered(db: Database) -> list[Moments]:
-    """Return the moments of all answers of this run that were stored and that this process got."""
+def answered(db: Database, since: float = float("-inf")) -> list[Moments]:
+    """Return the moments of the answers of this run that were stored and that this process got.
+
+    Args:
+        db: the connection.
+        since: leave out those that were complete before this moment, in seconds.
+    """
     query = """SELECT item, asked_at, answered_at FROM flexsync.queue
-        WHERE state = 'done' AND asked_at IS NOT NULL ORDER BY item"""
-    return [(int(item), began, ended) for item, began, ended in rows(db, query)]
+        WHERE state = 'done' AND asked_at IS NOT NULL AND answered_at >= $since ORDER BY item"""
+    return [(int(item), began, ended) for item, began, ended in rows(db, query, {"since": since})]
 
 
 def reading_zero(db: Database) -> list[Moments]:
@@ -53,6 +59,21 @@ def ask_again(db: Database, items: Sequence[int], why: str) -> None:
 def leave(db: Database, items: Sequence[int], why: str) -> None:
     """Record a doubt that stays."""
     _set(db, items, f"error = '{why}'")
+
+
+def left(db: Database, why: str) -> list[int]:
+    """Return the answered items for which a doubt is recorded."""
+    return _items(db, "done", why)
+
+
+def waiting(db: Database, why: str) -> list[int]:
+    """Return the items that wait for their second call because of a doubt."""
+    return _items(db, "again", why)
+
+
+def _items(db: Database, state: str, why: str) -> list[int]:
+    query = "SELECT item FROM flexsync.queue WHERE state = $state AND error = $why ORDER BY item"
+    return column(db, query, {"state": state, "why": why})
 
 
 def forget_moments(db: Database) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from connector.pull.certificate import Certificate, ChildProof, ZeroWatch
 from connector.pull.windows import Run
-from connector.store import crosscheck, doubts
+from connector.store import crosscheck, doubts, queue
 from connector.store.database import Database, column, count, rows
 from connector.tables.resources import RESOURCES
 
@@ -19,12 +19,9 @@ from connector.tables.resources import RESOURCES
 _CONTRADICTED = """SELECT DISTINCT u.customer_id FROM usage u JOIN flexsync.sweep s USING (customer_id)
     WHERE u.is_enabled AND s.subscription_type IS DISTINCT FROM 'inherited'
     AND u.customer_id NOT IN (SELECT customer_id FROM entitlements)"""
-_NOT_QUEUED = """SELECT count(DISTINCT customer_id) FROM flexsync.sweep s
-    WHERE subscription_type IS DISTINCT FROM 'inherited' AND NOT EXISTS (SELECT 1 FROM flexsync.queue q
-    WHERE q.resource = $r AND q.customer_id = s.customer_id AND q.subscription_id = '' AND q.why <> 'audit')"""
 _FAILED = "FROM flexsync.queue WHERE resource = $r AND state = 'failed' ORDER BY customer_id LIMIT 3"
 _DOUBTED = f"state = 'done' AND error = '{doubts.OUTAGE}'"
-_TALLIES = f"""SELECT count(*) FILTER (why <> 'audit') + ({_NOT_QUEUED}) AS owed,
+_TALLIES = f"""SELECT count(*) FILTER (why <> 'audit') AS queued,
     count(*) FILTER (why <> 'audit' AND state IN ('done', 'held')) AS held,
     count(*) FILTER (state = 'failed') AS failed, count(*) FILTER ({_DOUBTED}) AS doubtful,
     (SELECT count(*) FROM flexsync.suspects WHERE resource = $r) AS suspect
@@ -39,12 +36,12 @@ def child_proofs(db: Database, run: Run) -> list[ChildProof]:
 def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     given = {"r": name}
     tables = [table for table in RESOURCES[name].tables if table != "features"]
-    contradicted = _contradicted(db) if name == "entitlements" and "usage" in run.resources else []
-    owed, held, failed, doubtful, suspect = rows(db, _TALLIES, given)[0]
+    contradicted = _contradicted(db, run, name)
+    queued, held, failed, doubtful, suspect = rows(db, _TALLIES, given)[0]
     doubted = f"SELECT DISTINCT customer_id FROM flexsync.queue WHERE resource = $r AND {_DOUBTED} ORDER BY 1 LIMIT 3"
     return ChildProof(
         name,
-        owed=owed,
+        owed=queued + queue.unanswered(db, name),
         held=held,
         failed=failed,
         suspect=suspect,
@@ -57,7 +54,12 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
     )
 
 
-def _contradicted(db: Database) -> list[str]:
+def _contradicted(db: Database, run: Run, name: str) -> list[str]:
+    """Return the customers whose answers contradict each other: of usage alone where only that was asked for."""
+    if name == "usage" and "entitlements" not in run.resources:
+        return crosscheck.contradicted(db)
+    if name != "entitlements" or "usage" not in run.resources:
+        return []
     return sorted({*column(db, _CONTRADICTED), *crosscheck.contradicted(db)})
 
 

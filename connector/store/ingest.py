@@ -19,12 +19,13 @@ from connector.store.batch import Batch
 from connector.store.counts import Counts
 from connector.store.database import Database
 from connector.store.merge import merge_features
-from connector.store.queue import Mark, mark
+from connector.store.queue import Mark, mark, outdate
 from connector.store.rejects import Rejects
 from connector.store.replace import replace_rows
 from connector.store.suspects import Suspects
 from connector.store.verdicts import Judge, Verdicts
 from connector.tables.decode import Reader
+from connector.tables.resources import RESOURCES
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Ingested:
         unknown: unknown fields, and how often they were seen.
         incomplete: answers that leave out a subscription of their customer; they were not stored.
         left_out: those subscriptions.
+        deprived: resource -> customers whose rows became another customer's; they are asked again.
+        outdated: customers whose answers have to be made again, because they have subscriptions that are not known.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -44,6 +47,8 @@ class Ingested:
     unknown: Counter[str] = field(default_factory=Counter)
     incomplete: list[Result] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
+    deprived: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    outdated: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -58,7 +63,7 @@ class Ingest:
     def __init__(self, db: Database, run_id: str, accept: frozenset[str] = frozenset()) -> None:
         self.db = db
         self.run_id = run_id
-        self._reader = Reader()
+        self._reader = Reader(features_apart=True)
         self._suspects = Suspects(db, run_id)
         self._rejects = Rejects(db, run_id)
         self._judge = Judge(db, run_id, accept, self._suspects)
@@ -71,6 +76,7 @@ class Ingest:
             final: whether this was the second and last attempt at these items.
         """
         done = Ingested()
+        self._merge_features(results, done)
         marks: list[Mark] = []
         same: list[Result] = []
         new: dict[str, list[Result]] = defaultdict(list)
@@ -82,18 +88,47 @@ class Ingest:
             else:
                 new[result.item.resource].append(result)
         marks += self._ingest_new(new, final, done)
-        marks += self._confirm(same, done)
+        self._forget(done)
+        marks += self._confirm(same, final, done)
         mark(self.db, marks)
+        self._forget(done)  # once more: what was just marked as done is among it
+        outdate(self.db, sorted(done.outdated))
         return done
 
-    def _confirm(self, same: list[Result], done: Ingested) -> list[Mark]:
-        """Take note of answers that are the last good ones again."""
-        if same:
-            done.unchanged += len(same)
-            answers.confirm(self.db, self.run_id, same)
-            self._suspects.clear(same)
-            self._rejects.release_answers(same)
-        return [_mark(result, "done") for result in same]
+    def _merge_features(self, results: Sequence[Result], done: Ingested) -> None:
+        """Merge the features of all answers before any is judged, in the order of arrival.
+
+        Those of an answer that is the last good one again are met too: else an older content in another answer, from a
+        replica or a cache, would pass for the only one of this run.
+        """
+        given = [
+            answer_of(r) for r in results if r.body is not None and "features" in RESOURCES[r.item.resource].tables
+        ]
+        decoded = self._reader.features(given)
+        done.unknown.update(decoded.unknown)
+        features = decoded.tables["features"]
+        if features.num_rows:
+            merge_features(self.db, features, self.run_id, done.counts)
+            self._rejects.release_features(features.column("id").to_pylist())
+        self._rejects.file(decoded.rejects, done.counts)
+
+    def _forget(self, done: Ingested) -> None:
+        for resource, customers in done.deprived.items():
+            answers.forget(self.db, resource, customers)
+
+    def _confirm(self, same: list[Result], final: bool, done: Ingested) -> list[Mark]:
+        """Take note of answers that are the last good ones again; read those whose rows another answer took."""
+        if not same:
+            return []
+        new: dict[str, list[Result]] = defaultdict(list)
+        for result in answers.confirm(self.db, self.run_id, same):
+            new[result.item.resource].append(result)
+        read = {result.item.item for results in new.values() for result in results}
+        same = [result for result in same if result.item.item not in read]
+        done.unchanged += len(same)
+        self._suspects.clear(same)
+        self._rejects.release_answers(same)
+        return [*(_mark(result, "done") for result in same), *self._ingest_new(new, final, done)]
 
     def _ingest_new(self, new: dict[str, list[Result]], final: bool, done: Ingested) -> list[Mark]:
         """Decode, judge and store answers that differ from the last good ones."""
@@ -104,8 +139,11 @@ class Ingest:
             decoded = forgotten.blank(self._reader.read([answer_of(result) for result in results]))
             done.unknown.update(decoded.unknown)
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
+            if verdicts.deprived:
+                done.deprived[resource] |= verdicts.deprived
             done.incomplete += [results[i] for i in verdicts.left_out]
             done.left_out.update(*verdicts.left_out.values())
+            done.outdated |= verdicts.outdated
             rows = answers.staged(self.run_id, verdicts)
             staged += [] if rows is None else [rows]
             marks += _marks(verdicts)
@@ -114,11 +152,7 @@ class Ingest:
         return marks
 
     def _store(self, batch: Batch, counts: Counts) -> Verdicts:
-        """Store the rows of one batch, features first: judging needs to know which of them are metered."""
-        if batch.resource != "upcoming_grants" and batch.decoded.tables["features"].num_rows:
-            features = batch.decoded.tables["features"]
-            merge_features(self.db, features, self.run_id, counts)
-            self._rejects.release_features(features.column("id").to_pylist())
+        """Store the rows of one batch, features apart."""
         verdicts = self._judge.judge(batch)
         replace_rows(self.db, self.run_id, verdicts, counts)
         self._rejects.refile(batch, counts)

@@ -12,6 +12,7 @@ from datetime import datetime
 from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
 from connector.store.database import Database, column, count
+from connector.store.merge import awaited
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
@@ -60,18 +61,26 @@ def rejected(db: Database, resource: str) -> int:
 
 
 def unseen_in(db: Database, resource: str, window: Window) -> list[str]:
-    """Return stored ids of a window that no listing of this run has returned, and that are not marked gone."""
+    """Return stored ids of a window that no listing has returned since they were awaited, and that are not gone.
+
+    Every id is awaited from the beginning of the run, and once more where `await_again` says so.
+    """
+    met = "EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = {0} AND m.id = t.id)"
     query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND {_INSIDE}
-        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
-    return column(db, query, {"begins": window.begins, "ends": window.ends, "resource": resource})
+        AND (NOT {met.format("$resource")} OR {met.format("$awaited")}) ORDER BY id"""
+    given = {"resource": resource, "awaited": awaited(resource)}
+    return column(db, query, {"begins": window.begins, "ends": window.ends, **given})
 
 
-def forget_seen_in(db: Database, resource: str, window: Window) -> None:
-    """Forget which ids of a window this run has seen, before it is walked once more."""
+def await_again(db: Database, resource: str, window: Window) -> None:
+    """Await the ids of a window once more, before it is walked again: what was met may be gone by now.
+
+    They stay in flexsync.met as well, so that an older row of a replica does not replace what this run has read.
+    """
     db.execute(
-        f"""DELETE FROM flexsync.met WHERE resource = $resource
-        AND id IN (SELECT id FROM {resource} WHERE {_INSIDE})""",
-        {"resource": resource, "begins": window.begins, "ends": window.ends},
+        f"""INSERT INTO flexsync.met SELECT $awaited, id FROM {resource} t WHERE {_INSIDE}
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $awaited AND m.id = t.id)""",
+        {"awaited": awaited(resource), "begins": window.begins, "ends": window.ends},
     )
 
 

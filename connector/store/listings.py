@@ -13,13 +13,19 @@ import pyarrow as pa
 
 from connector.store import tombstones, versions
 from connector.store.counts import Counts
-from connector.store.database import Database, literal, registered
-from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, replace_owned
+from connector.store.database import Database, column, registered, rows
+from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, remember, replace_owned, yielding
 from connector.store.rejects import quarantine, release
 from connector.tables.decode import Decoded
 from connector.tables.schemas import TABLES, Table
 
 _LINKS = ("customer_integrations.", "customers.integrations[")  # how rejects of integrations are filed
+
+
+def environments(decoded: Decoded, resource: str) -> list[str]:
+    """Return the environments that the rows of a decoded page name."""
+    named = decoded.tables[resource].column("environment_id").unique().to_pylist()
+    return [environment for environment in named if environment]
 
 
 def merge_page(
@@ -42,9 +48,11 @@ def merge_page(
     quarantine(db, decoded.rejects, run_id, counts)
     if not staged.num_rows:
         return
-    _merge(db, TABLES[resource], staged, run_id, counts)
+    moved = _merge(db, TABLES[resource], staged, run_id, counts)
     if resource == "subscriptions":
         _update_sweep(db, staged)
+        if moved and _any_earlier(db, run_id):
+            _rename_plans(db, staged, run_id, counts)
     if integrations:
         # A reject does not say which customer it belongs to, so no customer of the page loses an integration.
         bad = any(f"{reject.table}.{reject.field}".startswith(_LINKS) for reject in decoded.rejects)
@@ -53,10 +61,15 @@ def merge_page(
         replace_owned(db, TABLES["customer_integrations"], children, scope, run_id, counts)
 
 
-def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Counts) -> None:
-    """Merge rows and record their ids as seen. A row that this run has seen before only yields to a newer one."""
-    unseen = f"NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = {literal(table.name)} AND m.id = t.id)"
-    guard = f"({unseen} OR s.updated_at >= t.updated_at)"
+def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Counts) -> int:
+    """Merge rows and record their ids as seen. A row that this run has seen before only yields to a newer one.
+
+    One that is marked as gone yields to any: it is there.
+
+    Returns:
+        How many rows are new or differ.
+    """
+    guard = f"({yielding(table)} OR t.gone_at IS NOT NULL)"
     with registered(db, staged=staged):
         known, moved = compare(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
@@ -66,11 +79,13 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
         if moved:
             touched = pa.table({"key": staged.column("id")})
             versions.follow(db, table.name, run_id, "id", touched, staged.column("observed_at")[0].as_py())
-        db.execute(
-            """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
-            WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
-            {"resource": table.name},
-        )
+        remember(db, table)
+    return moved
+
+
+def _any_earlier(db: Database, run_id: str) -> bool:
+    """Return whether the store holds subscriptions of earlier runs; those of a first run all come with its pages."""
+    return bool(rows(db, "SELECT 1 FROM subscriptions WHERE run_id <> $run LIMIT 1", {"run": run_id}))
 
 
 def _update_sweep(db: Database, staged: pa.Table) -> None:
@@ -80,6 +95,28 @@ def _update_sweep(db: Database, staged: pa.Table) -> None:
             """INSERT INTO flexsync.sweep SELECT id, customer_id, subscription_type, created_at, current_period_start
             FROM subscriptions WHERE id IN (SELECT id FROM staged) AND subscription_status IN ('active', 'trialing')"""
         )
+
+
+def _rename_plans(db: Database, staged: pa.Table, run_id: str, counts: Counts) -> None:
+    """Give the names of the page's plans to all subscriptions of them: a rename moves no subscription's `updated_at`.
+
+    The page's rows are read as the store has them now, so a row that lost to a newer one names nothing. Nor does a page
+    that has two names for a plan.
+    """
+    now = staged.column("observed_at")[0].as_py()
+    with registered(db, staged=staged):
+        renamed = column(
+            db,
+            """UPDATE subscriptions t SET plan_name = s.plan_name, run_id = $run, observed_at = $now
+            FROM (SELECT plan_id, any_value(plan_name) AS plan_name FROM subscriptions
+                WHERE id IN (SELECT id FROM staged) AND plan_name IS NOT NULL
+                GROUP BY plan_id HAVING count(DISTINCT plan_name) = 1) s
+            WHERE t.plan_id = s.plan_id AND t.plan_name <> s.plan_name AND t.gone_at IS NULL RETURNING t.id""",
+            {"run": run_id, "now": now},
+        )
+    counts.updated["subscriptions"] += len(renamed)
+    if renamed:
+        versions.follow(db, "subscriptions", run_id, "id", pa.table({"key": renamed}), now)
 
 
 def _owners(staged: pa.Table, *, keep: bool) -> pa.Table:

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from connector.store.counts import Counts
-from connector.store.database import Database, changed, count, registered, rows
+from connector.store.database import Database, changed, column, count, literal, registered, rows
 from connector.tables.schemas import TABLES, Table
 
 NEWEST_UPDATE = "updated_at DESC NULLS LAST, observed_at DESC"
@@ -57,17 +57,42 @@ def insert(db: Database, table: Table, view: str, run_id: str, counts: Counts) -
 
 
 def merge_features(db: Database, staged: Any, run_id: str, counts: Counts) -> None:
-    """Merge features: the newest `updated_at` wins; where it is equal, the later observation.
+    """Merge features. One that this run has met before only yields to an `updated_at` that is as new.
 
-    One that lies a day beyond the answer was written under a wrong clock, and wins no longer.
+    An `updated_at` that lies a day beyond the answer was written under a wrong clock, and holds no longer.
     """
-    guard = """(s.updated_at >= t.updated_at OR t.updated_at IS NULL
-        OR t.updated_at > s.observed_at + INTERVAL 1 DAY)"""
+    table = TABLES["features"]
+    guard = f"({yielding(table)} OR t.updated_at IS NULL OR t.updated_at > s.observed_at + INTERVAL 1 DAY)"
     with registered(db, staged=staged):
-        merge(db, TABLES["features"], "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
+        merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
+        remember(db, table)
 
 
-def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: str, counts: Counts) -> None:
+def yielding(table: Table) -> str:
+    """Return the guard of `merge` by which a row that this run has met before only yields to one that is as new."""
+    met = f"SELECT 1 FROM flexsync.met m WHERE m.resource = {literal(table.name)} AND m.id = t.id"
+    return f"(NOT EXISTS ({met}) OR s.updated_at >= t.updated_at)"
+
+
+def awaited(resource: str) -> str:
+    """Return the name under which flexsync.met holds the ids of a listing that are awaited once more."""
+    return f"{resource}, awaited again"
+
+
+def remember(db: Database, table: Table) -> None:
+    """Record that this run has met the rows of the view `staged`."""
+    db.execute(
+        "DELETE FROM flexsync.met WHERE resource = $awaited AND id IN (SELECT id FROM staged)",
+        {"awaited": awaited(table.name)},
+    )
+    db.execute(
+        """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
+        WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
+        {"resource": table.name},
+    )
+
+
+def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: str, counts: Counts) -> list[str]:
     """Make the rows of every owner in `scope` exactly those staged.
 
     Args:
@@ -78,6 +103,9 @@ def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: s
             because part of its answer was rejected or is held back.
         run_id: for the rows that are new or changed.
         counts: is added to.
+
+    Returns:
+        The customers whose rows are another customer's now.
     """
     with registered(db, staged=staged, scope=scope):
         # Where the key does not name the customer, a staged row may replace another customer's.
@@ -85,13 +113,15 @@ def replace_owned(db: Database, table: Table, staged: Any, scope: Any, run_id: s
         if all(scope.column("fresh").to_pylist()) and not moved:
             if staged.num_rows:
                 insert(db, table, _of_owners(table), run_id, counts)
-            return
+            return []
+        deprived = _deprived(db, table) if moved else []
         if staged.num_rows and not moved:
             insert(db, table, _of_owners(table, "WHERE fresh"), run_id, counts)
         if staged.num_rows:
             known = _of_owners(table) if moved else _of_owners(table, "WHERE NOT fresh")
             merge(db, table, known, run_id, counts, guard="true", newest="observed_at DESC")
         _delete_vanished(db, table, counts)
+        return deprived
 
 
 def _of_owners(table: Table, where: str = "") -> str:
@@ -102,6 +132,15 @@ def _any_known(db: Database, table: Table) -> bool:
     """Return whether any staged key is in the table already."""
     sql = f'SELECT count(*) FROM "{table.name}" t WHERE EXISTS (SELECT 1 FROM staged s WHERE {_match(table)})'
     return count(db, sql) > 0
+
+
+def _deprived(db: Database, table: Table) -> list[str]:
+    """Return the customers whose rows the staged ones replace by rows of another customer."""
+    if "customer_id" not in table.names:
+        return []
+    sql = f"""SELECT DISTINCT t.customer_id FROM "{table.name}" t JOIN {_of_owners(table)} s ON {_match(table)}
+        WHERE t.customer_id <> s.customer_id ORDER BY 1"""
+    return column(db, sql)
 
 
 def _delete_vanished(db: Database, table: Table, counts: Counts) -> None:

@@ -35,6 +35,11 @@ class Rejects:
         self._release_answers(batch.results, batch.resource)
         quarantine(self.db, batch.decoded.rejects, self.run_id, counts)
 
+    def file(self, rejects: Sequence[Reject], counts: Counts) -> None:
+        """Add rejects that belong to no single answer."""
+        self._any = self._any or bool(rejects)
+        quarantine(self.db, rejects, self.run_id, counts)
+
     def release_answers(self, results: Sequence[Result]) -> None:
         """Release what bad answers left in quarantine, now that these answers are good."""
         for resource in {r.item.resource for r in results} if self._any else ():

@@ -1,8 +1,9 @@
 """Replacing the rows of customers by those of their new answers.
 
 The histories follow in the same transaction. Promised: an owner with a rejected row or a suspect figure loses no row;
-figures of a subscription that does not count any more are deleted when the customer's own answer arrives. Never done:
-deciding what is suspect; opening or committing a transaction.
+figures of a subscription that does not count any more are deleted when the customer's own answer arrives; a customer
+whose rows become another one's is named, to be asked again. Never done: deciding what is suspect; opening or committing
+a transaction.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
     Args:
         db: the connection, inside a transaction.
         run_id: for the rows that are new or changed.
-        verdicts: the batch, and what is held back of it.
+        verdicts: the batch, and what is held back of it; gets the customers whose rows became another one's.
         counts: is added to.
     """
     batch, before = verdicts.batch, counts.moved
@@ -39,7 +40,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
         staged = _without(batch.decoded.tables[name], TABLES[name].owner, withheld)
         scope = _scope(name, verdicts, {owner for owner, _ in withheld})
         if scope.num_rows:
-            replace_owned(db, TABLES[name], staged, scope, run_id, counts)
+            verdicts.deprived.update(replace_owned(db, TABLES[name], staged, scope, run_id, counts))
     if batch.resource == "usage":
         _delete_ended(db, verdicts, counts)
     if counts.moved > before:
@@ -47,9 +48,10 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
 
 
 def _keep_history(db: Database, run_id: str, verdicts: Verdicts) -> None:
-    """Let the histories follow the rows of a batch's customers."""
+    """Let the histories follow the rows of a batch's customers, and of those whose rows became theirs."""
     results = verdicts.batch.results
-    touched = pa.table({"key": pa.array(sorted({result.item.customer_id for result in results}), pa.string())})
+    customers = {result.item.customer_id for result in results} | verdicts.deprived
+    touched = pa.table({"key": pa.array(sorted(customers), pa.string())})
     now = max(result.observed_at for result in results)
     if verdicts.batch.resource == "entitlements":
         versions.follow(db, "entitlements", run_id, "customer_id", touched, now)

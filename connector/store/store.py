@@ -150,14 +150,17 @@ class Store:
     def bind(self, environment_id: str) -> None:
         """Tie the store to an environment. Raises `FixInput` if it belongs to another one."""
         with self.transaction() as db:
-            known = runs.environment(db)
-            if known is None:
-                runs.set_environment(db, environment_id)
-            elif known != environment_id:
-                raise FixInput(
-                    f"{self.path} holds environment {known}, the key opens {environment_id}.",
-                    remedy="Use another --store for it, or the key of the first environment.",
-                )
+            self._bind(db, environment_id)
+
+    def _bind(self, db: Database, environment_id: str) -> None:
+        known = runs.environment(db)
+        if known is None:
+            runs.set_environment(db, environment_id)
+        elif known != environment_id:
+            raise FixInput(
+                f"{self.path} holds environment {known}, the key opens {environment_id}.",
+                remedy="Use another --store for it, or the key of the first environment.",
+            )
 
     def resume(self, now: datetime, resources: tuple[str, ...], *, full: bool, resume_for: timedelta) -> Run | None:
         """Resume the interrupted run; None when there is none that fits.
@@ -278,11 +281,16 @@ class Store:
 
         Returns:
             Rows moved.
+
+        Raises:
+            FixInput: a row belongs to another environment than the store; nothing of the page is stored.
         """
         moved = Counts()
         with self.transaction() as db:
             if not page.repeated:
                 decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
+                for environment in listings.environments(decoded, resource):
+                    self._bind(db, environment)
                 listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
                 self.unknown.update(decoded.unknown)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
@@ -294,11 +302,11 @@ class Store:
         with self.transaction() as db:
             rejects.release_earlier_runs(db, run.run_id, resource)
 
-    def forget_seen(self, run: Run, resource: str, window: Window, walk: str) -> None:
-        """Forget which ids of a window this run has seen, unless `walk` has begun already."""
+    def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
+        """Await the ids of a window once more, unless `walk` has begun already."""
         with self.transaction() as db:
             if walks.position(db, run.run_id, walk) is None:
-                listing_facts.forget_seen_in(db, resource, window)
+                listing_facts.await_again(db, resource, window)
 
     def unswept(self) -> list[str]:
         """Return subscriptions that are stored as active or trialing and that the sweep did not return."""

@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from connector.pull import suspicion
 from connector.pull.completeness import named_subscriptions
 from connector.pull.work import Item
@@ -34,6 +36,8 @@ class Verdicts:
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
+        deprived: customers whose rows became another customer's when the batch was stored.
+        outdated: customers whose answer names a subscription that the store does not know to count.
     """
 
     batch: Batch
@@ -41,6 +45,8 @@ class Verdicts:
     admitted: set[tuple[int, str]] = field(default_factory=set)
     suspects: list[Suspect] = field(default_factory=list)
     left_out: dict[int, set[str]] = field(default_factory=dict)
+    deprived: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -78,6 +84,8 @@ _FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usa
         AND x.subscription_id = CASE WHEN list_contains($alone, s.subscription_id) THEN {asked} ELSE '' END
         AND x.feature_id = s.feature_id AND x.run_id <> $run
     WHERE s.current_usage < t.current_usage"""
+_FOREIGN = """SELECT DISTINCT g.customer_id FROM staged g JOIN subscriptions s ON s.id = g.subscription_id
+    WHERE s.customer_id <> g.customer_id ORDER BY 1"""
 
 
 class Judge:
@@ -101,10 +109,13 @@ class Judge:
         verdicts = Verdicts(batch)
         if batch.resource == "entitlements":
             self._incomplete(verdicts)
+        elif batch.resource == "upcoming_grants":
+            self._foreign(verdicts)
         if batch.resource != "upcoming_grants":  # grants are used up: an empty list normally follows a full one
             self._vanished(verdicts)
         if batch.resource != "usage":
             return verdicts
+        self._find_periods(batch)
         if all(r.item.fresh and not suspicion.slow(r.seconds) for r in batch.results):
             zeros.record_all(self.db, self.run_id, batch)
             return verdicts
@@ -113,17 +124,60 @@ class Judge:
         self._zeros(verdicts)
         return verdicts
 
+    def _find_periods(self, batch: Batch) -> None:
+        """Give figures the period of the subscription that their sources name, where the queue expected another one.
+
+        Of two subscriptions that were created in the same microsecond the server counts either (contract.md 3.3, 6.4).
+        """
+        staged = batch.decoded.tables["usage"]
+        named, periods = (staged.column(name).to_pylist() for name in ("subscription_id", "current_period_start"))
+        unknown = sorted({id for id, period in zip(named, periods, strict=True) if id and period is None})
+        if not unknown:
+            return
+        query = """SELECT subscription_id, current_period_start FROM flexsync.sweep
+            WHERE list_contains($ids, subscription_id)"""
+        known: dict[str, Any] = dict(rows(self.db, query, {"ids": unknown}))
+        found = [period or known.get(id) for id, period in zip(named, periods, strict=True)]
+        place = staged.column_names.index("current_period_start")
+        filled = pa.array(found, staged.schema.field(place).type)
+        batch.decoded.tables["usage"] = staged.set_column(place, staged.schema.field(place), filled)
+
     def _incomplete(self, verdicts: Verdicts) -> None:
-        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete."""
+        """Hold answers back that leave out a subscription, on first sight too. No repetition makes that complete.
+
+        An answer may also name more than the sweep has: it was made before or after the sweep was, and so were the
+        customer's other answers. Once the subscription is known, or known to have ended, they have to be made again.
+        """
         batch = verdicts.batch
         counting = self._counting(batch)
+        more: dict[str, set[str]] = {}
         for i, result in enumerate(batch.results):
             named = None if i in batch.decoded.failed else named_subscriptions(result.body or b"")
             customer = result.item.customer_id
-            missing = set() if named is None else counting.get(customer, set()) - named
+            known = counting.get(customer, set())
+            missing = set() if named is None else known - named
             if missing and not self.accept & {"all", customer}:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
+            if named and result.item.why == "active" and not named <= known:
+                more[customer] = set(named - known)
+        verdicts.outdated = self._without_rejected(more)
+
+    def _without_rejected(self, more: dict[str, set[str]]) -> set[str]:
+        """Return the customers of subscriptions that another listing may bring: those in quarantine it did bring."""
+        if not more:
+            return set()
+        ids = sorted(set().union(*more.values()))
+        query = "SELECT key FROM flexsync.rejects WHERE table_name = 'subscriptions' AND list_contains($ids, key)"
+        rejected = set(column(self.db, query, {"ids": ids}))
+        return {customer for customer, named in more.items() if named - rejected}
+
+    def _foreign(self, verdicts: Verdicts) -> None:
+        """Hold answers back that have a grant of a subscription which the listing knows as another customer's."""
+        batch = verdicts.batch
+        with registered(self.db, staged=batch.decoded.tables["upcoming_grants"]):
+            for customer in column(self.db, _FOREIGN):
+                verdicts.hold(batch.index[customer, ""], WHOLE, "foreign", None, None)
 
     def _counting(self, batch: Batch) -> dict[str, set[str]]:
         """Return customer -> its subscriptions that count, as the sweep has them by now."""

@@ -6,7 +6,7 @@ leaves the other rows alone. Never done: knowing which resource fills which tabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -39,11 +39,19 @@ class Batch:
         self.main = main
         self.decoded = Decoded(rows=[0] * len(answers))
 
-    def items(self, body: Shape, name: str) -> Rows:
-        """Read all bodies; the members of their list `name` become rows."""
+    def items(self, body: Shape, name: str, refusal: Callable[[Answer, list[Any]], str] | None = None) -> Rows:
+        """Read all bodies; the members of their list `name` become rows.
+
+        Args:
+            body: what the bodies are.
+            name: of the list.
+            refusal: says of an answer and its members why they are not what was asked for; "" if they are.
+        """
         rows = Rows(self.main)
         for index, answer in enumerate(self.answers):
-            for struct in self._members(body, name, index, answer):
+            members = self._members(body, name, index, answer)
+            reason = refusal(answer, members) if refusal else ""
+            for struct in self._fail(index, reason) if reason else members:
                 rows.structs.append(struct)
                 rows.owners.append(index)
                 self.decoded.rows[index] += 1

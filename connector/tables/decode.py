@@ -37,19 +37,26 @@ from connector.tables.schemas import (
     USAGE_SOURCES,
 )
 from connector.tables.shapes import EXTRA_FIELD, Misfit, json_text
+from connector.tables.usage_sources import not_its_own
 
 __all__ = ["Answer", "Decoded", "Reader", "Reject"]
 
+_FEATURED = {"usage": USAGE_BODY, "entitlements": ENTITLEMENTS_BODY}  # bodies with features in a list `features`
+
 
 class Reader:
-    """Decodes batches of answers. It remembers the features that it has seen, so that each is decoded once.
+    """Decodes batches of answers. It remembers the features that it has seen, so that each content is decoded once.
 
     One thread at a time may use a reader.
+
+    Args:
+        features_apart: `read` gives out no features; the caller takes them from `features`, in the order of arrival.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, features_apart: bool = False) -> None:
+        self._features_apart = features_apart
         self._features: dict[bytes, tuple[str, Any]] = {}  # raw feature -> id, row
-        self._emitted: set[bytes] = set()
+        self._emitted: dict[str, bytes] = {}  # id -> the raw feature that was given out last
 
     def read(self, answers: Sequence[Answer]) -> Decoded:
         """Decode answers of one resource into the tables that it fills.
@@ -68,6 +75,25 @@ class Reader:
             "upcoming_grants": self._grants,
         }
         return readers[answers[0].resource](answers)
+
+    def features(self, answers: Sequence[Answer]) -> Decoded:
+        """Decode only the features of answers, which may be of several resources.
+
+        Args:
+            answers: in the order of their arrival; those without features, or that cannot be read, are passed over.
+
+        Returns:
+            The table `features`: what is new or another content than the last one of that id, so that an edit that is
+            taken back arrives too. Of several contents with one `updated_at` only the last is in it.
+        """
+        batch, entries = Batch(answers, FEATURES), Rows(FEATURES)
+        for index, answer in enumerate(answers):
+            found = _raw_features(answer)
+            entries.raws += found
+            entries.owners += [index] * len(found)
+        self._know(batch, entries)
+        batch.table(FEATURES, self._new_features(entries))
+        return batch.decoded
 
     # --- listings ---
 
@@ -91,7 +117,7 @@ class Reader:
 
     def _usage(self, answers: Sequence[Answer]) -> Decoded:
         batch = Batch(answers, USAGE)
-        entries = batch.items(USAGE_BODY, "features")
+        entries = batch.items(USAGE_BODY, "features", not_its_own)
         entries.put("feature_id", self._feature_ids(batch, entries))
         asked = [answers[i].subscription_id for i in entries.owners]
         counted = [s or _first_source(row) for s, row in zip(asked, entries.structs, strict=True)]
@@ -107,7 +133,7 @@ class Reader:
         batch.table(USAGE_SOURCES, main.exploded("sources"))
         batch.table(SUBSCRIPTION_USAGE, entries.where([not p for p in plain]))
         batch.copy_sole_usage()
-        batch.table(FEATURES, self._new_features(entries))
+        self._give_out_features(batch, entries)
         return batch.decoded
 
     def _entitlements(self, answers: Sequence[Answer]) -> Decoded:
@@ -117,7 +143,7 @@ class Reader:
         batch.table(ENTITLEMENTS, entries)
         batch.table(ENTITLEMENT_SOURCES, entries.exploded("sources"))
         batch.table(ENTITLEMENT_BUCKETS, entries.exploded("entitlement.buckets"))
-        batch.table(FEATURES, self._new_features(entries))
+        self._give_out_features(batch, entries)
         return batch.decoded
 
     def _grants(self, answers: Sequence[Answer]) -> Decoded:
@@ -132,10 +158,13 @@ class Reader:
 
     def _feature_ids(self, batch: Batch, entries: Rows) -> list[str | None]:
         entries.raws = [bytes(row.feature) for row in entries.structs]
+        self._know(batch, entries)
+        return [self._features[raw][0] or None for raw in entries.raws]
+
+    def _know(self, batch: Batch, entries: Rows) -> None:
         for raw, owner in zip(entries.raws, entries.owners, strict=True):
             if raw not in self._features:
                 self._features[raw] = self._read_feature(batch, raw, owner)
-        return [self._features[raw][0] or None for raw in entries.raws]
 
     def _read_feature(self, batch: Batch, raw: bytes, owner: int) -> tuple[str, Any]:
         try:
@@ -146,14 +175,30 @@ class Reader:
             return id_in(raw), None
         return row.id or "", row
 
+    def _give_out_features(self, batch: Batch, entries: Rows) -> None:
+        if not self._features_apart:
+            batch.table(FEATURES, self._new_features(entries))
+
     def _new_features(self, entries: Rows) -> Rows:
-        fresh = Rows(FEATURES)
+        last: dict[tuple[str, Any], tuple[Any, int]] = {}
         for raw, owner in zip(entries.raws, entries.owners, strict=True):
-            if raw not in self._emitted and self._features[raw][1] is not None:
-                self._emitted.add(raw)
-                fresh.structs.append(self._features[raw][1])
-                fresh.owners.append(owner)
+            id, row = self._features[raw]
+            if row is not None and self._emitted.get(id) != raw:
+                self._emitted[id] = raw
+                last[id, row.updated_at] = row, owner
+        fresh = Rows(FEATURES)
+        fresh.structs = [row for row, _ in last.values()]
+        fresh.owners = [owner for _, owner in last.values()]
         return fresh
+
+
+def _raw_features(answer: Answer) -> list[bytes]:
+    shape = _FEATURED.get(answer.resource)
+    try:
+        found = shape.read(answer.body)[0].features if shape else None
+    except Misfit:
+        return []
+    return [bytes(row.feature) for row in found or ()]
 
 
 def _first_source(row: Any) -> str:

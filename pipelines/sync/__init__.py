@@ -13,7 +13,8 @@ In: an open client, an open store, the [sync] settings and the options of one ru
 - `publishing`: what readers open.
 
 Below them: `session` (what the steps share), `walks` (commits the pages of a listing), `lookup` (rows by their ids),
-`probing` (whether the server's analytics store is up).
+`probing` (whether the server's analytics store is up), `moments` (which answers an outage touched, which zeros no probe
+vouches for).
 """
 
 from pipelines.sync.publishing import publish_all

@@ -7,11 +7,12 @@ decided when it began. Never done: loading rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 
 from connector.api.calls import Reply
-from connector.errors import Refused
+from connector.errors import Refused, SkipRow
 from connector.pull.listing_rows import environment_of
 from connector.pull.page import Walk, read
 from connector.pull.pages import newest_row
@@ -48,6 +49,8 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
     if run:
+        if not any(first.values()):  # no row has named the key's environment yet
+            await newest_updates(session, walks[1:])
         return run
     watermarks = first | await newest_updates(session, walks[1:])
     found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
@@ -74,7 +77,13 @@ async def _watermarks(session: Session, walks: Sequence[str]) -> tuple[dict[str,
     found: dict[str, datetime | None] = {}
     date: datetime | None = None
     for name in walks:
-        newest, reply = await _newest(session, walk_of(name, "updated_at"))
+        try:
+            newest, reply = await _newest(session, walk_of(name, "updated_at"))
+        except SkipRow:
+            if listing_of(name) == "customers":
+                raise
+            found[name] = None  # its listing will be refused too, which degrades the run
+            continue
         found[name] = newest
         date = date or reply.date
         await _bind(session, reply)
@@ -98,8 +107,11 @@ async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]
 
 
 async def _newest_created(session: Session, walks: Sequence[str]) -> list[datetime]:
-    newest = [(await _newest(session, walk_of(name, "created_at")))[0] for name in walks]
-    return [moment for moment in newest if moment is not None]
+    found = []
+    for name in walks:
+        with suppress(SkipRow):  # as in `_watermarks`: what can be wrong with customers was wrong there
+            found.append((await _newest(session, walk_of(name, "created_at")))[0])
+    return [moment for moment in found if moment is not None]
 
 
 async def _bind(session: Session, reply: Reply) -> None:

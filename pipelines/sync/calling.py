@@ -14,10 +14,10 @@ from connector.api.calls import Call, Reply
 from connector.pull.fan_out import FanOut
 from connector.pull.windows import Run
 from connector.pull.work import Item, Result
-from connector.store.doubts import forget_moments
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.resources import RESOURCES
 from pipelines.sync.lookup import load_subscriptions_of
+from pipelines.sync.moments import record_outages, take_over
 from pipelines.sync.session import Session
 
 KEPT = 1000  # incomplete answers that are kept to be judged once more; others are simply asked for again
@@ -42,7 +42,7 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
         return
     store = session.store
     if run.resumed:
-        await session.in_store(_forget_moments, session)
+        await session.in_store(_take_over, session)
     sample = 0 if store.done(run, "queued") else audit_sample
     await queue_calls(session, run, sample)
     await session.in_store(store.step_done, run, "queued")
@@ -89,6 +89,7 @@ async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *
     async def commit(results: Sequence[Result]) -> None:
         await remember_probes(session, run)
         ingested = await commit_answers(session, run, ingest, results, final=second)
+        await session.in_store(record_outages, session)
         _count(session, ingested, results)
 
     fan = FanOut(take, send, commit, session.clock, session.api.gate.max_in_flight)
@@ -124,9 +125,9 @@ def was_down(session: Session, run: Run) -> bool:
     return bool(session.prober.probes.down) or session.store.done(run, DOWN)
 
 
-def _forget_moments(session: Session) -> None:
+def _take_over(session: Session) -> None:
     with session.store.transaction() as db:
-        forget_moments(db)
+        take_over(session, db)
 
 
 async def _explain(session: Session, run: Run, customer_ids: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """The closing pass: what changed while the run was under way, and the second calls.
 
-Promised: a customer that became active since T0 is called too; a call that failed or looked suspect is made once more
-before the run says so. Never done: moving a cursor past the start watermark (the next run reads the same window again).
+Promised: a customer that became active since T0 is called too, and one whose subscriptions are others by now is called
+again; a call that failed or looked suspect is made once more before the run says so. Never done: moving a cursor past
+the start watermark (the next run reads the same window again).
 """
 
 from __future__ import annotations
@@ -40,9 +41,30 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
         await _close_subscriptions(session, run, overlap, newest)
     if per_customer(run):
         await queue_calls(session, run)
-        await make_calls(session, run, accept_lower)
-        await make_second_calls(session, run, accept_lower)
-        await _look_up_unknown_customers(session, run)
+        await _make_all_calls(session, run, accept_lower)
+
+
+async def call_outdated(session: Session, run: Run, accept_lower: frozenset[str]) -> bool:
+    """Call customers whose answers were made for other subscriptions than count now; return whether there are any.
+
+    Args:
+        session: of the run.
+        run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
+    """
+    if not per_customer(run):
+        return False
+    await queue_calls(session, run)
+    if not (session.store.waiting("pending") or session.store.waiting("again")):
+        return False
+    await _make_all_calls(session, run, accept_lower)
+    return True
+
+
+async def _make_all_calls(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+    await make_calls(session, run, accept_lower)
+    await make_second_calls(session, run, accept_lower)
+    await _look_up_unknown_customers(session, run)
 
 
 async def _newest_now(session: Session, run: Run) -> Newest:

@@ -10,16 +10,15 @@ Never done: a second call for an isolated error.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from connector.api import calls
 from connector.api.outages import MARGIN
 from connector.pull.probes import Health
 from connector.pull.windows import Run
 from connector.store import crosscheck, doubts
-from connector.store.doubts import Moments
-from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, was_down
+from pipelines.sync.calling import DOWN, commit_answers, make_calls, new_ingest, queue_calls, was_down
 from pipelines.sync.lookup import load_by_ids
+from pipelines.sync.moments import by_outage, give_up, touched, unprobed
 from pipelines.sync.session import Session
 
 PAUSE = 0.5  # seconds between calls that show that an outage is over
@@ -37,12 +36,14 @@ async def make_second_calls(session: Session, run: Run, accept_lower: frozenset[
     await _judge_incomplete_again(session, run, accept_lower, reread=False)  # the closing pass may explain them
     await _judge_incomplete_again(session, run, accept_lower)
     await session.in_store(_queue_doubtful, session, run)
+    agreed = False
     for _ in range(2):  # a second answer may contradict one that nobody doubted before
         await session.in_store(_queue_contradicting, session, accept_lower)
-        if not session.store.waiting("again"):
+        agreed = not session.store.waiting("again")
+        if agreed:
             break
         await _ask_again(session, run, accept_lower)
-    await session.in_store(_leave_doubts, session, run, accept_lower)
+    await session.in_store(_leave_doubts, session, run, accept_lower, agreed)
 
 
 async def _ask_again(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
@@ -56,7 +57,7 @@ def settle(session: Session, run: Run) -> None:
     if session.prober.probes.down:
         session.store.step_done(run, DOWN)
     with session.store.transaction() as db:
-        doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
+        give_up(session, db)
 
 
 async def _judge_incomplete_again(
@@ -76,6 +77,7 @@ async def _judge_incomplete_again(
         return
     if reread:
         await load_by_ids(session, run, "subscriptions", sorted(session.left_out))
+        await queue_calls(session, run)  # answers made for those that ended are outdated, also if they come back
     session.left_out.clear()
     await commit_answers(session, run, new_ingest(session, run, accept_lower), results, final=final)
     if reread:
@@ -86,9 +88,9 @@ def _queue_doubtful(session: Session, run: Run) -> None:
     # While the analytics store is still down, a second call would say zero again.
     zeros = was_down(session, run) and session.prober.probes.last is not Health.DOWN
     with session.store.transaction() as db:
-        doubts.ask_again(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
+        doubts.ask_again(db, by_outage(session, db), doubts.OUTAGE)
         if zeros:
-            doubts.ask_again(db, _unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
+            doubts.ask_again(db, unprobed(session, doubts.reading_zero(db)), doubts.UNPROBED)
 
 
 def _queue_contradicting(session: Session, accept_lower: frozenset[str]) -> None:
@@ -96,29 +98,17 @@ def _queue_contradicting(session: Session, accept_lower: frozenset[str]) -> None
         doubts.ask_again(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
 
 
-def _leave_doubts(session: Session, run: Run, accept_lower: frozenset[str]) -> None:
+def _leave_doubts(session: Session, run: Run, accept_lower: frozenset[str], agreed: bool) -> None:
+    """Record which doubts stay; `agreed`: no answers contradict each other, so they need not be compared again."""
     down = was_down(session, run)
     with session.store.transaction() as db:
-        doubts.leave(db, _touched(session, doubts.answered(db)), doubts.OUTAGE)
-        unprobed = _unprobed(session, doubts.reading_zero(db)) if "usage" in run.resources else []
+        doubts.leave(db, touched(session, doubts.answered(db)), doubts.OUTAGE)
+        zeros = unprobed(session, doubts.reading_zero(db)) if "usage" in run.resources else []
         if down:
-            doubts.leave(db, unprobed, doubts.UNPROBED)
-        doubts.leave(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
-        doubts.settle_zeros(db, run.run_id, unprobed)
-
-
-def _touched(session: Session, answered: Iterable[Moments]) -> list[int]:
-    outages = session.api.outages
-    if not outages.episodes:
-        return []
-    return [item for item, began, ended in answered if began and ended and outages.touched(began, ended)]
-
-
-def _unprobed(session: Session, answered: Iterable[Moments]) -> list[int]:
-    probes = session.prober.probes
-    return [
-        item for item, began, ended in answered if began is None or ended is None or not probes.vouch_for(began, ended)
-    ]
+            doubts.leave(db, zeros, doubts.UNPROBED)
+        if not agreed:
+            doubts.leave(db, crosscheck.contradicting(db, accept_lower), crosscheck.CONTRADICTED)
+        doubts.settle_zeros(db, run.run_id, zeros)
 
 
 async def _wait_out_an_outage(session: Session) -> None:

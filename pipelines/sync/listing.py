@@ -21,10 +21,9 @@ from pipelines.sync.session import Session
 from pipelines.sync.walks import (
     ACTIVE_STATUSES,
     CUSTOMER_STATUSES,
-    customers_by_offset,
-    load_by_offset,
+    load_customers_by_offset,
     load_listing,
-    subscriptions_by_offset,
+    load_subscriptions_by_offset,
     subscriptions_walk,
     walk_of,
 )
@@ -55,7 +54,7 @@ async def list_window(session: Session, run: Run, resource: str, window: Window,
     """
     store, walks = session.store, [name for name in run.starts if listing_of(name) == resource]
     first = f"{phase}/{walks[0]}"
-    await session.in_store(store.forget_seen, run, resource, window, first)  # what was met may be gone by now
+    await session.in_store(store.await_again, run, resource, window, first)
     since = window.begins - _MICROSECOND if window.begins else None
     for name in walks:
         plan = replace(walk_of(name, "created_at"), since=since, until=window.ends)
@@ -69,24 +68,27 @@ async def find_gone(session: Session, run: Run, resource: str, window: Window, s
     if store.done(run, step):
         return
     await load_by_ids(session, run, resource, store.facts(listing_facts.unseen_in, resource, window))
-    await session.in_store(store.settle_listing, run, resource)
+    if window == Window(None, run.t0):  # of a part, nothing is known about the rest
+        await session.in_store(store.settle_listing, run, resource)
     await session.in_store(store.step_done, run, step)
 
 
 async def list_customers_by_offset(session: Session, run: Run, phase: str, error: Exception) -> None:
-    """Load customers from a server without the filter language (design section 4, old servers).
+    """Load all customers from a server without the filter language (design section 4, old servers).
+
+    Those that we hold and that no listing named are asked for by id, whichever step found out.
 
     Args:
         session: of the run.
         run: the run.
-        phase: the step of the run: walk or closing; part of the walks' names.
+        phase: the step of the run: walk, closing or proof; part of the walks' names.
         error: how the server showed that it does not filter.
     """
     session.method = "offset"
     session.note(f"customers were listed by offset, because the search does not filter: {error}")
     for status in CUSTOMER_STATUSES:
-        name = f"{phase}/offset/{status}"
-        await load_by_offset(session, run, name, "customers", customers_by_offset(status))
+        await load_customers_by_offset(session, run, f"{phase}/offset/{status}", status)
+    await find_gone(session, run, "customers", Window(None, run.t0), f"{phase}/offset/customers/gone")
 
 
 async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, error: Exception) -> None:
@@ -99,14 +101,20 @@ async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, 
         error: how the server showed that it does not filter.
     """
     session.every_customer = True
-    session.subscriptions_filtered = False
     session.note(f"every customer is called, because active subscriptions cannot be listed: {error}")
     try:
-        name = f"{phase}/offset/subscriptions"
-        await load_by_offset(session, run, name, "subscriptions", subscriptions_by_offset)
+        await list_subscriptions_by_offset(session, run, phase)
     except SkipRow as again:
         session.unlisted.add("subscriptions")
         session.faults.append(f"subscriptions: they could not be listed: {again}")
+
+
+async def list_subscriptions_by_offset(session: Session, run: Run, phase: str) -> None:
+    """Load all subscriptions by offset, and ask by id for those that we hold and that no listing named."""
+    session.subscriptions_filtered = False
+    name = f"{phase}/offset/subscriptions"
+    await load_subscriptions_by_offset(session, run, name)
+    await find_gone(session, run, "subscriptions", Window(None, run.t0), f"{name}/gone")
 
 
 async def _list_customers(session: Session, run: Run) -> None:
@@ -118,7 +126,8 @@ async def _list_customers(session: Session, run: Run) -> None:
             await load_listing(session, run, f"walk/{name}", "customers", _plan(run, name), integrations=full)
     except (FilterIgnoredError, Refused) as error:
         await list_customers_by_offset(session, run, "walk", error)
-    if full or session.method == "offset":  # by offset, everything was read
+        return
+    if full:
         await find_gone(session, run, "customers", Window(None, run.t0), "walk/customers/gone")
 
 

@@ -54,6 +54,11 @@ class Prober:
         self._why = ""  # what the newest probe met
         self._probing = asyncio.Lock()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether probes are made: they are switched on, and this server has been found to answer them so far."""
+        return self._wanted
+
     async def before_usage(self) -> None:
         """Call this before each usage call: it probes when a probe is due; the first one is waited for by all."""
         if not self._wanted:

@@ -1,7 +1,8 @@
 """The proof: count on the server what existed at T0, compare it with the store, and write the certificate.
 
 Promised: the counts are valid however busy the account is (contract.md 11); where a window differs, its rows are walked
-once more before the run is called degraded. Never done: believing the store's own tally.
+once more before the run is called degraded; customers whose subscriptions that shows to be others are called again.
+Never done: believing the store's own tally.
 """
 
 from __future__ import annotations
@@ -17,39 +18,38 @@ from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
-from pipelines.sync.listing import list_customers_by_offset, list_window
+from connector.store.queue import waiting_customers
+from pipelines.sync.calling import queue_calls
+from pipelines.sync.closing import call_outdated
+from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
 from pipelines.sync.lookup import too_many_gone
 from pipelines.sync.session import Session
-from pipelines.sync.walks import load_by_offset, subscriptions_by_offset
 
 ATTEMPTS = 25  # counts on an account whose customers change their status faster than we count
+ROUNDS = 2  # further calls, at most, of customers whose subscriptions change faster than they are called
 MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
 _MICROSECOND = timedelta(microseconds=1)
 
 
-async def prove(session: Session, run: Run, most_windows: int) -> Certificate:
-    """Build the certificate of a run; walk once more whatever differs.
+async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_windows: int) -> Certificate:
+    """Build the certificate of a run; walk once more whatever differs, and call whoever that concerns.
 
     What was counted is kept, so that a run that is stopped here and resumed need not count again.
 
     Args:
         session: of the run.
         run: the run.
+        accept_lower: customer ids, or "all", whose lower figures are believed.
         most_windows: windows of `created_at` to count in, at most.
     """
     session.progress.step("proof")
-    proofs = {}
-    for resource in _countable(session, run):
-        proof = await _proof(session, run, resource, most_windows, keep=True)
-        try:
-            if proof.walkable and not proof.all_rejected and proof.method == "keyset":
-                await _walk_again(session, run, proof)
-        except FilterIgnoredError as error:  # no walk showed it, where one row is all there is
-            await _list_by_offset(session, run, resource, error)
-            if resource == "subscriptions":
-                continue
-            proof = await _proof(session, run, resource, most_windows, keep=True)
-        proofs[resource] = proof
+    proofs = await _prove_listings(session, run, most_windows, "proof")
+    for number in range(1, ROUNDS + 1):
+        if not await call_outdated(session, run, accept_lower):
+            break
+        proofs = await _prove_listings(session, run, most_windows, f"proof{number}")
+    else:
+        await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
         session.faults += too_many_gone(session, run, resource)
     broken = session.store.broken_features()
@@ -66,12 +66,39 @@ async def prove_again(session: Session, run: Run, most_windows: int) -> Certific
 
 
 def _countable(session: Session, run: Run) -> list[str]:
-    """Return the listings to prove: a server without filters cannot count its subscriptions in part."""
-    loaded = "subscriptions" in run.resources and "subscriptions" not in session.unlisted
-    return ["customers", "subscriptions"] if loaded and session.subscriptions_filtered else ["customers"]
+    """Return the listings to prove: those that the run loads and could read."""
+    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.unlisted]
 
 
-async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
+async def _prove_listings(session: Session, run: Run, most_windows: int, phase: str) -> dict[str, ListingProof]:
+    """Count the listings and walk again what differs; `phase` is part of the walks' names, unique within the run."""
+    proofs = {}
+    for resource in _countable(session, run):
+        proof = await _proof(session, run, resource, most_windows, keep=True)
+        try:
+            if proof.walkable and not proof.all_rejected and proof.method == "keyset":
+                await _walk_again(session, run, proof, phase)
+        except FilterIgnoredError as error:  # no walk showed it, where one row is all there is
+            await _list_by_offset(session, run, resource, error)
+            proof = await _proof(session, run, resource, most_windows, keep=True)
+        if resource == "subscriptions" and proof.method == "offset":
+            await _settle_subscriptions(session, run, proof, f"{phase}/again")
+        proofs[resource] = proof
+    return proofs
+
+
+async def _name_outdated(session: Session, run: Run) -> None:
+    """Record a fault if customers wait for a call again after the last round."""
+    await queue_calls(session, run)
+    waiting = session.store.facts(waiting_customers)
+    if waiting:
+        session.faults.append(
+            f"the subscriptions of {len(waiting)} customers, such as {waiting[0]}, changed after each of their calls,"
+            f" also after {ROUNDS} more"
+        )
+
+
+async def _walk_again(session: Session, run: Run, proof: ListingProof, phase: str) -> None:
     """Walk the windows that differ once more, or all of the listing where many differ, and count them again."""
     differing = proof.walkable
     session.note(
@@ -80,7 +107,7 @@ async def _walk_again(session: Session, run: Run, proof: ListingProof) -> None:
     )
     again = differing if len(differing) <= MOST_ALONE else [Window(None, run.t0)]
     for number, window in enumerate(again):
-        await list_window(session, run, proof.resource, window, f"proof/{number}")
+        await list_window(session, run, proof.resource, window, f"{phase}/{number}")
     for place, each in enumerate(proof.counted):
         if not each.agrees or len(differing) > MOST_ALONE:
             proof.counted[place] = await _count_and_keep(session, run, proof.resource, each.window)
@@ -93,9 +120,22 @@ async def _list_by_offset(session: Session, run: Run, resource: str, error: Filt
     if resource == "customers":
         await list_customers_by_offset(session, run, "proof", error)
         return
-    session.subscriptions_filtered = False
-    session.note(f"subscriptions were listed by offset and not counted, because the search does not filter: {error}")
-    await load_by_offset(session, run, "proof/offset/subscriptions", resource, subscriptions_by_offset)
+    session.note(f"subscriptions were listed by offset, because the search does not filter: {error}")
+    await list_subscriptions_by_offset(session, run, "proof")
+
+
+async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof, phase: str) -> None:
+    """List subscriptions once more where their total differs; those created meanwhile explain a difference."""
+    before = proof.existed
+    if proof.holds or before is None:
+        return
+    await list_subscriptions_by_offset(session, run, phase)
+    again = await _count_all_subscriptions(session, run)
+    if again.existed is not None and before <= again.stored <= again.existed:
+        again = Counted(again.window, again.stored, again.stored)
+    proof.counted = [again]
+    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
@@ -105,6 +145,10 @@ async def _proof(session: Session, run: Run, resource: str, most_windows: int, *
     if resource == "customers" and session.method == "offset":
         proof.method = "offset"
         proof.counted = [await _count_all_customers(session, run)]
+        return proof
+    if resource == "subscriptions" and not session.subscriptions_filtered:
+        proof.method = "offset"
+        proof.counted = [await _count_all_subscriptions(session, run)]
         return proof
     for window in _windows(session, run, resource, most_windows):
         before = store.facts(listing_facts.counted_before, run.run_id, resource, window) if keep else None
@@ -178,12 +222,20 @@ async def _count_all_customers(session: Session, run: Run) -> Counted:
     """Count all customers, on a server that cannot filter."""
     send = session.api.send
     existed = await _agreed(lambda status: count_rows(calls.list_customers(status=status, limit=1), send))
-    session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
     return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "customers"))
+
+
+async def _count_all_subscriptions(session: Session, run: Run) -> Counted:
+    """Count the subscriptions of every status, on a server that cannot filter."""
+    call = calls.search_subscriptions(subscription_status=list(SUBSCRIPTION_STATUSES), limit=1)
+    existed = await count_rows(call, session.api.send)
+    return Counted(Window(None, run.t0), existed, session.store.facts(listing_facts.stored, "subscriptions"))
 
 
 def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) -> Certificate:
     store = session.store
+    if proofs["customers"].method == "offset":
+        session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
     return Certificate(
         run.run_id,
         proofs["customers"],

@@ -81,7 +81,8 @@ def publish_all(
     """Write every publication that the settings name, and list them in the report.
 
     A degraded run is published too, and marked as degraded, unless `publish_when` is "green". The last green run stays
-    readable beside it, unless `keep_green` is false.
+    readable beside it, unless `keep_green` is false; so it does beside a green run that loaded only some resources
+    (`--only`): that proves these, while the rows of the others may stem from a degraded run.
 
     Args:
         store: the open store.
@@ -99,6 +100,6 @@ def publish_all(
     for target in settings.publish:
         written = publish(store, target, exclude=privacy.exclude, keep_green=settings.keep_green, clock=lambda: now)
         report.published.append(target)
-        if written.last_green and not written.run.green:
+        if written.last_green and not written.run.proven:
             report.notes.append(f"{target}: the last green run, {written.last_green}, stays readable (sql --green)")
     return report.published

@@ -15,6 +15,7 @@ from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, FlexsyncError
 from connector.pull.certificate import Certificate
+from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
@@ -99,7 +100,7 @@ class Sync:
             await list_account(session, run)
             await call_customers(session, run, accept, self.settings.audit_sample)
             await close(session, run, accept, self.settings.overlap)
-            certificate = await prove(session, run, self.settings.proof_windows)
+            certificate = await prove(session, run, accept, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
             if per_customer(run):
                 settle(session, run)
@@ -138,6 +139,6 @@ class Sync:
             flow=session.api.gate.report(),
             seconds=round(time.monotonic() - self._began, 3),
         )
-        listed = [name for name in ("customers", "subscriptions") if name not in session.unlisted]
+        listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
         report.status = self.store.finish(run, certificate, report.plain(), session.clock(), listed)
         return report

@@ -45,6 +45,7 @@ class Session:
         notes: what the reader should know, though nothing is missing.
         faults: what keeps the run from being green, besides what the certificate counts.
         unlisted: listings that could not be read to their end; their cursors stay.
+        lacking: listings of whose changes the server counts more than it sends; their cursors stay too.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         accept_gone: as above.
@@ -55,6 +56,8 @@ class Session:
         prober: probes the analytics store.
         incomplete: answers that leave out a subscription, kept to be judged once more.
         left_out: those subscriptions.
+        outages_recorded: how many outages are over, and the answers that touched them recorded.
+        asked_twice: queue items whose zeros an earlier process of this run queued for a second call.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Session:
         self.notes: list[str] = []
         self.faults: list[str] = []
         self.unlisted: set[str] = set()
+        self.lacking: set[str] = set()
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.accept_gone = accept_gone
@@ -89,6 +93,8 @@ class Session:
         self.prober = Prober(api.send, self.note, monotonic, wanted=probe)
         self.incomplete: list[Result] = []
         self.left_out: set[str] = set()
+        self.outages_recorded = 0
+        self.asked_twice: set[int] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:

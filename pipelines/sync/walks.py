@@ -16,11 +16,12 @@ from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
 from connector.errors import Refused
 from connector.pull.pages import Page, Walk, walk, walk_by_offset, with_body
-from connector.pull.windows import Run
+from connector.pull.windows import FULL, Run
 from pipelines.sync.session import Session
 
 CUSTOMER_STATUSES = ("published", "archived")
 ACTIVE_STATUSES = ("active", "trialing")  # of subscriptions that give usage, entitlements and grants
+_BAD_REQUEST = 400  # also what a server answers that cannot expand (contract.md 2.4)
 
 Pages = Callable[..., AsyncGenerator[Page, None]]  # called with start=, the position to continue from
 
@@ -67,24 +68,54 @@ async def load_listing(
     except Refused as error:
         if not (integrations and error.details.get("field") == "integrations"):
             raise
-        session.note("integrations were not loaded: this server cannot expand them")
+        _note_no_integrations(session)
         await load_listing(session, run, name, resource, with_body(plan, expand=None))
 
 
-async def load_by_offset(
-    session: Session, run: Run, name: str, resource: str, make: Callable[[int, int], Call]
+async def load_customers_by_offset(session: Session, run: Run, name: str, status: str) -> None:
+    """Walk the customers of one status by offset, with their integrations where the server can expand them."""
+    try:
+        await _load_by_offset(session, run, name, "customers", _customers(status, "integrations"), integrations=True)
+    except Refused as error:
+        if error.status != _BAD_REQUEST:
+            raise
+        _note_no_integrations(session)
+        await _load_by_offset(session, run, name, "customers", _customers(status))
+
+
+async def load_subscriptions_by_offset(session: Session, run: Run, name: str) -> None:
+    """Walk the subscriptions of every status by offset."""
+    await _load_by_offset(session, run, name, "subscriptions", _subscriptions)
+
+
+async def _load_by_offset(
+    session: Session,
+    run: Run,
+    name: str,
+    resource: str,
+    make: Callable[[int, int], Call],
+    *,
+    integrations: bool = False,
 ) -> None:
     """Walk a listing by offset, for servers without the filter language; `make` gets limit and offset."""
     pages = partial(walk_by_offset, name, make, session.api.send, size=session.page_size)
-    await _commit_pages(session, run, name, resource, pages, integrations=False)
+    await _commit_pages(session, run, name, resource, pages, integrations=integrations)
 
 
-def customers_by_offset(status: str) -> Callable[[int, int], Call]:
+def _customers(status: str, expand: str | None = None) -> Callable[[int, int], Call]:
     """Return the call for one page of the customers of a status, the oldest first."""
-    return lambda limit, offset: calls.list_customers(limit=limit, offset=offset, status=status, order="asc")
+    return lambda limit, offset: calls.list_customers(
+        limit=limit, offset=offset, status=status, order="asc", expand=expand
+    )
 
 
-def subscriptions_by_offset(limit: int, offset: int) -> Call:
+def _note_no_integrations(session: Session) -> None:
+    note = "integrations were not loaded: this server cannot expand them"
+    if note not in session.notes:
+        session.note(note)
+
+
+def _subscriptions(limit: int, offset: int) -> Call:
     """Return the call for one page of the subscriptions of every status, the oldest first."""
     body: Json = {"subscription_status": list(SUBSCRIPTION_STATUSES), "limit": limit, "offset": offset, "order": "asc"}
     return calls.search_subscriptions(body)
@@ -119,3 +150,5 @@ async def _commit_pages(
     ended = await session.in_store(session.store.position, run, name)
     if ended and ended.lacking:
         session.faults.append(f"{name}: the server counts {ended.lacking} rows more than it sends")
+        if run.mode != FULL and name.startswith("walk/"):  # or the next run would begin behind the rows
+            session.lacking.add(resource)
