@@ -110,7 +110,7 @@ def _text(template: str, name: str, column: str) -> str:
         "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
         "fits": " AND ".join(f'(v."{c}" IS NULL OR v."{c}" IS NOT DISTINCT FROM s."{c}")' for c in content(table)),
         "sole": _SOLE if name == "entitlements" else "",
-        "same": "s.content_hash = v.content_hash" + (_DRAWN if name == "entitlements" else ""),
+        "same": "s.content_hash IS NOT DISTINCT FROM v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
         "dated": _DATED if "updated_at" in own else "false",
         "updated_at": "updated_at" if "updated_at" in own else "observed_at",
