@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from command import command, environment
 from pyarrow import parquet
 from sizes import few, sampled
-from stores import KINDS, SPAWN, end_run, store_in, target
+from stores import BEGAN, SPAWN, end_run, run_id, store_in, target
 from support import NOON, World, calm
 
 from connector import files
@@ -211,18 +212,34 @@ def _holds(path: Path) -> bool:
         return any(db.execute(f"SELECT 1 FROM {n} t WHERE contains(t::VARCHAR, '{MAIL}')").fetchall() for (n,) in names)
 
 
-@pytest.mark.parametrize(("kind", "status"), [("duckdb", "green"), *(sampled(kind, "degraded") for kind in KINDS)])
+def add_version(store: Store, number: int) -> None:
+    """Customer c1 had that address in run `number` too."""
+    given = {"run": run_id(number), "email": MAIL, "at": BEGAN + timedelta(hours=number)}
+    with store.transaction() as db:
+        db.execute(
+            """INSERT INTO flexsync.customers_versions BY NAME SELECT 'c1' AS id, $email AS email, $at AS valid_from,
+            $run AS run_id, $at AS observed_at, false AS ended""",
+            given,
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("duckdb", "green"), ("parquet", "degraded"), sampled("duckdb", "degraded")]
+)
 def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: str, status: str) -> None:
     """A degraded publication beside the last green one: neither holds the person afterwards, nor a restored store."""
     to, back = target(kind, tmp_path), tmp_path / "back.duckdb"
     with store_in(tmp_path) as store:
+        add_version(store, 1)
         publish(store, to)
         if status == "degraded":
             end_run(store, 2, status=status)
+            add_version(store, 2)
             publish(store, to)
     given = settings(tmp_path, to)
     found = job.find(given, "c1")
-    assert len(holding(tmp_path)) == (2 if status == "green" else 3)
+    files_of = {"duckdb": 1, "parquet": 2}[kind]  # a lake has the histories in files of their own
+    assert len(holding(tmp_path)) == 1 + files_of * (1 if status == "green" else 2)
     assert job.forget(given, found) == []
     assert holding(tmp_path) == []
     with reading.open(to) as opened:
@@ -230,10 +247,43 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
         assert opened.run.status == status
         assert opened.table("customers").num_rows == 20
         assert opened.sql("SELECT count(*) FROM customers WHERE email IS NULL").column(0).to_pylist() == [1]
+        versions = "SELECT count(*), count(email) FROM customers_history"
+        number = 1 if status == "green" else 2
+        assert [tuple(row.values()) for row in opened.sql(versions).to_pylist()] == [(number, 0)]
     restore(to, back)
     with Store.open(back) as store:
         known = store.facts(tombstones.read)
     assert [name for name in ("c0", "c1", "c2") if known.names(name)] == ["c1"]
+
+
+def test_a_lake_that_was_not_told_begins_its_histories_anew(tmp_path: Path) -> None:
+    """Its target was not among the settings when the customer was forgotten: what it had holds the person."""
+    to = target("parquet", tmp_path)
+    with store_in(tmp_path) as store:
+        add_version(store, 1)
+        publish(store, to)
+    job.forget(settings(tmp_path), job.find(settings(tmp_path), "c1"))
+    with store_in(tmp_path, number=2) as store:
+        publish(store, to)
+        with reading.open(to) as opened:
+            assert opened.sql("SELECT count(email) AS n FROM customers_history").to_pylist() == [{"n": 0}]
+        end_run(store, 3)
+        publish(store, to)
+    assert holding(tmp_path / "lake" / "history") == []
+
+
+def test_a_kept_run_goes_with_the_history_that_it_names(tmp_path: Path) -> None:
+    """Its own tables tell nothing, as where the columns are left out or blank; a file of its history does."""
+    to = target("parquet", tmp_path)
+    with store_in(tmp_path) as store:
+        add_version(store, 1)
+        with store.transaction() as db:
+            db.execute("UPDATE customers SET email = NULL, metadata = NULL WHERE id = 'c1'")
+        publish(store, to)
+    given = settings(tmp_path, to)
+    assert job.forget(given, job.find(given, "c1")) == []
+    assert holding(tmp_path) == []
+    assert [path.name for path in (tmp_path / "lake" / "runs").iterdir()] == [f"{run_id(1)}.2"]
 
 
 @pytest.mark.sampled

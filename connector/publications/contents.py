@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from connector.errors import FixInput
-from connector.store import asof, ddl
+from connector.store import asof, ddl, tombstones
 from connector.store.database import Database, rows
 from connector.tables.histories import HISTORIES, origin
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
@@ -111,6 +111,7 @@ class Snapshot:
         published_at: by this machine's clock.
         excluded: columns left out, as `table.column`.
         tables: its tables.
+        forgotten: whose personal data it lacks, as `tombstones.digest`.
     """
 
     run: RunInfo
@@ -118,6 +119,7 @@ class Snapshot:
     published_at: datetime
     excluded: tuple[str, ...]
     tables: tuple[PublishedTable, ...]
+    forgotten: str
 
 
 def names() -> tuple[str, ...]:
@@ -188,7 +190,8 @@ def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) ->
         )
     found = rows(db, f"SELECT value FROM {store}.flexsync.meta WHERE key = 'environment_id'")
     without = excluded(exclude)
-    return Snapshot(run, str(found[0][0]) if found else None, now, without, tuple(_tables(without, now)))
+    environment, tables = str(found[0][0]) if found else None, tuple(_tables(without, now))
+    return Snapshot(run, environment, now, without, tables, tombstones.digest(db, store))
 
 
 def newest_run(db: Database, catalog: str) -> RunInfo | None:

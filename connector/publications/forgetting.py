@@ -17,6 +17,7 @@ import duckdb
 
 from connector import files
 from connector.clock import Clock, exact_now
+from connector.errors import FixInput
 from connector.publications import lake, publish, targets
 from connector.publications.targets import DUCKDB, Target
 from connector.store import holdings, migrations
@@ -106,13 +107,14 @@ def republish(
 
 
 def _remove_runs(place: Target, person: Person) -> None:
-    """Remove kept runs that hold the person; the newest was just written without."""
+    """Remove kept runs that hold the person, and then their histories; the newest was just written without."""
     newest = lake.read(place.path).tables["customers"].files[0].path
     for copy in published(str(place), person):
         if copy.holds and copy.path.parent.name == "runs" and not (place.path / newest).is_relative_to(copy.path):
             doomed = targets.temporary(place)
             copy.path.rename(doomed)  # so that a half-removed run never has a run's name
             files.remove(doomed)
+    lake.prune_histories(place.path)
 
 
 # --- looking into copies ----------------------------------------------------------------------------------------
@@ -125,13 +127,22 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def _folder(folder: Path, person: Person) -> Copy:
-    tables = [table for table in folder.iterdir() if table.is_dir() and any(table.glob("*.parquet"))]
-    sources = {table.name: f"read_parquet({literal(table / '*.parquet')}, union_by_name = true)" for table in tables}
     try:
         with closing(duckdb.connect()) as db:
-            return _counted(db, folder, sources, person)
-    except (duckdb.Error, OSError) as error:
+            return _counted(db, folder, _sources(folder), person)
+    except (duckdb.Error, OSError, FixInput) as error:
         return Copy(folder, None, str(error).splitlines()[0])
+
+
+def _sources(folder: Path) -> dict[str, str]:
+    """Return the tables of a folder, and the histories that a run names, with what to select them from."""
+    found = {table.name: [*table.glob("*.parquet")] for table in folder.iterdir() if table.is_dir()}
+    if (folder / lake.MANIFEST).exists():
+        place = folder.parents[1]
+        for name, entry in lake.of_run(folder).tables.items():
+            found.setdefault(name, [place / file.path for file in entry.files])
+    lists = {name: ", ".join(map(literal, paths)) for name, paths in found.items() if paths}
+    return {name: f"read_parquet([{paths}], union_by_name = true)" for name, paths in lists.items()}
 
 
 def _counted(db: Any, path: Path, sources: dict[str, str], person: Person) -> Copy:

@@ -23,7 +23,9 @@ FOLDER = "history"
 
 def continued(db: Database, store: str, snapshot: Snapshot, before: Manifest | None) -> Manifest | None:
     """Return the manifest of before if the store's histories continue those that it names."""
-    if before is None or before.schema_version != SCHEMA_VERSION or before.excluded != snapshot.excluded:
+    if before is None or before.schema_version != SCHEMA_VERSION:
+        return None
+    if (before.excluded, before.forgotten) != (snapshot.excluded, snapshot.forgotten):
         return None
     known = f"SELECT count(*) FROM {store}.flexsync.runs WHERE run_id = $run AND started_at = $began"
     given = {"run": before.run_id, "began": before.started_at}

@@ -99,8 +99,18 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
     finally:
         remove(unfinished)
     _prune(target, {*named[:1], *_folders(manifest)})
-    increments.prune(target.path, [_decoded(path) for path in runs.glob(f"*/{MANIFEST}")])
+    prune_histories(target.path)
     return manifest
+
+
+def prune_histories(lake: Path) -> None:
+    """Delete the files of histories that no run of a lake names; the caller holds its lock."""
+    increments.prune(lake, [of_run(folder) for folder in (lake / "runs").iterdir() if (folder / MANIFEST).exists()])
+
+
+def of_run(folder: Path) -> Manifest:
+    """Read the manifest of a run's folder. Raises as `read`."""
+    return _decoded(folder / MANIFEST)
 
 
 def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> LastGreen | None:
@@ -152,6 +162,7 @@ def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGree
         published_at=snapshot.published_at,
         environment_id=snapshot.environment_id,
         excluded=snapshot.excluded,
+        forgotten=snapshot.forgotten,
         last_green=last_green,
         tables=tables,
     )

@@ -61,6 +61,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     published_at: datetime
     environment_id: str | None
     excluded: tuple[str, ...]
+    forgotten: str = ""  # whose personal data it lacks, as `tombstones.digest`
     last_green: LastGreen | None = None  # itself, if it is green and whole
     tables: dict[str, Entry]
 

@@ -81,6 +81,13 @@ def read(db: Database) -> Tombstones:
     return Tombstones(salt, frozenset(key.removeprefix(FORGOTTEN) for key in found))
 
 
+def digest(db: Database, catalog: str) -> str:
+    """Return a hash of the tombstones of a store: another one as soon as somebody else is forgotten; "" without any."""
+    where = f"WHERE starts_with(key, '{FORGOTTEN}')"
+    found = rows(db, f"SELECT md5(string_agg(key, ' ' ORDER BY key)) FROM {catalog}.flexsync.meta {where}")
+    return found[0][0] or ""
+
+
 def entries(known: Tombstones, customer_id: str, now: datetime) -> Sequence[tuple[str, str]]:
     """Return the rows of flexsync.meta that add a tombstone; none where there is one.
 
