@@ -22,6 +22,7 @@ from connector.store.holdings import Person
 from connector.store.store import Store
 from pipelines import mentions
 from pipelines.opening import existing_store
+from pipelines.sync.publishing import reach
 
 __all__ = ["Found", "Place", "find", "forget"]
 
@@ -156,7 +157,7 @@ def forget(settings: Settings, found: Found, *, clock: Clock = exact_now) -> lis
     """Erase a customer, and publish again.
 
     Args:
-        settings: [sync] and [privacy].
+        settings: [sync], [privacy] and [history].
         found: what `find` found.
         clock: this machine's.
 
@@ -179,7 +180,8 @@ def _publish(store: Store, settings: Settings, found: Found, clock: Clock) -> It
     keep, exclude, now = settings.sync.keep_green, settings.privacy.exclude, clock()
     for target in found.targets:
         try:
-            forgetting.republish(store, target, found.person, exclude, keep_green=keep, clock=lambda: now)
+            since = reach(settings.history, target, now)
+            forgetting.republish(store, target, found.person, exclude, keep_green=keep, since=since, clock=lambda: now)
         except FlexsyncError as error:
             yield Place(target, None, f"could not be published again: {error.message}")
 

@@ -37,7 +37,7 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
     """Load what is new, prove it complete, publish it.
 
     Args:
-        settings: account, [sync] and [privacy].
+        settings: account, [sync], [privacy] and [history].
         options: of this run.
         progress: gets the steps, counts and notes of the run.
         clock: this machine's.
@@ -58,10 +58,10 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
             progress.note(f"{store.path} now has schema version {SCHEMA_VERSION}; as it was, it is {store.older}")
 
         async def load(api: AsyncFlexprice) -> Report:
-            return await Sync(settings.sync, api, store, options, progress, clock).run()
+            return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
 
         report = run_with_client(settings, load, progress.called)
-        publish_all(store, settings.sync, settings.privacy, report, clock)
+        publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
         progress.ended(report.plain())
         return report
 

@@ -128,9 +128,12 @@ class World:
             if not self.url:
                 api = Direct(self.sandbox, settings.flow.max_calls, settings.flow.max_in_flight)
                 api.seconds, api.monotonic = self.seconds, self.monotonic
-                return await Sync(settings.sync, api, store, options, clock=self.clock, monotonic=self.monotonic).run()
+                return await Sync(
+                    settings.sync, api, store, options,
+                    clock=self.clock, monotonic=self.monotonic, history=settings.history,
+                ).run()  # fmt: skip
             async with AsyncFlexprice(settings) as api:
-                return await Sync(settings.sync, api, store, options, clock=self.clock).run()
+                return await Sync(settings.sync, api, store, options, clock=self.clock, history=settings.history).run()
 
     def clock(self) -> datetime:
         """The clock of our machine; it agrees with the server's."""

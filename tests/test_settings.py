@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,28 @@ def test_declared_defaults_are_the_loaded_ones() -> None:
             assert getattr(values, name) == setting.default, name
             if isinstance(setting.default, timedelta):
                 assert duration(pages.duration_text(setting.default)) == setting.default
+
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("duckdb", "keep", "days"),
+    [("35d", "400d", (35, 400)), ("all", "7d", (7, 7)), ("0d", "all", (0, None)), ("900d", "400d", (400, 400)),
+     ("all", "999999999d", (None, None))],
+)  # fmt: skip
+def test_how_far_back_histories_reach(duckdb: str, keep: str, days: tuple[int | None, int | None]) -> None:
+    """A length of time or "all"; a publication reaches no further than the store."""
+    given = load(environ={}, history_in_duckdb=duckdb, history_keep=keep).history
+    found = (given.since_in_duckdb(NOW), given.since(NOW))
+    assert found == tuple(None if number is None else NOW - timedelta(days=number) for number in days)
+
+
+@pytest.mark.parametrize("wrong", ["0", 0, "ever", "-1d"])
+def test_a_history_without_a_unit_is_refused(wrong: Any) -> None:
+    """As every length of time; the error names the word that may stand in its place."""
+    with pytest.raises(FixInput, match=r'or "all"\.'):
+        load(environ={}, history_keep=wrong)
 
 
 def test_declared_flags_are_options_of_the_command() -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from connector.errors import FixInput
-from connector.store import asof, ddl, tombstones
+from connector.store import asof, ddl, keeping, tombstones
 from connector.store.database import Database, rows
+from connector.store.keeping import Horizon
 from connector.tables.histories import HISTORIES, origin
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
 
@@ -112,6 +113,7 @@ class Snapshot:
         excluded: columns left out, as `table.column`.
         tables: its tables.
         forgotten: whose personal data it lacks, as `tombstones.digest`.
+        since: how far back its histories can be asked; None: they hold everything.
     """
 
     run: RunInfo
@@ -120,6 +122,7 @@ class Snapshot:
     excluded: tuple[str, ...]
     tables: tuple[PublishedTable, ...]
     forgotten: str
+    since: datetime | None
 
 
 def names() -> tuple[str, ...]:
@@ -168,7 +171,9 @@ def connection(store: Source) -> Iterator[Any]:
         db.close()
 
 
-def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) -> Snapshot:
+def snapshot(
+    db: Database, store: str, exclude: Sequence[str], now: datetime, horizon: Horizon | None = None
+) -> Snapshot:
     """Return what is to be published, inside the caller's transaction.
 
     Args:
@@ -176,6 +181,7 @@ def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) ->
         store: the store's catalog, quoted.
         exclude: columns to leave out.
         now: by this machine's clock.
+        horizon: how far back its histories have to answer; None: as far as the store's.
 
     Raises:
         FixInput: no run has ended yet, or the newest one is unfinished.
@@ -190,8 +196,16 @@ def snapshot(db: Database, store: str, exclude: Sequence[str], now: datetime) ->
         )
     found = rows(db, f"SELECT value FROM {store}.flexsync.meta WHERE key = 'environment_id'")
     without = excluded(exclude)
-    environment, tables = str(found[0][0]) if found else None, tuple(_tables(without, now))
-    return Snapshot(run, environment, now, without, tables, tombstones.digest(db, store))
+    environment, forgotten = str(found[0][0]) if found else None, tombstones.digest(db, store)
+    since = max(filter(None, [keeping.reach(db, store), horizon and horizon.since]), default=None)
+    return Snapshot(run, environment, now, without, tuple(_tables(without, now, since, horizon)), forgotten, since)
+
+
+def reaching(found: Snapshot, since: datetime | None) -> Snapshot:
+    """Return a snapshot that says of its histories how far back they can be asked."""
+    meta = _internal("meta", found.excluded, found.published_at, since)
+    tables = tuple(replace(table, query=meta) if table.name == "flexsync.meta" else table for table in found.tables)
+    return replace(found, tables=tables, since=since)
 
 
 def newest_run(db: Database, catalog: str) -> RunInfo | None:
@@ -217,16 +231,21 @@ def check_version(what: object, version: str | int | None) -> None:
         )
 
 
-def _tables(without: Sequence[str], now: datetime) -> Iterator[PublishedTable]:
+def _tables(
+    without: Sequence[str], now: datetime, since: datetime | None, horizon: Horizon | None
+) -> Iterator[PublishedTable]:
     for path, table in ddl.paths().items():
         left_out = _left_out(table, without)
         columns = [c for c in (*table.columns, *STAMPS) if c.name not in left_out]
-        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.{path}
+        history, source = table.name in HISTORIES, f"{{store}}.{path}"
+        if history and horizon:
+            source = f"({keeping.needed(table, source, horizon)})"
+        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {source}
             ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
-        yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}}, table.name in HISTORIES)
+        yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}}, history)
     for name in ddl.PUBLISHED:
-        yield PublishedTable(f"flexsync.{name}", _internal(name, without, now), {"": ddl.INTERNAL[name][0]})
+        yield PublishedTable(f"flexsync.{name}", _internal(name, without, now, since), {"": ddl.INTERNAL[name][0]})
 
 
 def _left_out(table: Table, without: Sequence[str]) -> set[str]:
@@ -237,9 +256,13 @@ def _left_out(table: Table, without: Sequence[str]) -> set[str]:
     return found & set(table.names) | ({"content_hash"} if found else set())  # the hash would tell about them
 
 
-def _internal(name: str, without: Sequence[str], now: datetime) -> str:
+def _internal(name: str, without: Sequence[str], now: datetime, since: datetime | None) -> str:
     left_out = f" EXCLUDE ({', '.join(ddl.STORE_ONLY_COLUMNS[name])})" if name in ddl.STORE_ONLY_COLUMNS else ""
     query = f"SELECT *{left_out} FROM {{store}}.flexsync.{name}"
-    if name == "meta":  # these rows tell a publication from a store
-        query += f" UNION ALL VALUES ('published_at', '{now.isoformat()}'), ('excluded', '{', '.join(without)}')"
-    return query
+    if name != "meta":
+        return query
+    # The first two rows tell a publication from a store.
+    added = {"published_at": now.isoformat(), "excluded": ", ".join(without)}
+    added |= {keeping.SINCE: since.isoformat()} if since else {}
+    rows = ", ".join(f"('{key}', '{value}')" for key, value in added.items())
+    return f"{query} WHERE key <> '{keeping.SINCE}' UNION ALL VALUES {rows}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,14 @@ def look_into(path: Path, person: Person) -> Copy:
 
 
 def republish(
-    store: Store, target: str, person: Person, exclude: Sequence[str], *, keep_green: bool, clock: Clock = exact_now
+    store: Store,
+    target: str,
+    person: Person,
+    exclude: Sequence[str],
+    *,
+    keep_green: bool,
+    since: datetime | None = None,
+    clock: Clock = exact_now,
 ) -> list[Path]:
     """Publish a store in which the customer was forgotten, and remove the kept runs that hold the person.
 
@@ -89,6 +97,7 @@ def republish(
         person: who was forgotten.
         exclude: columns to leave out.
         keep_green: keep the last green run beside a degraded one, if it does not hold the person.
+        since: how far back its histories have to answer; None: as far as the store's.
         clock: this machine's.
 
     Returns:
@@ -98,7 +107,7 @@ def republish(
         FixInput, LockHeld: as `publish`; nothing was removed.
     """
     held = [copy.path for copy in published(target, person) if copy.holds]
-    publish.publish(store, target, exclude, keep_green=keep_green and not held, clock=clock)
+    publish.publish(store, target, exclude, keep_green=keep_green and not held, since=since, clock=clock)
     place = targets.parse(target)
     if place.kind != DUCKDB:
         with targets.exclusive(place):

@@ -1,9 +1,11 @@
 """Files of a lake's histories: `DIR/history/TABLE/RUN.parquet`, one for what each publication adds.
 
 Promised: a file holds the rows that were added since the publication before, and is never changed; where a month is
-over, its files become one, `MONTH.parquet`, when the manifest that names it takes over; files are deleted only when no
+over, its files become one, `MONTH.parquet`, when the manifest that names it takes over, and so do those of all months
+before the time that is kept, without the rows that no question about that time needs; files are deleted only when no
 kept manifest names them. A history begins anew where the store does not continue the lake's: the store knows no run of
-it, other columns are left out, or the schema version changed. Never done: switching the manifest.
+it, other columns are left out, somebody was forgotten, or the schema version changed. Never done: switching the
+manifest.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from connector.publications.contents import PublishedTable, Snapshot
 from connector.publications.parts import Entry, File, Manifest, copy
 from connector.publications.targets import TEMPORARY
 from connector.store.database import Database, count, literal
+from connector.store.keeping import Horizon, needed
+from connector.tables.histories import HISTORIES
 from connector.tables.schemas import SCHEMA_VERSION
 
 FOLDER = "history"
@@ -32,7 +36,21 @@ def continued(db: Database, store: str, snapshot: Snapshot, before: Manifest | N
     return before if count(db, known, given) else None
 
 
-def write(db: Database, store: str, table: PublishedTable, lake: Path, run_id: str, before: Manifest | None) -> Entry:
+def due(before: Manifest, horizon: Horizon | None) -> bool:
+    """Return whether a history has files to make one of, of months that were over before a horizon."""
+    files = [entry.files for name, entry in before.tables.items() if _of(name) in HISTORIES]
+    return horizon is not None and any(sum(_over(file, horizon) for file in group) > 1 for group in files)
+
+
+def write(
+    db: Database,
+    store: str,
+    table: PublishedTable,
+    lake: Path,
+    run_id: str,
+    before: Manifest | None,
+    horizon: Horizon | None,
+) -> Entry:
     """Write what a history has more than a lake, and return all of its files.
 
     Args:
@@ -42,32 +60,49 @@ def write(db: Database, store: str, table: PublishedTable, lake: Path, run_id: s
         lake: the lake's folder.
         run_id: the run that is published; file names sort by it.
         before: the manifest whose files the history continues; None writes all of it.
+        horizon: make one file of those of all months before it, without the rows that nobody needs any more.
     """
     files = list(before.tables[table.name].files) if before and table.name in before.tables else []
     folder = lake / FOLDER / table.name
     folder.mkdir(parents=True, exist_ok=True)
     query = table.query.format(store=store)
     if files:
-        files = _one_a_month(db, lake, folder, files, run_id[:6])
+        files = _merged(db, lake, table, files, run_id[:6], horizon)
         query = f"FROM ({query}) WHERE run_id > {literal(before.run_id if before else '')}"
         if not count(db, f"SELECT count(*) FROM ({query})"):
             return _entry(files)
     return _entry([*files, _add(db, query, folder, run_id, lake)])
 
 
-def _one_a_month(db: Database, lake: Path, folder: Path, files: Sequence[File], now: str) -> list[File]:
-    """Make one file of those of each month that is over."""
-    months: dict[str, list[File]] = {}
+def _merged(
+    db: Database, lake: Path, table: PublishedTable, files: Sequence[File], now: str, horizon: Horizon | None
+) -> list[File]:
+    """Make one file of those of each month that is over, and one of those of all months before a horizon."""
+    groups: dict[str, list[File]] = {}
     for file in files:
-        months.setdefault(PurePosixPath(file.path).name[:6], []).append(file)
+        groups.setdefault("" if horizon and _over(file, horizon) else _month(file), []).append(file)
     found: list[File] = []
-    for month, group in months.items():
-        if month == now or len(group) == 1:
+    for name, group in groups.items():
+        if name == now or len(group) == 1:
             found += group
             continue
-        paths = ", ".join(literal(lake / file.path) for file in group)
-        found.append(_add(db, f"FROM read_parquet([{paths}])", folder, month, lake))
+        source = f"read_parquet([{', '.join(literal(lake / file.path) for file in group)}])"
+        query = f"FROM {source}" if name or not horizon else needed(HISTORIES[_of(table.name)], source, horizon)
+        found.append(_add(db, query, lake / FOLDER / table.name, max(map(_month, group)), lake))
     return found
+
+
+def _over(file: File, horizon: Horizon) -> bool:
+    """Return whether the month of a file was over at a horizon."""
+    return _month(file) < horizon.known[:6]
+
+
+def _month(file: File) -> str:
+    return PurePosixPath(file.path).name[:6]
+
+
+def _of(name: str) -> str:
+    return name.removeprefix("flexsync.")
 
 
 def _add(db: Database, query: str, folder: Path, stem: str, lake: Path) -> File:

@@ -10,6 +10,7 @@ only folders with a manifest of Flexsync's are ever deleted. Never done: followi
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -17,10 +18,11 @@ import msgspec
 from connector.errors import FixInput
 from connector.files import remove, replace
 from connector.publications import increments, targets
-from connector.publications.contents import Snapshot, check_version
+from connector.publications.contents import PublishedTable, Snapshot, check_version, reaching
 from connector.publications.parts import FORMAT, FORMAT_VERSION, Entry, LastGreen, Manifest, copy
 from connector.publications.targets import Target
 from connector.store.database import Database
+from connector.store.keeping import Horizon
 
 MANIFEST = "manifest.json"
 
@@ -73,7 +75,15 @@ def _decoded(path: Path) -> Manifest:
     return manifest
 
 
-def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_green: bool = True) -> Manifest:
+def write(
+    db: Database,
+    store: str,
+    snapshot: Snapshot,
+    target: Target,
+    *,
+    keep_green: bool = True,
+    horizon: Horizon | None = None,
+) -> Manifest:
     """Write a snapshot as the lake's newest run, then switch the manifest to it.
 
     Args:
@@ -82,6 +92,7 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
         snapshot: what to write.
         target: the lake; the caller holds its lock.
         keep_green: if the run is degraded, or loaded only some resources, keep the last green one.
+        horizon: how far back its histories have to answer; None: as far as they do.
     """
     runs = target.path / "runs"
     runs.mkdir(exist_ok=True)
@@ -89,9 +100,9 @@ def write(db: Database, store: str, snapshot: Snapshot, target: Target, *, keep_
     final = _new_folder(target, snapshot.run.run_id, named)
     unfinished = targets.temporary(target)
     try:
-        entries = _files(db, store, snapshot, target.path, unfinished, final)
+        entries, since = _files(db, store, snapshot, target.path, unfinished, final, horizon)
         last_green = _last_green(snapshot, target.path, final.name, keep_green)
-        manifest = _manifest(snapshot, entries, last_green)
+        manifest = _manifest(snapshot, entries, since, last_green)
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         (unfinished / MANIFEST).write_bytes(body)  # marks the folder as Flexsync's
         replace(unfinished, final)
@@ -126,19 +137,39 @@ def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> Last
     return LastGreen(found.run_id, found.published_at, f"runs/{_folders(found)[0]}/{MANIFEST}")
 
 
-def _files(db: Database, store: str, snapshot: Snapshot, lake: Path, folder: Path, final: Path) -> dict[str, Entry]:
-    """Write the tables of a run into its folder, and what its histories have more than the lake beside it."""
+def _files(
+    db: Database,
+    store: str,
+    snapshot: Snapshot,
+    lake: Path,
+    folder: Path,
+    final: Path,
+    horizon: Horizon | None,
+) -> tuple[dict[str, Entry], datetime | None]:
+    """Write the tables of a run into its folder, and what its histories have more than the lake beside it.
+
+    Returns:
+        The files by table, and how far back the histories can be asked.
+    """
     before = increments.continued(db, store, snapshot, _before(lake))
-    entries = {}
-    for table in snapshot.tables:
-        if table.history:
-            entries[table.name] = increments.write(db, store, table, lake, snapshot.run.run_id, before)
-            continue
-        path = folder / table.name / "part-0.parquet"
-        path.parent.mkdir(parents=True)
-        file = copy(db, table.query.format(store=store), path, lake, final=final / table.name / path.name)
-        entries[table.name] = Entry(file.rows, (file,))
-    return entries
+    if before:
+        horizon = horizon if increments.due(before, horizon) else None
+        snapshot = reaching(snapshot, horizon.since if horizon else before.history_since)
+    entries = {
+        table.name: increments.write(db, store, table, lake, snapshot.run.run_id, before, horizon)
+        if table.history
+        else _whole(db, store, table, lake, folder, final)
+        for table in snapshot.tables
+    }
+    return entries, snapshot.since
+
+
+def _whole(db: Database, store: str, table: PublishedTable, lake: Path, folder: Path, final: Path) -> Entry:
+    """Write a table of a run into its folder."""
+    path = folder / table.name / "part-0.parquet"
+    path.parent.mkdir(parents=True)
+    file = copy(db, table.query.format(store=store), path, lake, final=final / table.name / path.name)
+    return Entry(file.rows, (file,))
 
 
 def _before(lake: Path) -> Manifest | None:
@@ -148,7 +179,9 @@ def _before(lake: Path) -> Manifest | None:
         return None
 
 
-def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGreen | None) -> Manifest:
+def _manifest(
+    snapshot: Snapshot, tables: dict[str, Entry], since: datetime | None, last_green: LastGreen | None
+) -> Manifest:
     run = snapshot.run
     return Manifest(
         run_id=run.run_id,
@@ -163,6 +196,7 @@ def _manifest(snapshot: Snapshot, tables: dict[str, Entry], last_green: LastGree
         environment_id=snapshot.environment_id,
         excluded=snapshot.excluded,
         forgotten=snapshot.forgotten,
+        history_since=since,
         last_green=last_green,
         tables=tables,
     )

@@ -62,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     environment_id: str | None
     excluded: tuple[str, ...]
     forgotten: str = ""  # whose personal data it lacks, as `tombstones.digest`
+    history_since: datetime | None = None  # how far back its histories can be asked; None: they hold everything
     last_green: LastGreen | None = None  # itself, if it is green and whole
     tables: dict[str, Entry]
 

@@ -24,7 +24,7 @@ from connector.errors import FixInput, LockHeld
 from connector.publications import contents, green, lake, reading, targets
 from connector.publications.contents import PublishedTable, RunInfo, Snapshot, Source
 from connector.publications.targets import DUCKDB, Target, wal
-from connector.store import asof
+from connector.store import asof, keeping
 from connector.store.database import identifier, literal
 
 STORAGE = "v1.0.0"  # DuckDB's storage version that older clients can open
@@ -54,7 +54,13 @@ class Publication:
 
 
 def publish(
-    store: Source, target: str, exclude: Sequence[str] = (), *, keep_green: bool = True, clock: Clock = exact_now
+    store: Source,
+    target: str,
+    exclude: Sequence[str] = (),
+    *,
+    keep_green: bool = True,
+    since: datetime | None = None,
+    clock: Clock = exact_now,
 ) -> Publication:
     """Publish the store's newest run.
 
@@ -64,6 +70,8 @@ def publish(
         exclude: columns to leave out, as `customers.email`; keys cannot be.
         keep_green: if the run is degraded, or loaded only some resources, keep the last green publication beside it.
             It is not kept if it holds a column that is to be left out now.
+        since: how far back its histories have to answer; None: as far as the store's. A lake holds more: once a month
+            it leaves out what no question needs.
         clock: this machine's, for `published_at`.
 
     Returns:
@@ -79,7 +87,7 @@ def publish(
     if store.path.resolve() in (place.path, targets.green_copy(place.path)):
         raise FixInput(f"{target} is the working store itself.", remedy="Give the publication a name of its own.")
     with targets.exclusive(place), explained(place), contents.connection(store) as db:
-        snapshot, rows, size, last_green = _write(db, place, exclude, keep_green, clock())
+        snapshot, rows, size, last_green = _write(db, place, exclude, keep_green, since, clock())
     return Publication(target, snapshot.run, rows, size, time.monotonic() - began, snapshot.excluded, last_green)
 
 
@@ -99,14 +107,17 @@ def explained(target: object) -> Iterator[None]:
 _Written = tuple[Snapshot, dict[str, int], int, str | None]  # with rows by table, bytes, and the last green run
 
 
-def _write(db: Any, place: Target, exclude: Sequence[str], keep_green: bool, now: datetime) -> _Written:
+def _write(
+    db: Any, place: Target, exclude: Sequence[str], keep_green: bool, since: datetime | None, now: datetime
+) -> _Written:
     store = identifier(db.execute("SELECT current_database()").fetchall()[0][0])
     if place.kind == DUCKDB:
-        return _duckdb(db, store, place, exclude, keep_green, now)
+        return _duckdb(db, store, place, exclude, keep_green, since, now)
     db.execute("BEGIN")
     snapshot = contents.snapshot(db, store, exclude, now)
     _refuse_foreign(place, snapshot)
-    manifest = lake.write(db, store, snapshot, place, keep_green=keep_green)
+    horizon = keeping.horizon(db, store, since)
+    manifest = lake.write(db, store, snapshot, place, keep_green=keep_green, horizon=horizon)
     db.execute("ROLLBACK")  # nothing was written to the store
     rows = {name: entry.rows for name, entry in manifest.tables.items()}
     size = sum(file.bytes for entry in manifest.tables.values() for file in entry.files)
@@ -116,12 +127,20 @@ def _write(db: Any, place: Target, exclude: Sequence[str], keep_green: bool, now
 # --- the DuckDB file ------------------------------------------------------------------------------------------
 
 
-def _duckdb(db: Any, store: str, place: Target, exclude: Sequence[str], keep_green: bool, now: datetime) -> _Written:
+def _duckdb(
+    db: Any,
+    store: str,
+    place: Target,
+    exclude: Sequence[str],
+    keep_green: bool,
+    since: datetime | None,
+    now: datetime,
+) -> _Written:
     unfinished = targets.temporary(place)
     try:
         with _attached(db, unfinished) as out:
             db.execute("BEGIN")  # the whole store is read in this one transaction
-            snapshot = contents.snapshot(db, store, exclude, now)
+            snapshot = contents.snapshot(db, store, exclude, now, keeping.horizon(db, store, since))
             _refuse_foreign(place, snapshot)
             db.execute(f"CREATE SCHEMA {out}.flexsync")
             rows = {table.name: _copy(db, store, out, table) for table in snapshot.tables}

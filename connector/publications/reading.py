@@ -110,7 +110,7 @@ class Reading:
             known: only what the last run that had ended then had found; by default what is known now.
 
         Raises:
-            FixInput: there is no table of that name, or it has no history.
+            FixInput: there is no table of that name, or it has no history, or none that reaches so far back.
         """
         if as_of is not None:
             return self._as_of(name, as_of, known)
@@ -151,6 +151,8 @@ class Reading:
         message = str(error).splitlines()[0]
         if any(sign in message for sign in _WRITES):
             return self._read_only(message)
+        if asof.BEYOND in message:
+            return FixInput(f"{self.path}: {message}.", remedy="Ask about a later moment; [history] sets how far back.")
         if "column" in message.lower():
             return FixInput(f"the query failed: {message}", remedy=self._columns(query))
         if "Table" in message:

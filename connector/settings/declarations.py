@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
@@ -24,6 +24,7 @@ __all__ = [
     "SECTIONS",
     "Api",
     "Flow",
+    "History",
     "Import",
     "Privacy",
     "Setting",
@@ -37,6 +38,7 @@ DEFAULT_BASE_URL = "https://us.api.flexprice.io/v1"  # the default of both SDKs 
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 NotNegative: TypeAlias = Annotated[int, Meta(ge=0)]
+Span: TypeAlias = timedelta | Literal["all"]
 
 
 def _about(meaning: str, *, flag: str = "", variable: str = "") -> Meta:
@@ -236,6 +238,41 @@ class Privacy(msgspec.Struct, frozen=True, kw_only=True):
     exclude: Annotated[tuple[str, ...], _about("Columns that publications leave out, each `table.column`.")] = ()
 
 
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """[history]: how far back the store and its publications answer what was true, and what was known."""
+
+    history_in_duckdb: Annotated[
+        Span,
+        _about(
+            "How far back a DuckDB publication can be asked: it holds what is open, and what ended later than that."
+            ' `"0d"` holds what is open, `"all"` as much as the store.'
+        ),
+    ] = timedelta(days=35)
+    history_keep: Annotated[
+        Span,
+        _about(
+            "How far back the store and a Parquet lake can be asked. A run removes versions and figures that ended"
+            ' before that, never an open one. `"0d"` keeps what is open, `"all"` everything.'
+        ),
+    ] = timedelta(days=400)
+
+    def since(self, now: datetime) -> datetime | None:
+        """Return from when on the store and a lake can be asked; None: from the first run on."""
+        return _before(now, self.history_keep)
+
+    def since_in_duckdb(self, now: datetime) -> datetime | None:
+        """Return from when on a DuckDB publication can be asked; None: from the first run on."""
+        spans = [span for span in (self.history_in_duckdb, self.history_keep) if span != "all"]
+        return _before(now, min(spans) if spans else "all")
+
+
+def _before(now: datetime, span: Span) -> datetime | None:
+    try:
+        return None if span == "all" else now - span
+    except OverflowError:  # before the year 1
+        return None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a job needs to know, decided once.
 
@@ -244,6 +281,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         flow: see `Flow`.
         sync: see `Sync`.
         privacy: see `Privacy`.
+        history: see `History`.
         imports: see `Import`.
         profile: the account environment that was chosen, or "".
         config: the file that was read, or None.
@@ -253,6 +291,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flow: Flow = Flow()
     sync: Sync = Sync()
     privacy: Privacy = Privacy()
+    history: History = History()
     imports: Import = Import()
     profile: Annotated[
         str,
@@ -283,6 +322,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "flow": Flow,
     "sync": Sync,
     "privacy": Privacy,
+    "history": History,
     "import": Import,
 }
 

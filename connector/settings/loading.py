@@ -15,7 +15,18 @@ from typing import Any, get_args
 import msgspec
 
 from connector.errors import FixInput
-from connector.settings.declarations import SECTIONS, Api, Flow, Import, Privacy, Setting, Settings, Sync, settable_in
+from connector.settings.declarations import (
+    SECTIONS,
+    Api,
+    Flow,
+    History,
+    Import,
+    Privacy,
+    Setting,
+    Settings,
+    Sync,
+    settable_in,
+)
 from connector.settings.hosts import check_host
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
 from connector.settings.values import Environment, Secret, duration, masked
@@ -34,16 +45,13 @@ def load(
     environ: Mapping[str, str] | None = None,
     **flags: Any,
 ) -> Settings:
-    """Put all sources together.
+    """Put all sources together; `api.base_url` has passed `check_host` and ends without a slash.
 
     Args:
         config: the TOML file; by default the one that FLEXSYNC_CONFIG names, if any.
         profile: the ``[profiles.NAME]`` to lay over the file; by default FLEXSYNC_PROFILE.
         environ: the environment to read; None for this process's own.
         **flags: any setting by its name (names are unique over the sections), and `api_key`; None means "not given".
-
-    Returns:
-        The settings; `api.base_url` has passed `check_host` and ends without a slash.
 
     Raises:
         FixInput: naming every fault with its place and its remedy.
@@ -64,6 +72,7 @@ def load(
         flow=Flow(**values["flow"]),
         sync=Sync(**values["sync"]),
         privacy=Privacy(**values["privacy"]),
+        history=History(**values["history"]),
         imports=Import(**values["import"]),
         profile=chosen,
         config=path,
@@ -94,7 +103,7 @@ def _take(given: Given, values: Values, faults: list[str]) -> None:
 
 def _convert(setting: Setting, value: Any) -> Any:
     if _is_duration(setting):
-        return value if isinstance(value, timedelta) else duration(value)
+        return value if isinstance(value, timedelta) or value in _words(setting) else duration(value)
     if setting.type is Path:
         value = str(value) if isinstance(value, Path) else value
         return Path(msgspec.convert(value, str))
@@ -108,10 +117,16 @@ def _is_duration(setting: Setting) -> bool:
     return timedelta in (get_args(setting.type) or (setting.type,))
 
 
+def _words(setting: Setting) -> tuple[str, ...]:
+    """Return the words that may stand in place of a length of time."""
+    return tuple(word for kind in get_args(setting.type) for word in get_args(kind))
+
+
 def _example(setting: Setting) -> str:
     name, default = setting.name, setting.default
     if _is_duration(setting):
-        return 'Write a number and a unit, like "90s", "15m", "2h" or "7d".'
+        words = "".join(f', or "{word}"' for word in _words(setting))
+        return f'Write a number and a unit, like "90s", "15m", "2h" or "7d"{words}.'
     if name == "onboarding":
         return 'Write "skip", "run" or "run:NAME".'
     if isinstance(default, dict):

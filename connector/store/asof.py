@@ -1,8 +1,8 @@
 """Asking the histories, as SQL text: views of all versions and figures, and macros that show a table as of a day.
 
 `customers_asof(valid, known)`: the rows that were true at `valid`, by what the last run that had ended at `known` had
-found; without `known`, by what is known now. Promised: at most one row of a key, at every moment. Never done: running a
-statement.
+found; without `known`, by what is known now. Promised: at most one row of a key, at every moment; an error for a moment
+that the kept history does not reach. Never done: running a statement.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from connector.store.keeping import SINCE
 from connector.tables.histories import VERSIONED, versions_of
 from connector.tables.schemas import TABLES
 
-__all__ = ["ASKED", "MACROS", "VIEWS", "History", "history", "statements"]
+__all__ = ["ASKED", "BEYOND", "MACROS", "VIEWS", "History", "history", "statements"]
 
-_KNOWN = "(SELECT max(run_id) FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ)"
+BEYOND = "the history reaches back to"  # begins the error about a moment before that
+# Before that moment rows are missing that were true then, so there is no answer (see connector.store.keeping).
+_KNOWN = f"""(SELECT CASE WHEN least({{asked}}, known::TIMESTAMPTZ) < reach
+            THEN error('{BEYOND} ' || reach::VARCHAR || ' only') ELSE newest END FROM
+        (SELECT max(run_id) AS newest FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ),
+        (SELECT max(value)::TIMESTAMPTZ AS reach FROM flexsync.meta WHERE key = '{SINCE}'))"""
 _HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
         run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}, observed_at
     FROM flexsync.{versions} WINDOW following AS (PARTITION BY {keys} ORDER BY valid_from) QUALIFY NOT ended"""
 _ASOF = f"""SELECT {{keys}}, {{columns}}, valid_from, run_id, observed_at FROM (SELECT * FROM flexsync.{{versions}}
-        WHERE run_id <= {_KNOWN} AND valid_from <= valid::TIMESTAMPTZ
+        WHERE run_id <= {_KNOWN.format(asked="valid::TIMESTAMPTZ")} AND valid_from <= valid::TIMESTAMPTZ
         QUALIFY row_number() OVER (PARTITION BY {{keys}} ORDER BY valid_from DESC) = 1)
     WHERE NOT ended"""
 _FIGURE = "PARTITION BY customer_id, subscription_id, feature_id ORDER BY run_id"
@@ -28,9 +34,10 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
         lead(previous_confirmed_run) OVER following AS last_confirmed_run,
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
+_END = "(day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY)"
 _USAGE_ASOF = f"""SELECT * EXCLUDE (restated, ended, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
-        WHERE run_id <= {_KNOWN} AND observed_at < day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY
+        WHERE run_id <= {_KNOWN.format(asked=_END)} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
     WHERE NOT ended"""
 # Without a moment of the next reset, a new period may have reset the figure or not: the lower bound holds for both.
@@ -41,11 +48,12 @@ _USAGE_DAILY = f"""SELECT * FROM (SELECT observed_at::DATE AS day, customer_id, 
         FROM (SELECT *, same_reset AND current_period_start IS NOT DISTINCT FROM
                 lag(current_period_start) OVER figure AS same
             FROM (SELECT *, lag(current_usage) OVER figure AS before,
+                    lag(run_id) OVER figure IS NOT NULL AS follows,
                     coalesce(NOT lag(ended) OVER figure AND next_usage_reset_at IS NOT DISTINCT FROM
                         lag(next_usage_reset_at) OVER figure, false) AS same_reset
                 FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
             WINDOW figure AS ({_FIGURE}))
-        WHERE NOT ended AND previous_confirmed_at IS NOT NULL)
+        WHERE NOT ended AND follows)
     WHERE used <> 0"""
 
 

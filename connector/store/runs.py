@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, figures, versions, walks
+from connector.store import counts, cursors, figures, keeping, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -145,9 +145,18 @@ def interrupt(db: Database, run_id: str, calls: int) -> None:
     )
 
 
-def finish(db: Database, run_id: str, status: str, now: datetime, reasons: list[str], report: dict[str, Any]) -> None:
-    """Finish a run: its status, reasons and report, and one row of counts per table."""
+def finish(
+    db: Database,
+    run_id: str,
+    status: str,
+    now: datetime,
+    reasons: list[str],
+    report: dict[str, Any],
+    since: datetime | None,
+) -> None:
+    """Finish a run: its status, reasons and report, one row of counts per table, and histories from `since` on."""
     counts.compact(db, run_id)
+    keeping.prune(db, since)
     db.execute(
         """UPDATE flexsync.runs SET status = $status, finished_at = $now, reasons = $reasons,
         calls = coalesce(calls, 0) + $calls,

@@ -212,9 +212,15 @@ class Store:
             runs.interrupt(db, run.run_id, calls)
 
     def finish(
-        self, run: Run, certificate: Certificate, report: dict[str, Any], now: datetime, listed: Sequence[str]
+        self,
+        run: Run,
+        certificate: Certificate,
+        report: dict[str, Any],
+        now: datetime,
+        listed: Sequence[str],
+        since: datetime | None = None,
     ) -> str:
-        """Finish a run: store its certificate and report, and move the cursors of the listings that were read.
+        """Finish a run, and return its status: store its certificate and report, move the cursors of what was read.
 
         An account without customers names no environment. Until it does, no cursor is stored: the next key may open
         another environment.
@@ -225,16 +231,14 @@ class Store:
             report: as JSON-able data.
             now: this machine's clock.
             listed: listings that were read to their end.
-
-        Returns:
-            The run's status: green or degraded.
+            since: how far back the histories can be asked from now on; None: as far as before.
         """
         status = "green" if certificate.green else "degraded"
         with self.transaction() as db:
             evidence.save_certificate(db, certificate)
             if runs.environment(db):
                 cursors.move(db, run, set(listed) & set(run.resources))
-            runs.finish(db, run.run_id, status, now, certificate.reasons, report)
+            runs.finish(db, run.run_id, status, now, certificate.reasons, report, since)
         return status
 
     def counts(self, run: Run) -> dict[str, dict[str, int]]:
@@ -270,7 +274,7 @@ class Store:
             walks.advance(db, run.run_id, name, Position(done=True), 0)
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> Counts:
-        """Store a page of a listing together with the walk's new position.
+        """Store a page of a listing together with the walk's new position; return the rows moved.
 
         Args:
             run: the run.
@@ -278,9 +282,6 @@ class Store:
             resource: customers or subscriptions.
             page: from `connector.pull.pages`.
             integrations: the page was requested with expand=integrations, so a missing integration is gone.
-
-        Returns:
-            Rows moved.
 
         Raises:
             FixInput: a row belongs to another environment than the store; nothing of the page is stored.

@@ -6,13 +6,14 @@ with an error.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.publications import contents, targets
 from connector.publications.publish import publish
-from connector.settings import Privacy
+from connector.settings import History, Privacy
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from pipelines.summary import Report
@@ -76,7 +77,12 @@ def check_target(name: str, store: Path) -> Path:
 
 
 def publish_all(
-    store: Store, settings: SyncSettings, privacy: Privacy, report: Report, clock: Clock = exact_now
+    store: Store,
+    settings: SyncSettings,
+    privacy: Privacy,
+    report: Report,
+    clock: Clock = exact_now,
+    history: History | None = None,
 ) -> list[str]:
     """Write every publication that the settings name, and list them in the report.
 
@@ -90,6 +96,7 @@ def publish_all(
         privacy: [privacy]: the columns to leave out.
         report: of the run.
         clock: this machine's.
+        history: [history]: how far back publications can be asked.
 
     Returns:
         The targets that were written.
@@ -98,8 +105,22 @@ def publish_all(
         return []
     now = clock()  # one moment for all, so that none of them is newer than another
     for target in settings.publish:
-        written = publish(store, target, exclude=privacy.exclude, keep_green=settings.keep_green, clock=lambda: now)
+        since = reach(history or History(), target, now)
+        written = publish(
+            store, target, privacy.exclude, keep_green=settings.keep_green, since=since, clock=lambda: now
+        )
         report.published.append(target)
         if written.last_green and not written.run.proven:
             report.notes.append(f"{target}: the last green run, {written.last_green}, stays readable (sql --green)")
     return report.published
+
+
+def reach(history: History, target: str, now: datetime) -> datetime | None:
+    """Return how far back a publication has to answer; None: as far as the store.
+
+    Args:
+        history: [history].
+        target: as ``KIND:PATH``.
+        now: by this machine's clock.
+    """
+    return (history.since_in_duckdb if targets.parse(target).kind == targets.DUCKDB else history.since)(now)

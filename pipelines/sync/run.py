@@ -17,6 +17,7 @@ from connector.errors import FixInput, FlexsyncError
 from connector.pull.certificate import Certificate
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
+from connector.settings import History
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from pipelines.progress import Progress
@@ -56,6 +57,7 @@ class Sync:
         progress: gets the steps, counts and notes of the run; by default nobody is listening.
         clock: this machine's clock, for answers without a `Date` header and for the end of the run.
         monotonic: seconds, never going back; the clock of `Reply.began`.
+        history: [history]: how far back the store can be asked.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class Sync:
         progress: Progress | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        history: History | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.options = options or Options()
+        self.history = history or History()
         self.session = Session(
             api,
             store,
@@ -140,5 +144,7 @@ class Sync:
             seconds=round(time.monotonic() - self._began, 3),
         )
         listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
-        report.status = self.store.finish(run, certificate, report.plain(), session.clock(), listed)
+        now = session.clock()
+        since = self.history.since(now)
+        report.status = self.store.finish(run, certificate, report.plain(), now, listed, since)
         return report
