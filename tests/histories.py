@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from support import World
 
 import connector
-from connector.errors import BudgetSpent
+from connector.errors import BudgetSpent, FixInput
 from connector.publications.reading import Reading
 from pipelines.summary import Report
 
@@ -198,10 +199,35 @@ def shown(opened: Reading, name: str, as_of: datetime, known: datetime | None) -
     return found
 
 
+def reach(opened: Reading) -> datetime:
+    """How far back histories can be asked."""
+    found = opened.sql("SELECT max(value) AS since FROM flexsync.meta WHERE key = 'history_since'").to_pylist()
+    return datetime.fromisoformat(found[0]["since"] or "0001-01-01T00:00:00+00:00")
+
+
+def check_beyond(opened: Reading) -> None:
+    """A moment before the kept time is refused, on both axes; the moment itself is answered."""
+    since = reach(opened)
+    if since.year == 1:
+        return
+    before = since - TICK
+    for name in VERSIONED:
+        for valid, known in ((before, None), (since, before)):
+            with pytest.raises(FixInput, match="reaches back to"):
+                opened.table(name, as_of=valid, known=known)
+        opened.table(name, as_of=since, known=since)
+    with pytest.raises(FixInput, match="reaches back to"):
+        opened.table("usage", as_of=since - timedelta(days=1))
+    opened.table("usage", as_of=since, known=since)
+
+
 def check_earlier(opened: Reading, diary: Diary) -> None:
-    """As of each run, by what was known when it had ended, the rows are those that the tables held."""
+    """As of each run in the kept time, by what was known when it had ended, the rows are those that it left."""
+    since = reach(opened)
     for run in diary.runs:
         assert run.ended
+        if run.ended < since:
+            continue
         moment = max(run.ended, run.at + timedelta(seconds=1))
         for name in KEYS:
             have, want = shown(opened, name, moment, run.ended), run.tables[name]
@@ -212,10 +238,12 @@ def check_earlier(opened: Reading, diary: Diary) -> None:
 
 
 def check_model(opened: Reading, diary: Diary, chance: random.Random, most: int) -> None:
-    """At `most` pairs of moments that matter, what is shown is what the model shows."""
+    """At `most` pairs of moments that matter, in the kept time, what is shown is what the model shows."""
+    since = reach(opened)
     models = {name: versions(diary, name) for name in KEYS}
     knowns = [moment for run in diary.runs if run.ended for moment in (run.ended, run.ended - TICK)]
-    for name, valid, known in _pairs(models, diary, [*knowns, EVER], chance, most):
+    asked = [since, *(known for known in knowns if known >= since), EVER]
+    for name, valid, known in _pairs(models, diary, asked, since, chance, most):
         model = asof(models[name], _end_of(name, valid), diary.known(known))
         have = shown(opened, name, valid, None if known is EVER else known)
         assert have.keys() == model.keys(), (name, valid, known)
@@ -234,14 +262,15 @@ def _pairs(
     models: dict[str, dict[Key, list[Version]]],
     diary: Diary,
     knowns: list[datetime],
+    since: datetime,
     chance: random.Random,
     most: int,
 ) -> Iterator[tuple[str, datetime, datetime]]:
     ends = {run.ended for run in diary.runs if run.ended}
     for name, model in models.items():
         begun = {version.valid_from for known in model.values() for version in known}
-        moments = {moment + step for moment in ends | begun for step in (-TICK, timedelta(0), TICK)}
-        pairs = [(name, valid, known) for valid in sorted(moments) for known in knowns]
+        moments = {since} | {moment + step for moment in ends | begun for step in (-TICK, timedelta(0), TICK)}
+        pairs = [(name, valid, known) for valid in sorted(moments) if valid >= since for known in knowns]
         yield from chance.sample(pairs, min(most, len(pairs)))
 
 

@@ -1,4 +1,7 @@
-"""Random days of an account, with runs that are missed, killed, resumed and given up, against a plain model."""
+"""Random days of an account, with runs that are missed, killed, resumed and given up, against a plain model.
+
+Histories are pruned meanwhile, and stores restored from publications that hold a part of them.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from histories import Diary, check_earlier, check_intervals, check_model
+from histories import Diary, check_beyond, check_earlier, check_intervals, check_model
 from hypothesis import strategies as st
 from sizes import Size, sizes
+from stores import KINDS, target
 from support import Bent, World, calm
 
 import connector
+from connector.publications.publish import publish
+from connector.publications.restore import restore
+from connector.store.store import Store
 
 HOUR, DAY = 3_600, 86_400
 PLANS = ("Starter", "Team", "Scale")
@@ -137,27 +144,49 @@ def night(diary: Diary, life: Life, chance: Random) -> None:
     life.sandbox.between_calls(None)
 
 
+def copied(diary: Diary, chance: Random, folder: Path) -> str:
+    """Publish somewhere, often less than the store has, and go on with a store that was restored from it, or not."""
+    kind = chance.choice(KINDS)
+    days = chance.choice((None, 0, 1.5, 4))
+    since = None if days is None else diary.world.clock() - timedelta(days=days)
+    with Store.open(diary.world.path) as store:
+        publish(store, target(kind, folder), since=since, clock=diary.world.clock)
+    if chance.random() < 0.5:
+        diary.world.path.unlink()
+        restore(target(kind, folder), diary.world.path)
+    return target(kind, folder)
+
+
+def check(path: Path | str, diary: Diary, chance: Random, pairs: int) -> None:
+    with connector.open(path) as opened:
+        check_intervals(opened)
+        check_earlier(opened, diary)
+        check_model(opened, diary, chance, pairs)
+        check_beyond(opened)
+
+
 def nights(seed: int, people: int, runs: int, pairs: int) -> None:
     """Some nights; then every question that is asked has the model's answer."""
     chance = Random(seed)
+    kept = chance.choice(("400d", "0d", "1d", "3d"))
     sandbox = calm(people, seed, kind=Bent)
     assert isinstance(sandbox, Bent)
     with tempfile.TemporaryDirectory() as folder:
-        diary = Diary(World(Path(folder), sandbox, audit_sample=0))
+        diary = Diary(World(Path(folder), sandbox, audit_sample=0, history_keep=kept))
         life = Life(sandbox, chance)
         for _ in range(3):
             life.subscribe()
         for _ in range(runs):
             night(diary, life, chance)
-        with connector.open(diary.world.path) as opened:
-            check_intervals(opened)
-            check_earlier(opened, diary)
-            check_model(opened, diary, chance, pairs)
+            if chance.random() < 0.3:
+                copied(diary, chance, Path(folder))
+        check(copied(diary, chance, Path(folder)), diary, chance, pairs)
+        check(diary.world.path, diary, chance, pairs)
 
 
 @sizes(default=1, sampled=5, thorough=300)
 def test_every_question_has_the_models_answer(size: Size) -> None:
-    """Late and backdated updates, renames, gone and returning rows, killed runs: both axes are exact."""
+    """Late and backdated updates, renames, gone and returning rows, killed runs, pruning, restores: both axes exact."""
     big = size.count > 1
     size.examples(
         nights,
