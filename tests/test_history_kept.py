@@ -1,0 +1,298 @@
+"""What histories lose: rows that no question about the kept time needs, in stores, in DuckDB files and in lakes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from histories import TICK, reach
+from hypothesis import strategies as st
+from sizes import Size, few, sizes
+from stores import BEGAN, KINDS, run_id, store_in, target
+from support import empty_store
+
+from connector.publications import lake, reading
+from connector.publications.publish import publish
+from connector.publications.reading import Reading
+from connector.publications.restore import restore
+from connector.settings import History, Privacy
+from connector.settings import Sync as SyncSettings
+from connector.store import keeping
+from connector.store.store import Store
+from connector.tables.histories import HISTORIES
+from pipelines.summary import Report
+from pipelines.sync.publishing import publish_all
+
+DAY = timedelta(days=1)
+MARKS = {"customers": "name", "subscriptions": "plan_name", "entitlements": "extra", "usage": "usage_percent"}
+KEYS = {
+    "customers": ("id",),
+    "subscriptions": ("id",),
+    "entitlements": ("customer_id", "feature_id"),
+    "usage": ("customer_id", "subscription_id", "feature_id"),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row of a history: whose, since when, of which run; a mark of 0 is an end."""
+
+    key: int
+    moment: datetime
+    run: str
+    mark: int
+
+
+@dataclass
+class Past:
+    """Runs and their rows, written into a store without a sync, and remembered."""
+
+    store: Store
+    chance: Random
+    runs: list[tuple[str, datetime | None]] = field(default_factory=list)
+    rows: dict[str, list[Kept]] = field(default_factory=lambda: {name: [] for name in KEYS})
+    now: datetime = BEGAN
+
+    def run(self, days: float, *, ends: bool = True) -> None:
+        """So many days later, a run that finds changes, and ends or is given up."""
+        self.now += days * DAY
+        run = run_id(int((self.now - BEGAN) / timedelta(hours=1)))
+        with self.store.transaction():
+            if ends:
+                self.end(run, self.now)
+            for name in KEYS:
+                for key in range(3):
+                    if self.chance.random() < 0.6:
+                        self._add(name, key, run)
+
+    def end(self, run: str, began: datetime) -> None:
+        ended = began + timedelta(minutes=5)
+        self.runs.append((run, ended))
+        self.store.db.execute(
+            """INSERT INTO flexsync.runs BY NAME SELECT $run AS run_id, 'green' AS status, $began AS started_at,
+            $ended AS finished_at, 'full' AS mode""",
+            {"run": run, "began": began, "ended": ended},
+        )
+
+    def _add(self, name: str, key: int, run: str) -> None:
+        last = next((row for row in reversed(self.rows[name]) if row.key == key), None)
+        mark = 0 if last and last.mark and self.chance.random() < 0.3 else self.chance.randrange(1, 10**6)
+        moment = self.now
+        if name != "usage":
+            moment -= self.chance.choice((-0.00001, 0, 0, 2, 40)) * DAY
+        if last and name != "usage":
+            moment = max(moment, last.moment + TICK)
+        self.rows[name].append(Kept(key, moment, run, mark))
+        self._write(name, self.rows[name][-1])
+
+    def _write(self, name: str, row: Kept) -> None:
+        table = "usage_figures" if name == "usage" else f"{name}_versions"
+        known = {"run_id": row.run, "observed_at": row.moment, "ended": row.mark == 0, MARKS[name]: row.mark}
+        values = known | ({} if name == "usage" else {"valid_from": row.moment}) | dict.fromkeys(KEYS[name], row.key)
+        names = ", ".join(f"${column} AS {column}" for column in values)
+        self.store.db.execute(f"INSERT INTO flexsync.{table} BY NAME SELECT {names}", values)
+
+    def asof(self, name: str, valid: datetime, known: datetime | None) -> dict[int, int]:
+        """What the answer is: by key, the mark of the last row that was there, and known."""
+        last = max((run for run, ended in self.runs if known is None or (ended and ended <= known)), default="")
+        if name == "usage":
+            valid = valid.replace(hour=0, minute=0, second=0, microsecond=0) + DAY - TICK
+        found = {row.key: row.mark for row in self.rows[name] if row.moment <= valid and row.run <= last}
+        return {key: mark for key, mark in found.items() if mark}
+
+    def check(self, opened: Reading, questions: int = 6) -> None:
+        """At moments in the kept time that matter, every answer is right."""
+        since = reach(opened)
+        ended = [moment for _, moment in self.runs if moment]
+        for name in KEYS:
+            asked = {since, self.now} | {row.moment + step for row in self.rows[name] for step in (-TICK, 0 * DAY)}
+            pairs = [
+                (v, k) for v in sorted(asked) for k in (since, *ended, None) if v >= since and (not k or k >= since)
+            ]
+            for valid, known in self.chance.sample(pairs, min(questions, len(pairs))):
+                assert _asked(opened, name, valid, known) == self.asof(name, valid, known), (name, valid, known)
+
+
+def _asked(opened: Reading, name: str, valid: datetime, known: datetime | None) -> dict[int, int]:
+    query = f"SELECT {KEYS[name][0]}::INT AS key, {MARKS[name]}::INT AS mark FROM {name}_asof($valid, known := $known)"
+    found = opened.sql(query, {"valid": str(valid), "known": str(known or "infinity")}).to_pylist()
+    assert len({row["key"] for row in found}) == len(found)
+    return {row["key"]: row["mark"] for row in found}
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Iterator[Past]:
+    with store_in(tmp_path, 0, customers=0) as store:
+        yield Past(store, Random(5))
+
+
+def prune(store: Store, since: datetime) -> None:
+    with store.transaction() as db:
+        keeping.prune(db, since)
+
+
+def counted(store: Store) -> list[int]:
+    return [store.count(f"SELECT count(*) FROM flexsync.{name}") for name in HISTORIES]
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+def pruned(seed: int, runs: int) -> None:
+    """Prune again and again: what is left answers as before, and it is what `needed` finds in all that there was."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.duckdb"
+        empty_store(path)
+        chance = Random(seed)
+        with Store.open(path) as store:
+            past = Past(store, chance)
+            for _ in range(3):
+                for _ in range(runs):
+                    past.run(chance.choice((0.5, 1, 30)), ends=chance.random() < 0.8)
+                for name in HISTORIES:
+                    store.db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM flexsync.{name}")
+                since = past.now - chance.choice((0, 1, 35, 1000)) * DAY
+                prune(store, since)
+                if horizon := keeping.horizon(store.db, '"store"', keeping.reach(store.db, '"store"')):
+                    for name, table in HISTORIES.items():
+                        query = keeping.needed(table, f"temp.main.{name}", horizon)
+                        left = f"(FROM ({query}) EXCEPT ALL FROM flexsync.{name})"
+                        more = f"(FROM flexsync.{name} EXCEPT ALL FROM ({query}))"
+                        assert store.count(f"SELECT count(*) FROM ({left} UNION ALL {more})") == 0, name
+        with reading.open(path) as opened:
+            past.check(opened)
+
+
+@sizes(default=2, sampled=30, thorough=1000)
+def test_pruning_changes_no_answer_about_the_kept_time(size: Size) -> None:
+    """On both axes; and it leaves no row that no such question needs."""
+    size.examples(pruned, seed=st.integers(0, 2**32), runs=st.integers(1, 6) if size.count > 9 else st.just(4))
+
+
+def test_nothing_to_prune_changes_nothing(past: Past) -> None:
+    """No run had ended at that moment, or it lies before what is kept already."""
+    for _ in range(3):
+        past.run(10)
+    before = counted(past.store)
+    for since in (None, BEGAN - DAY):
+        with past.store.transaction() as db:
+            keeping.prune(db, since)
+        assert keeping.reach(past.store.db, '"store"') is None
+    assert counted(past.store) == before
+    prune(past.store, past.now - DAY)
+    after = counted(past.store)
+    assert sum(after) < sum(before)
+    prune(past.store, past.now - 5 * DAY)
+    assert keeping.reach(past.store.db, '"store"') == past.now - DAY
+    assert counted(past.store) == after
+
+
+def test_an_open_version_stays_however_old_it_is(past: Past) -> None:
+    """A row that did not change for years is there; an end stays only where it says how a row that returns is dated."""
+    for name in KEYS:
+        for key, marks in ((0, (1,)), (1, (1, 2)), (2, (1, 0))):
+            for number, mark in enumerate(marks):
+                row = Kept(key, BEGAN + number * DAY, run_id(24 * number), mark)
+                past.rows[name].append(row)
+                past._write(name, row)
+    for day in (1, 2000):
+        past.end(run_id(24 * day), BEGAN + day * DAY)
+    prune(past.store, BEGAN + 1000 * DAY)
+    assert dict(zip(HISTORIES, counted(past.store), strict=True)) == {
+        "customers_versions": 3,
+        "subscriptions_versions": 3,
+        "entitlements_versions": 2,
+        "usage_figures": 2,
+    }
+
+
+def test_a_day_whose_figure_before_was_pruned_is_not_shown(past: Past) -> None:
+    """Its `used` would be the whole figure; the days of the kept time are as before."""
+    for number, figure in enumerate((100, 110, 125)):
+        run, at, before = run_id(24 * number), BEGAN + number * DAY, BEGAN + (number - 1) * DAY if number else None
+        past.end(run, at)
+        past.store.db.execute(
+            """INSERT INTO flexsync.usage_figures BY NAME SELECT 'c' AS customer_id, '' AS subscription_id,
+            'f' AS feature_id, $figure AS current_usage, false AS restated, false AS ended, $run AS run_id,
+            $at AS observed_at, $before AS previous_confirmed_at""",
+            {"figure": figure, "run": run, "at": at, "before": before},
+        )
+    daily = "SELECT used::INT, complete FROM usage_daily ORDER BY day"
+    assert past.store.rows(daily) == [(10, True), (15, True)]
+    prune(past.store, BEGAN + 1.5 * DAY)
+    assert past.store.rows(daily) == [(15, True)]
+
+
+# --- publications ---------------------------------------------------------------------------------------------------
+
+
+def test_a_duckdb_publication_holds_what_its_time_needs(past: Past, tmp_path: Path) -> None:
+    """It answers about the last days as the store does, refuses the rest, and does not grow with the nights."""
+    sizes_of = []
+    to = target("duckdb", tmp_path)
+    for _ in range(3):
+        for _ in range(6):
+            past.run(5)
+        written = publish(past.store, to, since=past.now - 10 * DAY)
+        sizes_of.append(sum(written.rows[f"flexsync.{name}"] for name in HISTORIES))
+        with reading.open(to) as opened:
+            assert reach(opened) == past.now - 10 * DAY
+            past.check(opened)
+    assert max(sizes_of) <= 48 < sum(counted(past.store))  # three runs of the time and one row before, of 12 keys
+
+
+def test_a_lake_forgets_by_the_month_and_answers(past: Past, tmp_path: Path) -> None:
+    """Months before the kept time become one file of what is needed; a store can be restored from it at any time."""
+    to, back = target("parquet", tmp_path), tmp_path / "back.duckdb"
+    seen: list[datetime] = []
+    for _ in range(8):
+        past.run(28)
+        written = publish(past.store, to, since=past.now - 40 * DAY)
+        files = lake.read(tmp_path / "lake").tables["flexsync.customers_versions"].files
+        assert len(files) <= 6
+        with reading.open(to) as opened:
+            seen.append(reach(opened))
+    assert seen[0].year == 1
+    assert seen == sorted(seen)
+    assert seen[-1] > past.now - 75 * DAY
+    assert sum(written.rows[f"flexsync.{name}"] for name in HISTORIES) < sum(counted(past.store))
+    restore(to, back)
+    for path in (to, back):
+        with reading.open(path) as opened:
+            assert reach(opened) == seen[-1]
+            past.check(opened)
+
+
+def test_a_lake_keeps_more_than_a_store_that_was_restored_from_less(past: Past, tmp_path: Path) -> None:
+    """The store came back from a DuckDB file of some days; the lake goes on with all that it had."""
+    duckdb, parquet = (target(kind, tmp_path) for kind in KINDS)
+    for _ in range(6):
+        past.run(5)
+    publish(past.store, parquet)
+    publish(past.store, duckdb, since=past.now - DAY)
+    restore(duckdb, tmp_path / "back.duckdb")
+    with Store.open(tmp_path / "back.duckdb") as past.store:
+        past.run(1)
+        publish(past.store, parquet, since=past.now - 400 * DAY)
+    with reading.open(parquet) as opened:
+        assert reach(opened).year == 1
+        past.check(opened)
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_the_settings_say_how_far_back_publications_reach(past: Past, tmp_path: Path, kind: str) -> None:
+    """`history_in_duckdb` for DuckDB files, `history_keep` for lakes."""
+    for _ in range(6):
+        past.run(10)
+    settings = SyncSettings(publish=(target(kind, tmp_path),))
+    history = History(history_in_duckdb=5 * DAY, history_keep=50 * DAY)
+    publish_all(past.store, settings, Privacy(), Report(status="green"), lambda: past.now, history)
+    with reading.open(target(kind, tmp_path)) as opened:
+        found: Any = reach(opened)
+    assert found == past.now - 5 * DAY if kind == "duckdb" else found.year == 1
