@@ -16,13 +16,15 @@ from typing import Any, Protocol
 
 from connector.errors import FixInput
 from connector.store import asof, ddl, keeping, tombstones
-from connector.store.database import Database, rows
+from connector.store.database import Database, literal, rows
 from connector.store.keeping import Horizon
-from connector.tables.histories import HISTORIES, origin
+from connector.tables import histories
+from connector.tables.histories import FIGURES, HISTORIES, needed_by_histories, origin
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
 
 PUBLICATION_META = ("published_at", "excluded")  # rows of flexsync.meta that only publications have
 ENDED = ("green", "degraded")
+WITHHELD = "withheld: the column is left out"
 _REQUIRED = ("created_at", *(stamp.name for stamp in STAMPS))  # a sync of a restored store needs them
 _LOADED = "SELECT unnest(resources) FROM {catalog}.flexsync.runs"
 _RUN = f"""run_id, mode, status, started_at, finished_at, reasons,
@@ -158,7 +160,7 @@ def excluded(exclude: Sequence[str]) -> tuple[str, ...]:
 
 def required_columns(table: Table) -> tuple[str, ...]:
     """Return the columns of a table that every publication must have."""
-    return (*table.key, *((table.owner,) if table.owner else ()), *_REQUIRED)
+    return (*table.key, *((table.owner,) if table.owner else ()), *needed_by_histories(table), *_REQUIRED)
 
 
 @contextmanager
@@ -249,16 +251,15 @@ def _tables(
 
 
 def _left_out(table: Table, without: Sequence[str]) -> set[str]:
-    """Return the columns of a table that are left out, in a history because its table leaves them out."""
-    if table.name not in HISTORIES:
-        return {column for name, _, column in (full.partition(".") for full in without) if name == table.name}
-    found = {column for name, _, column in (full.partition(".") for full in without) if name in origin(table.name)}
-    return found & set(table.names) | ({"content_hash"} if found else set())  # the hash would tell about them
+    """Return the columns of a table that are left out, in a history those that stem from such a column."""
+    if table.name in HISTORIES:
+        return histories.without(table, without)
+    return {column for name, _, column in (full.partition(".") for full in without) if name == table.name}
 
 
 def _internal(name: str, without: Sequence[str], now: datetime, since: datetime | None) -> str:
     left_out = f" EXCLUDE ({', '.join(ddl.STORE_ONLY_COLUMNS[name])})" if name in ddl.STORE_ONLY_COLUMNS else ""
-    query = f"SELECT *{left_out} FROM {{store}}.flexsync.{name}"
+    query = f"SELECT *{left_out}{_withheld(name, without)} FROM {{store}}.flexsync.{name}"
     if name != "meta":
         return query
     # The first two rows tell a publication from a store.
@@ -266,3 +267,19 @@ def _internal(name: str, without: Sequence[str], now: datetime, since: datetime 
     added |= {keeping.SINCE: since.isoformat()} if since else {}
     rows = ", ".join(f"('{key}', '{value}')" for key, value in added.items())
     return f"{query} WHERE key <> '{keeping.SINCE}' UNION ALL VALUES {rows}"
+
+
+def _withheld(name: str, without: Sequence[str]) -> str:
+    """Return the REPLACE clause that hides what an internal table tells about columns that are left out."""
+    tables = sorted({full.partition(".")[0] for full in without})
+    shown = [f"{table}.{column}" for table in tables for column in TABLES[table].names]
+    if name == "rejects" and without:
+        kept = ", ".join(literal(full) for full in shown if full not in without)
+        named = ", ".join(map(literal, tables))
+        hidden = f"table_name IN ({named}) AND concat(table_name, '.', field) NOT IN ({kept})"
+        texts = {"value": "", "reason": WITHHELD}
+        cases = [f"CASE WHEN {hidden} THEN {literal(text)} ELSE {of} END AS {of}" for of, text in texts.items()]
+        return f" REPLACE ({', '.join(cases)})"
+    if name == "suspects" and {f"{table}.current_usage" for table in origin(FIGURES.name)} & set(without):
+        return " REPLACE (NULL::DECIMAL(38, 18) AS held, NULL::DECIMAL(38, 18) AS offered)"
+    return ""

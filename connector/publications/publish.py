@@ -138,7 +138,7 @@ def _duckdb(
 ) -> _Written:
     unfinished = targets.temporary(place)
     try:
-        with _attached(db, unfinished) as out:
+        with _attached(db, unfinished, store) as out:
             db.execute("BEGIN")  # the whole store is read in this one transaction
             snapshot = contents.snapshot(db, store, exclude, now, keeping.horizon(db, store, since))
             _refuse_foreign(place, snapshot)
@@ -147,7 +147,6 @@ def _duckdb(
             db.execute(f"USE {out}")
             for statement in asof.statements(snapshot.excluded):
                 db.execute(statement)
-            db.execute(f"USE {store}")
             db.execute("COMMIT")
             db.execute(f"CHECKPOINT {out}")
         unfinished.chmod(0o444)
@@ -170,8 +169,8 @@ def _switch(unfinished: Path, place: Target, snapshot: Snapshot, keep_green: boo
 
 
 @contextmanager
-def _attached(db: Any, path: Path) -> Iterator[str]:
-    """Make and attach a database file in the format that older clients read; gives its catalog, quoted."""
+def _attached(db: Any, path: Path, store: str) -> Iterator[str]:
+    """Make and attach a database file in the format that older clients read, beside the store; gives its catalog."""
     name = identifier(path.name)
     db.execute(f"ATTACH {literal(path)} AS {name} (STORAGE_VERSION '{STORAGE}')")
     try:
@@ -181,6 +180,7 @@ def _attached(db: Any, path: Path) -> Iterator[str]:
             db.execute("ROLLBACK")
         raise
     finally:
+        db.execute(f"USE {store}")
         db.execute(f"DETACH {name}")
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from connector.store.keeping import SINCE
-from connector.tables.histories import VERSIONED, versions_of
+from connector.tables import histories
+from connector.tables.histories import FIGURES, VERSIONED, versions_of
 from connector.tables.schemas import TABLES
 
 __all__ = ["ASKED", "BEYOND", "MACROS", "VIEWS", "History", "history", "statements"]
@@ -23,9 +24,9 @@ _KNOWN = f"""(SELECT CASE WHEN least({{asked}}, known::TIMESTAMPTZ) < reach
         (SELECT max(run_id) AS newest FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ),
         (SELECT max(value)::TIMESTAMPTZ AS reach FROM flexsync.meta WHERE key = '{SINCE}'))"""
 _HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
-        run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}, observed_at
+        run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}observed_at
     FROM flexsync.{versions} WINDOW following AS (PARTITION BY {keys} ORDER BY valid_from) QUALIFY NOT ended"""
-_ASOF = f"""SELECT {{keys}}, {{columns}}, valid_from, run_id, observed_at FROM (SELECT * FROM flexsync.{{versions}}
+_ASOF = f"""SELECT {{keys}}, {{columns}}valid_from, run_id, observed_at FROM (SELECT * FROM flexsync.{{versions}}
         WHERE run_id <= {_KNOWN.format(asked="valid::TIMESTAMPTZ")} AND valid_from <= valid::TIMESTAMPTZ
         QUALIFY row_number() OVER (PARTITION BY {{keys}} ORDER BY valid_from DESC) = 1)
     WHERE NOT ended"""
@@ -35,7 +36,7 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
 _END = "(day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY)"
-_USAGE_ASOF = f"""SELECT * EXCLUDE (restated, ended, previous_confirmed_run, previous_confirmed_at) FROM (
+_USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
         WHERE run_id <= {_KNOWN.format(asked=_END)} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
@@ -81,7 +82,7 @@ def history(name: str) -> History | None:
 def _written(template: str, name: str, without: Sequence[str]) -> str:
     table = TABLES[name]
     own = [c for c in versions_of(name).names if c in {column.name for column in table.columns} - {*table.key}]
-    columns = ", ".join(f'"{c}"' for c in own if f"{name}.{c}" not in without)
+    columns = "".join(f'"{c}", ' for c in own if f"{name}.{c}" not in without)
     keys = ", ".join(f'"{key}"' for key in table.key)
     return template.format(keys=keys, columns=columns, versions=versions_of(name).name)
 
@@ -96,11 +97,15 @@ def statements(without: Sequence[str] = ()) -> Iterator[str]:
         yield f"CREATE OR REPLACE VIEW {name}_history AS {_written(_HISTORY, name, without)}"
         asked = "valid, known := 'infinity'"
         yield f"CREATE OR REPLACE MACRO {name}_asof({asked}) AS TABLE {_written(_ASOF, name, without)}"
+    lost = histories.without(FIGURES, without)
+    rest = "".join(f", {name}" for name in ("restated",) if name not in lost)
     yield f"CREATE OR REPLACE VIEW usage_history AS {_USAGE_HISTORY}"
-    yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"
+    if "restated" not in lost:  # what is used stems from the same columns
+        yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"
     for name, meaning in _MEANINGS.items():
-        yield f"COMMENT ON VIEW {name} IS '{meaning}'"
-    yield f"CREATE OR REPLACE MACRO usage_asof(day, known := 'infinity') AS TABLE {_USAGE_ASOF}"
+        if name != "usage_daily" or "restated" not in lost:
+            yield f"COMMENT ON VIEW {name} IS '{meaning}'"
+    yield f"CREATE OR REPLACE MACRO usage_asof(day, known := 'infinity') AS TABLE {_USAGE_ASOF.format(rest=rest)}"
 
 
 _MEANINGS = {

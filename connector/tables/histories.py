@@ -8,10 +8,12 @@ and `connector.store.figures`); answering questions (see `connector.store.asof`)
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from connector.tables.columns import BOOL, DECIMAL, INT, STAMPS, TEXT, TIME, Table, made
 from connector.tables.schemas import TABLES
 
-__all__ = ["FIGURES", "HISTORIES", "VERSIONED", "content", "origin", "versions_of"]
+__all__ = ["FIGURES", "HISTORIES", "VERSIONED", "content", "needed_by_histories", "origin", "versions_of", "without"]
 
 VERSIONED = ("customers", "subscriptions", "entitlements")
 """The tables whose rows have versions."""
@@ -68,6 +70,30 @@ FIGURES = Table(
 
 HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLES[n]) for n in VERSIONED), FIGURES)}
 """Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
+
+
+_DERIVED = {"restated": ("current_usage", "next_usage_reset_at", "current_period_start")}  # of figures
+_IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key
+
+
+def without(history: Table, excluded: Collection[str]) -> set[str]:
+    """Return the columns of a history that stem from columns which are left out.
+
+    Args:
+        history: the history.
+        excluded: columns of tables, as `customers.email`.
+    """
+    found = {column for name, _, column in (full.partition(".") for full in excluded) if name in origin(history.name)}
+    left_out = (found & set(history.names)) - set(history.key)
+    if left_out and history is not FIGURES:
+        return left_out | {"content_hash"}
+    return left_out | {name for name, stems_from in _DERIVED.items() if left_out & set(stems_from)}
+
+
+def needed_by_histories(table: Table) -> tuple[str, ...]:
+    """Return the columns of a table that say whose row of a history it is, and since when it is true."""
+    dating = ("updated_at",) if table.name in VERSIONED and "updated_at" in table.names else ()
+    return (*_IDENTIFYING.get(table.name, ()), *dating)
 
 
 def origin(history: str) -> tuple[str, ...]:
