@@ -67,8 +67,8 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
 
 
 def _restore(settings: SyncSettings, progress: Progress) -> None:
-    """Make a missing store from the newest publication, if there is one."""
-    newest = "" if settings.store.exists() else copies.newest(settings.publish)
+    """Make a missing store from the newest publication, if there is one, and bring as much history as there is."""
+    newest = "" if settings.store.exists() else copies.newest(settings.publish, history=True)
     if newest:
         restore(newest, settings.store)
         progress.note(f"{settings.store} was missing: restored from {newest}")

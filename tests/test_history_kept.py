@@ -17,6 +17,7 @@ from sizes import Size, few, sizes
 from stores import BEGAN, KINDS, run_id, store_in, target
 from support import empty_store
 
+from connector.errors import FixInput
 from connector.publications import lake, reading
 from connector.publications.publish import publish
 from connector.publications.reading import Reading
@@ -236,8 +237,8 @@ def test_a_duckdb_publication_holds_what_its_time_needs(past: Past, tmp_path: Pa
     """It answers about the last days as the store does, refuses the rest, and does not grow with the nights."""
     sizes_of = []
     to = target("duckdb", tmp_path)
-    for _ in range(3):
-        for _ in range(6):
+    for _ in range(2):
+        for _ in range(8):
             past.run(5)
         written = publish(past.store, to, since=past.now - 10 * DAY)
         sizes_of.append(sum(written.rows[f"flexsync.{name}"] for name in HISTORIES))
@@ -250,17 +251,16 @@ def test_a_duckdb_publication_holds_what_its_time_needs(past: Past, tmp_path: Pa
 def test_a_lake_forgets_by_the_month_and_answers(past: Past, tmp_path: Path) -> None:
     """Months before the kept time become one file of what is needed; a store can be restored from it at any time."""
     to, back = target("parquet", tmp_path), tmp_path / "back.duckdb"
-    seen: list[datetime] = []
-    for _ in range(8):
+    seen: list[datetime | None] = []
+    for _ in range(5):
         past.run(28)
-        written = publish(past.store, to, since=past.now - 40 * DAY)
-        files = lake.read(tmp_path / "lake").tables["flexsync.customers_versions"].files
-        assert len(files) <= 6
-        with reading.open(to) as opened:
-            seen.append(reach(opened))
-    assert seen[0].year == 1
-    assert seen == sorted(seen)
-    assert seen[-1] > past.now - 75 * DAY
+        written = publish(past.store, to, since=past.now - 20 * DAY)
+        manifest = lake.read(tmp_path / "lake")
+        assert len(manifest.tables["flexsync.customers_versions"].files) <= 4
+        seen.append(manifest.history_since)
+    assert seen == [None] * 3 + [past.now - 48 * DAY, past.now - 20 * DAY]
+    publish(past.store, to, since=past.now - 25 * DAY)
+    assert lake.read(tmp_path / "lake").history_since == seen[-1]  # what is gone does not come back
     assert sum(written.rows[f"flexsync.{name}"] for name in HISTORIES) < sum(counted(past.store))
     restore(to, back)
     for path in (to, back):
@@ -283,6 +283,48 @@ def test_a_lake_keeps_more_than_a_store_that_was_restored_from_less(past: Past, 
     with reading.open(parquet) as opened:
         assert reach(opened).year == 1
         past.check(opened)
+
+
+def test_a_missing_store_is_restored_from_what_holds_most(past: Past, tmp_path: Path) -> None:
+    """Of two publications of one run, the lake has the longer history; readers open the first."""
+    targets = [target(kind, tmp_path) for kind in KINDS]
+    for _ in range(3):
+        past.run(5)
+    for to in targets:
+        publish(past.store, to, since=past.now - DAY, clock=lambda: past.now)
+    assert reading.newest(targets) == targets[0]
+    assert reading.newest(targets, history=True) == targets[1]
+    publish(past.store, targets[0], since=past.now - DAY, clock=lambda: past.now + DAY)
+    assert reading.newest(targets, history=True) == targets[0]
+
+
+def test_a_publisher_that_fails_at_the_switch_leaves_the_lake(
+    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had merged and forgotten months already: what readers open has all of them, and the next one does it anew."""
+    to = target("parquet", tmp_path)
+    for _ in range(4):
+        past.run(28)
+        publish(past.store, to)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "no room")
+
+    past.run(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(lake, "_switch", fail)
+        with pytest.raises(FixInput, match="no room"):
+            publish(past.store, to, since=past.now - 20 * DAY)
+    before = Past(past.store, past.chance, past.runs[:-1], past.rows, past.now)
+    for since in (None, past.now - 20 * DAY):
+        with reading.open(to) as opened:
+            assert (opened.history_since is None) == (since is None)
+            (past if since else before).check(opened)
+        publish(past.store, to, since=past.now - 20 * DAY)
+    there = {str(path.relative_to(tmp_path / "lake")) for path in (tmp_path / "lake" / "history").rglob("*.parquet")}
+    manifests = [lake.of_run(folder) for folder in (tmp_path / "lake" / "runs").iterdir()]
+    named = {file.path for found in manifests for entry in found.tables.values() for file in entry.files}
+    assert there <= named
 
 
 @pytest.mark.parametrize("kind", few(KINDS))

@@ -9,6 +9,7 @@ Arrow, so SQL over a lake needs no file access either. Never done: HTTP, changin
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -26,6 +27,7 @@ from connector.publications.contents import RunInfo
 from connector.publications.targets import DUCKDB, PARQUET, green_copy
 from connector.store import asof
 from connector.store.database import literal, rows
+from connector.store.keeping import SINCE
 from connector.tables.histories import FIGURES
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Reading:
         published_at: when it was published; None for a working store.
         excluded: columns that the publication leaves out.
         schema_version: of its tables; an older one is read as it is.
+        history_since: how far back its histories can be asked; None: as far as its first run knew.
     """
 
     def __init__(self, path: Path, db: Any, held: ExitStack) -> None:
@@ -74,6 +77,7 @@ class Reading:
         contents.check_version(path, self.schema_version)
         self.environment_id: str | None = meta.get("environment_id")
         self.published_at = datetime.fromisoformat(meta["published_at"]) if "published_at" in meta else None
+        self.history_since = datetime.fromisoformat(meta[SINCE]) if SINCE in meta else None
         self.excluded: tuple[str, ...] = tuple(filter(None, str(meta.get("excluded", "")).split(", ")))
         self.tables = _tables(db)
 
@@ -198,13 +202,20 @@ def open(path: str | Path, *, green: bool = False) -> Reading:
     return _open_green(place) if green else _open(place, _attach_file)
 
 
-def newest(targets: Sequence[str], *, green: bool = False) -> str | None:
-    """Return the publication target that holds the newest run, or the newest green one; None if none can be opened."""
+def newest(targets: Sequence[str], *, green: bool = False, history: bool = False) -> str | None:
+    """Return the publication target that holds the newest run; None if none can be opened.
+
+    Args:
+        targets: publications.
+        green: look for the newest green run.
+        history: of those that hold that run, return the one whose histories reach furthest back; else the first.
+    """
     found = []
     for number, target in enumerate(targets):
         with suppress(FlexsyncError), open(target, green=green) as reading:
             if reading.run is not None and reading.published_at is not None:
-                found.append((reading.run.run_id, reading.published_at, -number, target))
+                short = reading.history_since.timestamp() if history and reading.history_since else -math.inf
+                found.append((reading.run.run_id, reading.published_at, -short, -number, target))
     return max(found)[-1] if found else None
 
 
