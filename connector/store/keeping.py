@@ -19,9 +19,6 @@ from connector.tables.schemas import TABLES
 SINCE = "history_since"
 """Key of flexsync.meta: how far back the histories can be asked; missing where they hold everything."""
 
-_OLD = '({a}.run_id <= {known} AND {a}."{moment}" <= {since})'
-_PLACE_TAKEN = """(SELECT {keys}, max("{order}") AS newest FROM {rows} o WHERE {old} {which} GROUP BY {keys})"""
-
 
 class Horizon(NamedTuple):
     """How far back histories can be asked.
@@ -62,11 +59,12 @@ def needed(history: Table, source: str, horizon: Horizon) -> str:
         source: what its rows are selected from.
         horizon: how far back it has to answer.
     """
-    taken = _taken(history, source, horizon)
-    ended = f" AND NOT (coalesce(v.ended, false) AND {_old(history, 'v', horizon)})" if not _dates(history) else ""
-    match = _match(history)
-    return f"""SELECT * FROM {source} v
-        WHERE NOT EXISTS (SELECT 1 FROM {taken} n WHERE {match} AND v."{_order(history)}" < n.newest){ended}"""
+    old, keys, order = _old(history, horizon), _listed(history), _order(history)
+    ended = "" if _dates(history) else " AND NOT coalesce(o.ended, false)"
+    # Two parts, because most rows are young: an anti-join over all of them takes thirty times as long.
+    return f"""SELECT * FROM {source} o WHERE NOT {old} UNION ALL SELECT * FROM {source} o
+        WHERE {old}{ended} AND ({keys}, "{order}") IN (
+            SELECT ({keys}, max("{order}")) FROM {source} o WHERE {old} GROUP BY {keys})"""
 
 
 def prune(db: Database, since: datetime | None) -> None:
@@ -88,26 +86,22 @@ def prune(db: Database, since: datetime | None) -> None:
 
 
 def _prune(db: Database, history: Table, now: Horizon, settled: Horizon | None) -> None:
-    path, match = f"flexsync.{history.name}", _match(history)
+    path, keys, order, old = f"flexsync.{history.name}", _listed(history), _order(history), _old(history, now)
     # What had taken another's place at the last pruning has nothing before it any more.
-    which = f"AND (o.ended OR NOT {_old(history, 'o', settled)})" if settled else ""
-    db.execute(f"""DELETE FROM {path} v USING {_taken(history, path, now, which)} n
-        WHERE {match} AND v."{_order(history)}" < n.newest""")
+    unsettled = f"AND (o.ended OR NOT {_old(history, settled)})" if settled else ""
+    match = " AND ".join(f'n."{name}" = v."{name}"' for name in history.key[:-1])
+    db.execute(f"""DELETE FROM {path} v
+        USING (SELECT {keys}, max("{order}") AS newest FROM {path} o WHERE {old} {unsettled} GROUP BY {keys}) n
+        WHERE {match} AND v."{order}" < n.newest""")
     if not _dates(history):
-        db.execute(f"DELETE FROM {path} v WHERE v.ended AND {_old(history, 'v', now)}")
+        db.execute(f"DELETE FROM {path} o WHERE o.ended AND {old}")
 
 
-def _taken(history: Table, source: str, horizon: Horizon, which: str = "") -> str:
-    """Return a subquery: keys, and the newest of their rows that had taken the place of all before at the horizon."""
-    keys = ", ".join(f'"{name}"' for name in _keys(history))
-    old = _old(history, "o", horizon)
-    return _PLACE_TAKEN.format(keys=keys, order=_order(history), rows=source, old=old, which=which)
-
-
-def _old(history: Table, alias: str, horizon: Horizon) -> str:
+def _old(history: Table, horizon: Horizon) -> str:
+    """Return the condition for rows `o` that were true, and known, at a horizon or before."""
     moment = "observed_at" if history is FIGURES else "valid_from"
     since = f"TIMESTAMPTZ {literal(horizon.since.isoformat())}"
-    return _OLD.format(a=alias, known=literal(horizon.known), moment=moment, since=since)
+    return f'(o.run_id <= {literal(horizon.known)} AND o."{moment}" <= {since})'
 
 
 def _dates(history: Table) -> bool:
@@ -119,9 +113,5 @@ def _order(history: Table) -> str:
     return history.key[-1]
 
 
-def _keys(history: Table) -> tuple[str, ...]:
-    return history.key[:-1]
-
-
-def _match(history: Table) -> str:
-    return " AND ".join(f'n."{name}" = v."{name}"' for name in _keys(history))
+def _listed(history: Table) -> str:
+    return ", ".join(f'"{name}"' for name in history.key[:-1])
