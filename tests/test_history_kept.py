@@ -15,7 +15,7 @@ from histories import TICK, reach
 from hypothesis import strategies as st
 from sizes import Size, few, sizes
 from stores import BEGAN, KINDS, run_id, store_in, target
-from support import empty_store
+from support import World, calm, empty_store
 
 from connector.errors import FixInput
 from connector.publications import lake, reading
@@ -230,6 +230,22 @@ def test_a_day_whose_figure_before_was_pruned_is_not_shown(past: Past) -> None:
     assert past.store.rows(daily) == [(15, True)]
 
 
+def test_a_row_that_returns_after_the_kept_time_is_dated_by_its_return(tmp_path: Path) -> None:
+    """Its `updated_at` lies before its end, which is long ago: the end is still there to say so."""
+    world = World(tmp_path, calm(5), audit_sample=0, history_keep="1d")
+    world.sync()
+    first = world.sandbox.customer_ids()[0]
+    world.sandbox.hide(first)
+    for _ in range(3):
+        world.later(DAY.total_seconds())
+        world.sync(full=True)
+    query = f"SELECT valid_from, ended FROM flexsync.customers_versions WHERE id = '{first}' ORDER BY valid_from"
+    assert [ended for _, ended in world.rows(query)] == [True]
+    world.sandbox.show(first)
+    assert world.sync(full=True).status == "green"
+    assert world.rows(query)[1:] == [(world.clock(), False)]
+
+
 # --- publications ---------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +299,20 @@ def test_a_lake_keeps_more_than_a_store_that_was_restored_from_less(past: Past, 
     with reading.open(parquet) as opened:
         assert reach(opened).year == 1
         past.check(opened)
+
+
+def test_the_day_before_the_kept_time_is_refused(past: Past, tmp_path: Path) -> None:
+    """It ends where the kept time begins, at midnight: figures of it may be gone."""
+    for _ in range(3):
+        past.run(5)
+    prune(past.store, past.now - 2 * DAY)
+    past.store.close()
+    with reading.open(tmp_path / "work.duckdb") as opened:
+        assert opened.history_since == past.now - 2 * DAY
+        opened.table("usage", as_of=past.now - 2 * DAY)
+        with pytest.raises(FixInput, match="reaches back to 2026-01-14") as refused:
+            opened.table("usage", as_of=past.now - 3 * DAY)
+    assert "[history]" in refused.value.remedy
 
 
 def test_a_missing_store_is_restored_from_what_holds_most(past: Past, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ still has to do. Never done here: HTTP; deciding what to load; deciding which fi
 - Listings: `listings` (pages), `gone` (rows that the server no longer has).
 - Per-customer answers: `ingest` takes a batch; `batch`, `verdicts`, `zeros`, `suspects`, `rejects` (the quarantine),
   `replace`, `answers` are its steps. When the calls are over, `doubts` and `crosscheck` say which are made once more.
+- Histories: `versions` and `figures` add to them, `asof` asks them, `keeping` removes what no question needs.
 - Forgetting a customer: `holdings` finds what is personal, `erasure` writes the file anew without it, `tombstones` keep
   it blank.
 - `evidence` has the facts for the certificate, `import_journal` the outcomes of imports.

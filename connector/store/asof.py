@@ -38,7 +38,7 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
 _END = "(day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY)"
 _USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
-        WHERE run_id <= {_KNOWN.format(asked=_END)} AND observed_at < {_END}
+        WHERE run_id <= {_KNOWN.format(asked=f"{_END} - INTERVAL 1 MICROSECOND")} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
     WHERE NOT ended"""
 # Without a moment of the next reset, a new period may have reset the figure or not: the lower bound holds for both.
