@@ -357,6 +357,20 @@ def test_a_publisher_that_fails_at_the_switch_leaves_the_lake(
     assert there <= named
 
 
+def test_a_lake_that_was_left_alone_says_what_it_lacks(past: Past, tmp_path: Path) -> None:
+    """The store pruned rows that were never published to it, so it answers no further back than the store."""
+    to = target("parquet", tmp_path)
+    past.run(5)
+    publish(past.store, to)
+    for _ in range(4):
+        past.run(5)
+    prune(past.store, past.now - DAY)
+    publish(past.store, to)
+    with reading.open(to) as opened:
+        assert opened.history_since == past.now - DAY
+        past.check(opened)
+
+
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_the_settings_say_how_far_back_publications_reach(past: Past, tmp_path: Path, kind: str) -> None:
     """`history_in_duckdb` for DuckDB files, `history_keep` for lakes."""

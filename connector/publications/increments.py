@@ -11,6 +11,7 @@ manifest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from connector.files import remove, replace
@@ -19,6 +20,7 @@ from connector.publications.parts import Entry, File, Manifest, copy
 from connector.publications.targets import TEMPORARY
 from connector.store.database import Database, count, literal
 from connector.store.keeping import Horizon, needed
+from connector.store.keeping import horizon as store_horizon
 from connector.tables.histories import HISTORIES
 from connector.tables.schemas import SCHEMA_VERSION
 
@@ -40,6 +42,23 @@ def due(before: Manifest, horizon: Horizon | None) -> bool:
     """Return whether a history has files to make one of, of months that were over before a horizon."""
     files = [entry.files for name, entry in before.tables.items() if _of(name) in HISTORIES]
     return horizon is not None and any(sum(_over(file, horizon) for file in group) > 1 for group in files)
+
+
+def reached(db: Database, store: str, snapshot: Snapshot, before: Manifest, horizon: Horizon | None) -> datetime | None:
+    """Return how far back a lake can be asked that goes on; None: its histories hold everything.
+
+    Args:
+        db: a connection to the store, inside a transaction.
+        store: the store's catalog, quoted.
+        snapshot: what is added.
+        before: the manifest whose files it continues.
+        horizon: what its files are cut to now.
+    """
+    moments = [before.history_since, horizon and horizon.since]
+    pruned = store_horizon(db, store, snapshot.since)
+    if pruned and pruned.known > before.run_id:  # the store lost rows that the lake never got
+        moments.append(snapshot.since)
+    return max(filter(None, moments), default=None)
 
 
 def write(
