@@ -7,10 +7,12 @@ printed when the server accepts calls.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from connector.clock import utc_now
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE, PARTIAL
 
@@ -39,7 +41,12 @@ CUSTOMERS, CUSTOMERS_BY_NIGHT = 2000, 300
     type=click.IntRange(min=1),
     help="Sync once a night for this many nights, in which the account changes; the last copy is published.",
 )
-def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> int:
+@click.option(
+    "--last-night",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date of the last of these nights, in the past.  [default: the latest night]",
+)
+def demo(folder: Path, customers: int | None, seed: int, nights: int | None, last_night: datetime | None) -> int:
     """Load a sample account from a sandbox and answer a question with SQL. Needs no account."""
     from pipelines import demo as job
     from pipelines import nights as job_by_night
@@ -52,7 +59,8 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> 
     size = customers if customers is not None else CUSTOMERS_BY_NIGHT if nights else CUSTOMERS
     with show_progress() as progress:
         if nights:
-            played, answer = job_by_night.play(folder, nights, size, seed, progress)
+            now = _moment_of(last_night) if last_night else utc_now()
+            played, answer = job_by_night.play(folder, nights, size, seed, progress, clock=lambda: now)
             reports = [night.report for night in played]
         else:
             report, answer = job.demo(folder, size, seed, progress)
@@ -69,6 +77,16 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> 
     )
     click.echo(f"  flexsync status --store {folder}/work.duckdb")
     return DONE if all(report.status == "green" for report in reports) else PARTIAL
+
+
+def _moment_of(night: datetime) -> datetime:
+    """Return when the sync of a night begins; that is never in the future."""
+    from pipelines.nights import HOUR
+
+    moment = night.replace(hour=HOUR, tzinfo=UTC)
+    if moment > utc_now():
+        raise FixInput(f"--last-night {night:%Y-%m-%d} has not come yet.", remedy="Give a date in the past.")
+    return moment
 
 
 @click.command()
