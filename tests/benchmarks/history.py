@@ -4,8 +4,8 @@
 seven features. In a night one customer in a hundred is renamed, one answer of entitlements in a hundred changes, and
 every figure of usage grows. The same night is played without histories, with histories that began the night before, and
 with histories of 400 such nights; the server and the network are left out. Each night is published to a DuckDB file and
-to a lake that hold the night before. Printed are CPU seconds, wall seconds, the ratio of the CPU seconds to those without histories, and bytes written.
-Nothing is asserted: machines are shared and noisy. Run it alone.
+to a lake that hold the night before. Printed are CPU seconds, wall seconds, the ratio of the CPU seconds to those
+without histories, and the bytes written. Nothing is asserted: machines are shared and noisy. Run it alone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _SWEEP = """INSERT INTO flexsync.sweep
 # Night n of 400: every customer whose number leaves n modulo 100 was renamed, and every figure was another one.
 _VERSIONS = """INSERT INTO flexsync.customers_versions BY NAME
     SELECT * EXCLUDE (gone_at) REPLACE (name || ' in night ' || $night AS name, $run AS run_id, $at AS observed_at,
-        $at AS updated_at), $at AS valid_from, 'updated_at' AS valid_basis, false AS ended, md5($run || id) AS content_hash
+        $at AS updated_at), $at AS valid_from, 'updated_at' AS valid_basis, false AS ended, md5($run) AS content_hash
     FROM customers WHERE id[6:]::BIGINT % 100 = $night % 100"""
 _FIGURES = """INSERT INTO flexsync.usage_figures BY NAME
     SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, current_period_start, $night AS current_usage,
