@@ -218,8 +218,9 @@ def _tables(without: Sequence[str], now: datetime) -> Iterator[PublishedTable]:
     for path, table in ddl.paths().items():
         left_out = _left_out(table, without)
         columns = [c for c in (*table.columns, *STAMPS) if c.name not in left_out]
-        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.{path}
-            ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
+        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {{store}}.{path}"""
+        if table.name not in HISTORIES:  # to sort those of a year takes more memory than a store's connection has
+            query += f""" ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
         yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}}, table.name in HISTORIES)
     for name in ddl.PUBLISHED:
