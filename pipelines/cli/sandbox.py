@@ -57,6 +57,8 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
     from pipelines.report.sync_summary import sync_summary
 
     size = customers if customers is not None else CUSTOMERS_BY_NIGHT if nights else CUSTOMERS
+    if last_night and not nights:
+        raise FixInput("--last-night needs --nights.", remedy="Add --nights 30.")
     with show_progress() as progress:
         if nights:
             now = _moment_of(last_night) if last_night else utc_now()
