@@ -1,11 +1,13 @@
 """What the histories add to a night, and to publishing: seconds and bytes, at their beginning and after 400 nights.
 
-`python tests/benchmarks/history.py [CUSTOMERS]` fills stores with SQL: CUSTOMERS rows, one in a hundred subscribed to
-seven features. In a night one customer in a hundred is renamed, one answer of entitlements in a hundred changes, and
-every figure of usage grows. The same night is played without histories, with histories that began the night before, and
-with histories of 400 such nights; the server and the network are left out. Each night is published to a DuckDB file and
-to a lake that hold the night before. Printed are CPU seconds, wall seconds, the ratio of the CPU seconds to those
-without histories, and the bytes written. Nothing is asserted: machines are shared and noisy. Run it alone.
+`python tests/benchmarks/history.py [CUSTOMERS [GROWING]]` fills stores with SQL: CUSTOMERS rows, one in a hundred
+subscribed to seven features. In a night one customer in a hundred is renamed, one answer of entitlements in a hundred
+changes, and the figures of one subscribed customer in GROWING grow: 100 is a night with 1 % changed; 1, the default, is
+a busy account. The same night is played without histories, with histories that began the night before, and with
+histories of 400 nights in which every figure grew; the server and the network are left out. Each night is published to
+a DuckDB file and to a lake that hold the night before. Printed are CPU seconds, wall seconds, the ratio of the CPU
+seconds to those without histories, and the bytes written. Nothing is asserted: machines are shared and noisy. Run it
+alone.
 """
 
 from __future__ import annotations
@@ -116,15 +118,15 @@ def histories(*, kept: bool) -> Iterator[None]:
 # --- a night ------------------------------------------------------------------------------------------------------
 
 
-def night(store: Store, number: int, customers: int) -> None:
-    """A night in which one customer in a hundred was renamed, and usage grew."""
+def night(store: Store, number: int, customers: int, growing: int) -> None:
+    """A night in which one customer in a hundred was renamed, and usage of one in `growing` grew."""
     run = begun(store, number)
     changed = [_customer(i, number) for i in range(number % 100, customers, 100)]
     for start in range(0, len(changed), PAGE):
         body = json.dumps({"items": changed[start : start + PAGE]}).encode()
         page = Page(Reply(200, body, run.started_at), tuple(row["id"] for row in changed), None, Position())
         store.commit_page(run, "walk/customers/published", "customers", page)
-    answered(store, run, number)
+    answered(store, run, number, growing)
     ended(store, run)
 
 
@@ -146,7 +148,7 @@ def ended(store: Store, run: Run) -> None:
         runs.finish(db, run.run_id, "green", run.started_at, [], {})
 
 
-def answered(store: Store, run: Run, number: int) -> None:
+def answered(store: Store, run: Run, number: int, growing: int = 1) -> None:
     """Every call of a night, answered and committed in batches."""
     ingest = Ingest(store.db, run.run_id)
     store.fill_queue(run, sample=0, everyone=False)
@@ -154,7 +156,7 @@ def answered(store: Store, run: Run, number: int) -> None:
         beyond = -1
         while items := store.take(resource, "pending", beyond, BATCH):
             beyond = items[-1].item
-            results = [Result(item, _body(item, number), run.started_at) for item in items]
+            results = [Result(item, _body(item, number, growing), run.started_at) for item in items]
             store.commit_answers(run, ingest, results, final=True)
 
 
@@ -164,10 +166,12 @@ def _customer(i: int, number: int) -> dict[str, Any]:
     return {**ABOUT, **own, "email": f"billing{i}@example.com", "metadata": {"tier": "gold"}, "updated_at": at}
 
 
-def _body(item: Item, number: int) -> bytes:
+def _body(item: Item, number: int, growing: int) -> bytes:
+    who = int(item.customer_id[5:])
     if item.resource == "usage":
-        return _features(item, {"current_usage": str(number), "usage_percent": str(number / 1_000_000)}, 1_000_000)
-    changed = int(item.customer_id[5:]) % 100 == number % 100
+        used = number if (who - number) % growing == 0 else number - 1
+        return _features(item, {"current_usage": str(used), "usage_percent": str(used / 1_000_000)}, 1_000_000)
+    changed = (who - number) % 100 == 0
     return _features(item, {"entitlement": {"is_enabled": True, "usage_limit": number if changed else 7}}, 7)
 
 
@@ -186,7 +190,7 @@ def _features(item: Item, own: dict[str, Any], limit: int) -> bytes:
 Figures = dict[str, tuple[float, float, int]]  # what was done -> CPU seconds, wall seconds, bytes written
 
 
-def measured(folder: Path, customers: int, nights: int) -> Figures:
+def measured(folder: Path, customers: int, nights: int, growing: int) -> Figures:
     """The night after `nights` nights: its seconds, what it added to the files, and its publications."""
     path, targets = folder / "work.duckdb", (f"duckdb:{folder}/billing.duckdb", f"parquet:{folder}/lake")
     made(path, customers, nights)
@@ -194,7 +198,7 @@ def measured(folder: Path, customers: int, nights: int) -> Figures:
         published(path, target)
     before = size_of([path])
     with histories(kept=nights > 0), Store.open(path) as store:
-        taken = timed(lambda: night(store, NIGHTS + 1, customers))
+        taken = timed(lambda: night(store, NIGHTS + 1, customers, growing))
     found = {"night": (*taken, size_of([path]) - before)}
     for target in targets:
         kind, _, place = target.partition(":")
@@ -222,7 +226,7 @@ def size_of(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def main(customers: int) -> None:
+def main(customers: int = 1_000_000, growing: int = 1) -> None:
     print(
         f"{customers} customers, {max(customers // 100, 1)} subscribed, {os.cpu_count()} cores that others may use too"
     )
@@ -231,7 +235,7 @@ def main(customers: int) -> None:
     for name, nights in cases.items():
         folder = Path(tempfile.mkdtemp())
         try:
-            found = measured(folder, customers, nights)
+            found = measured(folder, customers, nights, growing)
         finally:
             shutil.rmtree(folder)
         base = base or found
@@ -241,4 +245,4 @@ def main(customers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main(*(int(argument) for argument in sys.argv[1:]))
