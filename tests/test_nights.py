@@ -262,7 +262,7 @@ def test_a_renamed_feature_shows_at_once_and_moves() -> None:
 )
 def test_the_last_night_is_the_latest_one_that_is_over(now: str, night: str) -> None:
     """No night lies in the future."""
-    assert latest_night(datetime.fromisoformat(now)) == datetime.fromisoformat(night)
+    assert latest_night(lambda: datetime.fromisoformat(now)) == datetime.fromisoformat(night)
 
 
 @pytest.mark.sampled

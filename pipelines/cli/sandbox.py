@@ -7,12 +7,11 @@ printed when the server accepts calls.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from connector.clock import utc_now
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE, PARTIAL
 
@@ -61,8 +60,8 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
         raise FixInput("--last-night needs --nights.", remedy="Add --nights 30.")
     with show_progress() as progress:
         if nights:
-            now = _moment_of(last_night) if last_night else utc_now()
-            played, answer = job_by_night.play(folder, nights, size, seed, progress, clock=lambda: now)
+            last = job_by_night.night_of(last_night) if last_night else job_by_night.latest_night()
+            played, answer = job_by_night.play(folder, nights, size, seed, progress, last)
             reports = [night.report for night in played]
         else:
             report, answer = job.demo(folder, size, seed, progress)
@@ -79,16 +78,6 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
     )
     click.echo(f"  flexsync status --store {folder}/work.duckdb")
     return DONE if all(report.status == "green" for report in reports) else PARTIAL
-
-
-def _moment_of(night: datetime) -> datetime:
-    """Return when the sync of a night begins; that is never in the future."""
-    from pipelines.nights import HOUR
-
-    moment = night.replace(hour=HOUR, tzinfo=UTC)
-    if moment > utc_now():
-        raise FixInput(f"--last-night {night:%Y-%m-%d} has not come yet.", remedy="Give a date in the past.")
-    return moment
 
 
 @click.command()
