@@ -1,20 +1,20 @@
 """Nights of the demo: a sandbox account that lives on, and a sync in each of its nights.
 
 The sandbox's clock is the job's clock, and it stands during a sync: runs and `observed_at` are dated in these nights.
-Promised: the last night is the latest one before now, so no date lies in the future; what happens follows from the
+Promised: the last night is not after now, so no date lies in the future; what happens follows from the
 seed. Never done: publishing before the last night (readers see one copy, and it is the last), touching a real account.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 from connector.clock import Clock, utc_now
-from connector.errors import OurFault
+from connector.errors import FixInput, OurFault
 from connector.settings import Settings
 from pipelines import demo, jobs
 from pipelines.progress import Progress
@@ -49,7 +49,7 @@ class Night:
 
 
 def play(
-    folder: Path, nights: int, customers: int, seed: int, progress: Progress, clock: Clock = utc_now
+    folder: Path, nights: int, customers: int, seed: int, progress: Progress, last: datetime
 ) -> tuple[list[Night], Any]:
     """Sync a sandbox account into `folder` night after night, and answer the question on the last copy.
 
@@ -59,7 +59,7 @@ def play(
         customers: number of customers in the account at the first night.
         seed: of its invented data and of what happens.
         progress: gets one step, the nights.
-        clock: this machine's; says which night is the last.
+        last: the last night, from `latest_night` or `night_of`.
 
     Returns:
         The nights in their order, and the answer as an Arrow table.
@@ -69,7 +69,7 @@ def play(
         FlexsyncError: a sync could not end.
     """
     demo.clear(folder)
-    first = latest_night(clock()) - (nights - 1) * DAY
+    first = last - (nights - 1) * DAY
     given = ("--customers", str(customers), "--seed", str(seed), "--first", first.isoformat())
     progress.step("nights", nights, ("sync to make", "syncs to make"))
     played: list[Night] = []
@@ -82,8 +82,21 @@ def play(
     return played, demo.answer(folder)
 
 
-def latest_night(now: datetime) -> datetime:
-    """Return the latest moment of a nightly sync that is not after `now`."""
+def night_of(day: datetime, clock: Clock = utc_now) -> datetime:
+    """Return the moment of the nightly sync of a day.
+
+    Raises:
+        FixInput: it has not come yet.
+    """
+    moment = day.replace(hour=HOUR, tzinfo=UTC)
+    if moment > clock():
+        raise FixInput(f"the night of {day:%Y-%m-%d} has not come yet.", remedy="Give a date in the past.")
+    return moment
+
+
+def latest_night(clock: Clock = utc_now) -> datetime:
+    """Return the latest moment of a nightly sync that is not in the future."""
+    now = clock()
     tonight = now.replace(hour=HOUR, minute=0, second=0, microsecond=0)
     return tonight if tonight <= now else tonight - DAY
 

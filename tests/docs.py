@@ -161,7 +161,7 @@ class Shell:
         if words[0] == "flexsync" and not re.search(r"[|&;<>$`]", re.sub(r"\"[^\"$`]*\"|'[^']*'", "", command)):
             return self._run(words)
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=self.environment, text=True, timeout=300,
+            ["bash", "-c", command], cwd=self.folder, env=self.environment, text=True, timeout=540,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         return done.returncode, self._clean(done.stdout)

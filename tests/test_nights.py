@@ -262,19 +262,21 @@ def test_a_renamed_feature_shows_at_once_and_moves() -> None:
 )
 def test_the_last_night_is_the_latest_one_that_is_over(now: str, night: str) -> None:
     """No night lies in the future."""
-    assert latest_night(datetime.fromisoformat(now)) == datetime.fromisoformat(night)
+    assert latest_night(lambda: datetime.fromisoformat(now)) == datetime.fromisoformat(night)
 
 
 @pytest.mark.sampled
-def test_demo_plays_nights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [(), ("--last-night", "2026-03-01")], ids=["latest", "given"])
+def test_demo_plays_nights(tmp_path: Path, last: tuple[str, ...]) -> None:
     """`flexsync demo --nights 3` prints a line a night and the answer; its store holds the last night's account."""
-    given = ("demo", "--folder", "d", "--customers", "12", "--nights", "3", "--seed", str(BUSY))
+    given = ("demo", "--folder", "d", "--customers", "12", "--nights", "3", "--seed", str(BUSY), *last)
     done = command(*given, env=environment(key=""), cwd=tmp_path)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0].split() == ["night", "status", "customers", "calls", "rows", "moved"]
     nights = [datetime.fromisoformat(line.split()[0]).replace(hour=2, tzinfo=UTC) for line in lines[1:4]]
     assert [night - nights[0] for night in nights] == [timedelta(days=day) for day in range(3)]
+    assert not last or lines[3].startswith(last[1])
     assert {line.split()[1] for line in lines[1:4]} == {"green"}
     assert "Which customers" in done.out
     sandbox, life = account(12, nights[0], BUSY)
@@ -287,6 +289,18 @@ def test_demo_plays_nights(tmp_path: Path) -> None:
         assert store.rows("SELECT max(observed_at) FROM usage")[0][0].astimezone(UTC) <= nights[-1]
     assert (tmp_path / "d" / "billing.duckdb").exists()
     assert (tmp_path / "d" / "lake" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [(("--nights", "2", "--last-night", "9000-01-01"), "9000-01-01"), (("--last-night", "2026-09-30"), "--nights")],
+)
+def test_demo_refuses_a_last_night_that_is_none(tmp_path: Path, given: tuple[str, ...], fault: str) -> None:
+    """A night in the future, or one without a number of nights, is named on stderr; no folder is made."""
+    done = command("demo", "--folder", "d", *given, env=environment(), cwd=tmp_path)
+    assert done.code == 2
+    assert fault in done.err
+    assert not (tmp_path / "d").exists()
 
 
 def test_demo_refuses_a_number_of_nights_that_is_none(tmp_path: Path) -> None:

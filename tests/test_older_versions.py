@@ -31,7 +31,7 @@ from connector.push.plan.plan import Entry
 from connector.push.plan.planfile import Header, Plan
 from connector.store import asof, migrations
 from connector.store.store import Store
-from connector.tables.histories import HISTORIES
+from connector.tables.histories import HISTORIES, VERSIONED
 from connector.tables.import_results import COLUMNS
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import import_customers as job
@@ -136,6 +136,30 @@ def test_the_next_run_is_incremental(old: Old) -> None:
             walk: cursor and cursor - hour for walk, cursor in cursors.items()
         }
         assert run.run_id > old.facts.run
+
+
+_BEGUN = """SELECT count(*), count(DISTINCT run_id), min(run_id), count(content_hash)
+    FROM flexsync.{name}_versions WHERE NOT ended"""
+
+
+def test_the_history_begins_with_the_next_run(old: Old) -> None:
+    """The first run begun by this version adds a version of every row and every figure; a second one adds none."""
+    week, hour = timedelta(days=7), timedelta(hours=1)
+    first = ""
+    for _ in range(2):
+        with Store.open(old / "work.duckdb") as store:
+            last = store.last_run()
+            assert last is not None
+            now = last.started_at + hour
+            beginning = Beginning(clock=now, date=now, watermarks=dict.fromkeys(WALKS, now))
+            run = store.begin(beginning, last.resources, full=False, full_every=week, overlap=hour, version="test")
+            first = first or run.run_id
+            for name in VERSIONED:
+                alive = "" if name == "entitlements" else "WHERE gone_at IS NULL"
+                rows = store.count(f"SELECT count(*) FROM {name} {alive}")
+                assert store.rows(_BEGUN.format(name=name)) == [(rows, 1, first, rows)]
+            usage = store.count("SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM subscription_usage)")
+            assert store.rows("SELECT count(*), min(run_id) FROM usage_history") == [(usage, first)]
 
 
 def test_the_command_reads_a_store(old: Old) -> None:

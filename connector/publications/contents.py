@@ -242,8 +242,9 @@ def _tables(
         history, source = table.name in HISTORIES, f"{{store}}.{path}"
         if history and horizon:
             source = f"({keeping.needed(table, source, horizon)})"
-        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {source}
-            ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
+        query = f"""SELECT {", ".join(f'"{c.name}"' for c in columns)} FROM {source}"""
+        if not history:  # to sort those of a year takes more memory than a store's connection has
+            query += f""" ORDER BY {", ".join(f'"{name}"' for name in table.key)}"""
         about = f"{table.source}; key {', '.join(table.key)}"
         yield PublishedTable(path, query, {"": about, **{c.name: c.meaning for c in columns}}, history)
     for name in ddl.PUBLISHED:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from connector.store.database import Database, count, registered
+from connector.store.database import Database, count, identifier, literal, registered
 
 _FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
@@ -29,16 +29,22 @@ _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '')
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
 # A customer's plain answer of this run may be the first one that does not settle its subscriptions.
 _CONFIRMS = "{a}.customer_id = f.customer_id AND {a}.resource = 'usage' AND {a}.body_hash IS NOT NULL"
-_LATEST = """latest AS (SELECT f.*,
-        greatest(f.run_id, coalesce(u.previous_confirmed_run, a.run_id, p.run_id)) AS confirmed_run,
-        greatest(f.observed_at, coalesce(u.previous_confirmed_at, a.observed_at, p.observed_at)) AS confirmed_at
-    FROM flexsync.usage_figures f
-    LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
-    LEFT JOIN flexsync.answers a ON {alone_confirms} AND a.subscription_id = f.subscription_id
-    LEFT JOIN flexsync.answers p ON {plain_confirms} AND p.subscription_id = '' AND p.run_id < $run
+_LATEST = """newest AS (SELECT f.* FROM (
+        FROM {earlier} UNION ALL BY NAME FROM flexsync.usage_figures WHERE run_id = $run) f
     WHERE {ours}
     WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
-    QUALIFY row_number() OVER figure = 1)"""
+    QUALIFY row_number() OVER figure = 1),
+latest AS (SELECT f.*,
+        greatest(f.run_id, coalesce(u.previous_confirmed_run, a.run_id, p.run_id)) AS confirmed_run,
+        greatest(f.observed_at, coalesce(u.previous_confirmed_at, a.observed_at, p.observed_at)) AS confirmed_at
+    FROM newest f
+    LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
+    LEFT JOIN flexsync.answers a ON {alone_confirms} AND a.subscription_id = f.subscription_id
+    LEFT JOIN flexsync.answers p ON {plain_confirms} AND p.subscription_id = '' AND p.run_id < $run)"""
+# The newest figures of earlier runs do not change while a run lasts, so they are looked for once: it takes all of them.
+_EARLIER = """CREATE TEMP TABLE IF NOT EXISTS {earlier} AS SELECT * FROM flexsync.usage_figures WHERE rowid IN (
+    SELECT arg_max(rowid, run_id) FROM flexsync.usage_figures WHERE run_id <> {run}
+    GROUP BY customer_id, subscription_id, feature_id)"""
 _OF_RUN = "SELECT f.* FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}"
 _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
@@ -65,14 +71,16 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
         now: when figures that are not there any more were missed, by the server's clock.
     """
     given = {"run": run_id}
+    earlier = identifier(f"figures before {run_id}")
+    db.execute(_EARLIER.format(earlier=earlier, run=literal(run_id)))
     with registered(db, touched=touched):
         # What this run has added so far knows when the figures before were last confirmed.
-        undone = db.sql(_text(_OF_RUN, table), params=given).to_arrow_table()
+        undone = db.sql(_text(_OF_RUN, table, earlier), params=given).to_arrow_table()
         with registered(db, undone=undone):
             if undone.num_rows:
-                db.execute(_text(_UNDO, table), given)
-            db.execute(_text(_END, table), {**given, "now": now})
-            db.execute(_text(_ADD, table), given)
+                db.execute(_text(_UNDO, table, earlier), given)
+            db.execute(_text(_END, table, earlier), {**given, "now": now})
+            db.execute(_text(_ADD, table, earlier), given)
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -92,8 +100,9 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
 
 
 @cache
-def _text(template: str, table: str) -> str:
+def _text(template: str, table: str, earlier: str) -> str:
     fields = {
+        "earlier": earlier,
         "table": table,
         "alone": _ALONE[table],
         "plain": str(table == "usage").lower(),

@@ -25,7 +25,7 @@ _DRAWN = ' AND NOT (s.sole AND s."usage_reset_period" IS DISTINCT FROM v."usage_
 # All of these run for the rows whose {column} is in the view `touched`.
 _STATE = """state AS (SELECT t.*, {hash} AS content_hash{sole} FROM "{table}" t
     WHERE t."{column}" IN (SELECT key FROM touched){alive})"""
-_LATEST = """latest AS (SELECT * FROM flexsync.{versions} v
+_LATEST = """latest AS (SELECT {keys}, valid_from, ended, content_hash{drawn} FROM flexsync.{versions} v
     WHERE v."{column}" IN (SELECT key FROM touched)
     QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY valid_from DESC) = 1)"""
 _TOUCHED = 'v.run_id = $run AND v."{column}" IN (SELECT key FROM touched)'
@@ -109,6 +109,7 @@ def _text(template: str, name: str, column: str) -> str:
         "hash": content_hash(table),
         "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
         "fits": " AND ".join(f'(v."{c}" IS NULL OR v."{c}" IS NOT DISTINCT FROM s."{c}")' for c in content(table)),
+        "drawn": ', "usage_reset_period"' if name == "entitlements" else "",
         "sole": _SOLE if name == "entitlements" else "",
         "same": "s.content_hash IS NOT DISTINCT FROM v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",

@@ -7,6 +7,7 @@ printed when the server accepts calls.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -39,7 +40,12 @@ CUSTOMERS, CUSTOMERS_BY_NIGHT = 2000, 300
     type=click.IntRange(min=1),
     help="Sync once a night for this many nights, in which the account changes; the last copy is published.",
 )
-def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> int:
+@click.option(
+    "--last-night",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date of the last of these nights, in the past.  [default: the latest night]",
+)
+def demo(folder: Path, customers: int | None, seed: int, nights: int | None, last_night: datetime | None) -> int:
     """Load a sample account from a sandbox and answer a question with SQL. Needs no account."""
     from pipelines import demo as job
     from pipelines import nights as job_by_night
@@ -50,9 +56,12 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None) -> 
     from pipelines.report.sync_summary import sync_summary
 
     size = customers if customers is not None else CUSTOMERS_BY_NIGHT if nights else CUSTOMERS
+    if last_night and not nights:
+        raise FixInput("--last-night needs --nights.", remedy="Add --nights 30.")
     with show_progress() as progress:
         if nights:
-            played, answer = job_by_night.play(folder, nights, size, seed, progress)
+            last = job_by_night.night_of(last_night) if last_night else job_by_night.latest_night()
+            played, answer = job_by_night.play(folder, nights, size, seed, progress, last)
             reports = [night.report for night in played]
         else:
             report, answer = job.demo(folder, size, seed, progress)
