@@ -124,3 +124,12 @@ def test_the_command_takes_shares(module: str) -> None:
     done = subprocess.run([*words, "2"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "subscribed" in done.stderr
+
+
+def test_a_server_that_is_too_old_for_a_column_never_sends_it() -> None:
+    """Customers that are created there have no such key, as in the recorded account."""
+    sandbox = account(1)
+    sandbox.account.unsent = frozenset({"timezone"})
+    created = json.loads(sandbox.answer("POST", "/customers", (), {"external_id": "x", "name": "X"})[2])
+    assert created["external_id"] == "x"
+    assert "timezone" not in created
