@@ -38,6 +38,7 @@ class Verdicts:
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
         deprived: customers whose rows became another customer's when the batch was stored.
         outdated: customers whose answer names a subscription that the store does not know to count.
+        accepted: customers whose incomplete answer is believed because somebody named them, in this run only.
     """
 
     batch: Batch
@@ -47,6 +48,7 @@ class Verdicts:
     left_out: dict[int, set[str]] = field(default_factory=dict)
     deprived: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -156,7 +158,9 @@ class Judge:
             customer = result.item.customer_id
             known = counting.get(customer, set())
             missing = set() if named is None else known - named
-            if missing:
+            if missing and customer in self.accept:  # "all" is for figures: nobody has looked at this answer
+                verdicts.accepted.add(customer)
+            elif missing:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
             if named and result.item.why == "active" and not named <= known:
