@@ -281,9 +281,16 @@ class Certificate:
     @property
     def reasons(self) -> list[str]:
         """Everything that keeps the run from being green."""
-        found = list(self.faults)
-        found += self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
+        found = self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
         found += self.subscriptions.reasons() if self.subscriptions else []
+        lasting = self.lasting_reasons
+        place = len(self.faults)
+        return list(dict.fromkeys([*lasting[:place], *found, *lasting[place:]]))
+
+    @property
+    def lasting_reasons(self) -> list[str]:
+        """Those of them that counting the listings again cannot refute: only another run can."""
+        found = list(self.faults)
         for child in self.children:
             found += child.reasons()
         found += self.zeros.reasons() if self.zeros else []
@@ -307,4 +314,5 @@ class Certificate:
             "subscriptions": self.subscriptions and self.subscriptions.plain(),
             "children": {child.resource: child.plain() for child in self.children},
             "zeros": self.zeros and self.zeros.plain(),
+            "lasting_reasons": self.lasting_reasons,
         }

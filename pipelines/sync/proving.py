@@ -8,16 +8,18 @@ Never done: believing the store's own tally.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Json
+from connector.errors import SkipRow
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
 from connector.pull.pages import FilterIgnoredError, count_rows
 from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
+from connector.store.evidence import lasting_reasons
 from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
@@ -29,6 +31,7 @@ ATTEMPTS = 25  # counts on an account whose customers change their status faster
 ROUNDS = 2  # further calls, at most, of customers whose subscriptions change faster than they are called
 MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
 _MICROSECOND = timedelta(microseconds=1)
+_NEVER = Window(None, datetime(1970, 1, 1, tzinfo=UTC))  # no row was created in it
 
 
 async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_windows: int) -> Certificate:
@@ -59,10 +62,29 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
 
 
 async def prove_again(session: Session, run: Run, most_windows: int) -> Certificate:
-    """Build the certificate of a finished run anew, by counting on the server now; nothing is written."""
+    """Build the certificate of a finished run anew, by counting on the server now; nothing is written.
+
+    What the run could not read, or found suspect, stays a reason: a count does not show whether an edit arrived.
+    """
+    session.faults += session.store.facts(lasting_reasons, run.run_id)
     resources = _countable(session, run)
+    for name in resources:
+        await _choose_method(session, name)
     proofs = {name: await _proof(session, run, name, most_windows, keep=False) for name in resources}
     return _certificate(session, run, proofs)
+
+
+async def _choose_method(session: Session, resource: str) -> None:
+    """Count a listing as a whole where the server counts rows before all time, or refuses to: it does not filter."""
+    try:
+        if not await _count_on_server(session, resource, _NEVER):
+            return
+    except SkipRow:
+        pass  # a server that refuses filters
+    if resource == "customers":
+        session.method = "offset"
+    else:
+        session.subscriptions_filtered = False
 
 
 def _countable(session: Session, run: Run) -> list[str]:
@@ -177,11 +199,14 @@ async def _count_and_keep(session: Session, run: Run, resource: str, window: Win
 
 async def _count(session: Session, resource: str, window: Window) -> Counted:
     """Count the rows of a window on the server and in the store."""
-    if resource == "customers":
-        existed = await count_customers(session, window)
-    else:
-        existed = await _total(session, "subscriptions", window, subscription_status=list(SUBSCRIPTION_STATUSES))
+    existed = await _count_on_server(session, resource, window)
     return Counted(window, existed, session.store.facts(listing_facts.stored_in, resource, window))
+
+
+async def _count_on_server(session: Session, resource: str, window: Window) -> int | None:
+    if resource == "customers":
+        return await count_customers(session, window)
+    return await _total(session, "subscriptions", window, subscription_status=list(SUBSCRIPTION_STATUSES))
 
 
 async def count_customers(session: Session, window: Window) -> int | None:
