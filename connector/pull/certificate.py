@@ -283,9 +283,7 @@ class Certificate:
         """Everything that keeps the run from being green."""
         found = self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
         found += self.subscriptions.reasons() if self.subscriptions else []
-        lasting = self.lasting_reasons
-        place = len(self.faults)
-        return list(dict.fromkeys([*lasting[:place], *found, *lasting[place:]]))
+        return list(dict.fromkeys([*self.faults, *found, *self.lasting_reasons]))
 
     @property
     def lasting_reasons(self) -> list[str]:
