@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sizes import few, sampled
-from support import Bent, Direct, World, calm, subscriptions_of, synced
+from support import Bent, Direct, World, ask, calm, counting, subscriptions_of, synced
 
 from connector.sandbox import Faults
 from connector.store.store import Store
@@ -124,6 +124,37 @@ def test_verify_compares_a_single_subscriptions_limits(copied: World) -> None:
     with Store.open(copied.path) as store, store.transaction() as db:
         db.execute("UPDATE subscription_usage SET is_soft_limit = NOT is_soft_limit")
     assert told(found) == {("subscription_usage", *key) for key in keys}
+
+
+# --- the period of a figure ---------------------------------------------------------------------------------------
+
+
+def test_the_period_of_the_counted_subscription_moves(tmp_path: Path) -> None:
+    """Of two subscriptions of one microsecond the server counts the smaller id; its period moves, the body does not."""
+    w = World(tmp_path, calm(6, kind=Bent))
+    customer = min(set(w.sandbox.customer_ids()) - set(counting(w.sandbox)))
+    now = w.clock()
+    counted, _ = sorted(w.sandbox.add_subscription(customer, plan, created_at=now) for plan in ("Scale", "Team"))
+    usage = ask(w.sandbox, "/customers/usage", [("customer_id", customer)])["features"]
+    monthly = {one["feature"]["id"] for one in usage if (one["next_usage_reset_at"] or "0001") > "1"}
+
+    def smaller(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+        if customer not in (query.get("customer_id"), path.get("id")) or route not in ("usage", "entitlements"):
+            return None
+        body["features"] = [one for one in body["features"] if one["feature"]["id"] not in monthly]
+        for one in body["features"] if route == "usage" and "subscription_ids" not in query else ():
+            for source in one["sources"]:
+                source["subscription_id"] = counted
+        return body
+
+    w.sandbox.bend = smaller  # type: ignore[attr-defined]
+    w.later(5)
+    assert w.sync().status == "green"
+    w.check()
+    w.later(600)
+    w.sandbox.update_subscription(counted, current_period_start="2026-11-20T12:05:00Z")
+    assert w.sync().status == "green"
+    w.check()
 
 
 # --- counting subscriptions as a whole ----------------------------------------------------------------------------
