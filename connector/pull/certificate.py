@@ -17,7 +17,7 @@ from typing import Any
 from connector.pull.proof_windows import Window
 
 JUMP = 0.20  # rise of the share of zeros since the last green run that degrades a run
-CROWD = 50  # from this many metered rows on, "all of them are zero" is no coincidence
+CROWD = 50  # metered rows from which on their zeros say something in bulk: of fewer, one new plan makes a JUMP
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,9 @@ class ZeroWatch:
         return found
 
     def _in_bulk(self) -> list[str]:
-        if self.metered >= CROWD and self.zeros == self.metered and self.share_before != 1.0:
+        if self.metered < CROWD:
+            return []
+        if self.zeros == self.metered and self.share_before != 1.0:
             return [f"usage: all {self.metered} metered figures read zero, as when the analytics store is down"]
         if self.share_before is not None and self.share - self.share_before >= JUMP:
             return [f"usage: zeros rose from {self.share_before:.0%} to {self.share:.0%} of {self.metered} figures"]
