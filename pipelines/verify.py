@@ -1,6 +1,7 @@
 """Verify: the certificate against the live API at any time, and a random sample compared field by field.
 
-Promised: nothing is written. Never done: repairing a difference (a sync does that).
+Promised: a row that only one of the two sides has is a difference too; nothing is written. Never done: comparing what
+changes without an edit (figures, and the ends of their windows); repairing a difference (a sync does that).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any
 from connector.api import calls
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
+from connector.errors import SkipRow
 from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
 from connector.store import tombstones
 from connector.store.store import Store
 from connector.tables.decode import Answer, Decoded, Reader
-from connector.tables.resources import CHILDREN
+from connector.tables.resources import CHILDREN, Resource
 from connector.tables.schemas import TABLES
 from pipelines.opening import existing_store
 from pipelines.runner import run_with_client
@@ -25,6 +27,14 @@ from pipelines.sync import Sync
 from pipelines.sync.walks import CUSTOMER_STATUSES
 
 Row = dict[str, Any]
+
+_LOADED = "SELECT DISTINCT unnest(resources) FROM flexsync.runs WHERE status IN ('green', 'degraded')"
+_COUNTING = """SELECT id, current_period_start FROM subscriptions WHERE customer_id = $customer AND gone_at IS NULL
+    AND subscription_status IN ('active', 'trialing') AND subscription_type IS DISTINCT FROM 'inherited'
+    ORDER BY created_at, id"""
+_STATUSES = (*CUSTOMER_STATUSES, CUSTOMER_STATUSES[0])  # a customer restored in between is in the last one
+_COMPARED = {"usage", "subscription_usage", "entitlements", "upcoming_grants"}
+_MOVING = frozenset({"run_id", "observed_at", "gone_at", "current_usage", "usage_percent", "next_usage_reset_at"})
 
 
 def verify(settings: Settings, sample: int, *, clock: Clock = utc_now) -> dict[str, Any]:
@@ -55,7 +65,11 @@ async def _verify(
     whole = [row[0] for row in found if not stones.names(row[0])]
     ids = random.sample(whole, min(sample, len(whole)))  # a sample, not a secret
     differences = await _compare_customers(api, store, ids, run.started_at)
-    differences += await _compare_children(api, store, ids, run.started_at)
+    loaded = {row[0] for row in store.rows(_LOADED)}
+    for customer_id in ids:
+        for child in CHILDREN:
+            if child.name in loaded:
+                differences += await _compare_answers(api, store, child, customer_id, run.started_at)
     proof = live.plain()
     return {
         "certificate": proof,
@@ -67,56 +81,86 @@ async def _verify(
 
 
 async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], t0: datetime) -> list[Row]:
-    reader, found = Reader(), []
-    for status in CUSTOMER_STATUSES:
+    reader, live, found = Reader(), [], []
+    for status in _STATUSES:
         for first in range(0, len(ids), calls.PAGE):
             body = {"customer_ids": ids[first : first + calls.PAGE], "status": status, "limit": calls.PAGE}
             reply = await api.send(calls.search_customers(body))
             read = reader.read([Answer("customers", reply.body, t0)])
-            live = read.tables["customers"].to_pylist()
-            found += _differences(store, "customers", live, ignored=frozenset({"gone_at"})) + _misfits(read)
-    return found
+            live += read.tables["customers"].to_pylist()
+            found += _misfits(read)
+    return _differences("customers", _stored(store, "customers", "id", ids), live) + found
 
 
-async def _compare_children(api: AsyncFlexprice, store: Store, ids: list[str], t0: datetime) -> list[Row]:
-    """Compare entitlements and grants; usage is left out, because it changes by itself."""
-    reader, found = Reader(), []
-    for customer_id in ids:
-        for child in CHILDREN[1:]:
-            assert child.call is not None  # noqa: S101  # children have calls
-            reply = await api.send(child.call(customer_id, ""))
-            read = reader.read([Answer(child.name, reply.body, t0, customer_id)])
-            found += _differences(store, child.tables[0], read.tables[child.tables[0]].to_pylist()) + _misfits(read)
+async def _compare_answers(
+    api: AsyncFlexprice, store: Store, child: Resource, customer_id: str, t0: datetime
+) -> list[Row]:
+    """Compare the stored rows of a customer with the answers to the calls that a run would make for them."""
+    periods: dict[str, Any] = {row[0]: row[1] for row in store.rows(_COUNTING, {"customer": customer_id})}
+    try:
+        answers = await _answers(api, child, customer_id, list(periods), t0)
+    except SkipRow as error:
+        return [_difference(child.name, {"customer_id": customer_id}, {"answer": ("", error.message)})]
+    read = Reader().read(answers) if answers else Decoded()
+    found = []
+    for name in set(child.tables) & _COMPARED:
+        live = read.tables[name].to_pylist() if answers else []
+        for row in live if "current_period_start" in TABLES[name].names else ():
+            row["current_period_start"] = periods.get(row["subscription_id"])
+        found += _differences(name, _stored(store, name, "customer_id", [customer_id]), live)
+    return found + _misfits(read)
+
+
+async def _answers(
+    api: AsyncFlexprice, child: Resource, customer_id: str, counting: list[str], t0: datetime
+) -> list[Answer]:
+    """Make the calls: for usage none where no subscription counts, and one more for each of several."""
+    assert child.call is not None  # noqa: S101  # children have calls
+    usage = child.name == "usage"
+    asked = ["", *(counting if len(counting) > 1 else [])] if usage else [""]
+    found = []
+    for subscription in asked if counting or not usage else ():
+        reply = await api.send(child.call(customer_id, subscription))
+        counted = subscription or (counting[-1] if counting else "")
+        found.append(Answer(child.name, reply.body, t0, customer_id, subscription, counted, sole=len(counting) < 2))
     return found
 
 
 def _misfits(read: Decoded) -> list[Row]:
     """Return the live rows that do not fit their table, as differences: nobody knows whether the store holds them."""
     return [
-        {
-            "table": reject.table,
-            "key": {"id": reject.key or reject.owner},
-            "fields": {reject.field or "body": {"stored": "", "live": f"{reject.value} {reject.reason}".strip()}},
-        }
+        _difference(
+            reject.table,
+            {"id": reject.key or reject.owner},
+            {reject.field or "body": ("", f"{reject.value} {reject.reason}".strip())},
+        )
         for reject in read.rejects
     ]
 
 
-def _differences(store: Store, table: str, live: list[Row], ignored: frozenset[str] = frozenset()) -> list[Row]:
-    """Return the rows whose stored fields differ from the live ones, with both values of each field."""
-    key = TABLES[table].key
-    names = [name for name in TABLES[table].names if name != "run_id"]
+def _stored(store: Store, table: str, owner: str, ids: list[str]) -> list[Row]:
+    """Return the rows of a table that are about these customers and not gone."""
+    names = [name for name in TABLES[table].names if name not in {"run_id", "observed_at"}]
+    present = "AND gone_at IS NULL" if "gone_at" in names else ""
     asked = ", ".join(f'"{name}"' for name in names)
-    where = " AND ".join(f'"{name}" = ${name}' for name in key)
+    query = f"SELECT {asked} FROM {table} WHERE list_contains($ids, {owner}) {present}"
+    return [dict(zip(names, row, strict=True)) for row in store.rows(query, {"ids": ids})]
+
+
+def _differences(table: str, stored: list[Row], live: list[Row]) -> list[Row]:
+    """Return the rows whose fields differ, with both values of each; a row that one side lacks differs in all."""
+    key = TABLES[table].key
+    ours, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (stored, live))
     found = []
-    for row in live:
-        held = store.rows(f"SELECT {asked} FROM {table} WHERE {where}", {name: row[name] for name in key})
-        stored = dict(zip(names, held[0], strict=True)) if held else {}
-        wrong = {
-            name: {"stored": str(stored.get(name)), "live": str(value)}
-            for name, value in row.items()
-            if name not in {*ignored, "observed_at"} and stored.get(name) != value
-        }
+    for at in sorted({*ours, *theirs}):
+        mine, other = ours.get(at, {}), theirs.get(at, {})
+        names = [name for name in {**mine, **other} if name not in _MOVING]
+        wrong = {name: (mine.get(name), other.get(name)) for name in names if mine.get(name) != other.get(name)}
         if wrong:
-            found.append({"table": table, "key": {name: row[name] for name in key}, "fields": wrong})
+            found.append(_difference(table, dict(zip(key, at, strict=True)), wrong))
     return found
+
+
+def _difference(table: str, key: Row, fields: dict[str, tuple[Any, Any]]) -> Row:
+    both = {name: {"stored": str(stored), "live": str(live)} for name, (stored, live) in fields.items()}
+    return {"table": table, "key": key, "fields": both}

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from support import Direct, customers_of
 
 from connector.api.calls import Call, Reply
+from connector.api.fields import TEXTS, CustomerFields
 from connector.push.apply.orders import Pace
 from connector.push.file.record import quoted
 from connector.push.file.rows import read_rows
@@ -49,6 +51,21 @@ EDITED = {
     "address_country": "NZ", "timezone": "Pacific/Auckland",
 }  # fmt: skip
 """Sample values of every field, in three sets that differ: a rule that refuses one of them changes it here."""
+FORBIDDEN = {
+    "name": ("x" * 256, "y" * 256, "too_long"),
+    "email": ("Ann <ann@acme.example>", "ann@", "email"),
+    "contact": ("1" * 21, "2" * 21, "too_long"),
+    "address_line1": ("x" * 256, "y" * 256, "too_long"),
+    "address_line2": ("ö" * 128, "ü" * 128, "too_many_bytes"),
+    "address_city": ("ö" * 60, "ü" * 60, "too_many_bytes"),
+    "address_state": ("x" * 101, "y" * 101, "too_long"),
+    "address_postal_code": ("1" * 21, "2" * 21, "too_long"),
+    "address_country": ("UK", "EU", "country"),
+    "timezone": ("Mars/Base", "utc", "timezone"),
+}
+"""Two values of every field that its rules forbid, and the rule that they break."""
+ABSENT = [f.name for f in msgspec.structs.fields(CustomerFields) if f.default is None and f.name in TEXTS]
+"""Text fields that are None where the server sends none, which is not the same as an empty one."""
 
 
 def account(*people: Mapping[str, Any], kind: type[Sandbox] = Sandbox, **given: Any) -> Sandbox:

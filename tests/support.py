@@ -382,7 +382,10 @@ def minutes(count: float) -> timedelta:
 
 
 class Bent(Sandbox):
-    """A sandbox whose answers a test can change: `bend(route, path, query, body)` gives another body, or None."""
+    """A sandbox whose answers a test can change: `bend(route, path, query, body)` gives another body, or None.
+
+    A number that it gives instead is the status of an error.
+    """
 
     bend: Callable[[str, dict[str, str], dict[str, str], Any], Any] | None = None
 
@@ -390,5 +393,7 @@ class Bent(Sandbox):
         reply = super().handle(call)
         if self.bend and reply.status == 200:
             body = self.bend(call.route.name, call.path, dict(call.query), json.loads(reply.body))
+            if isinstance(body, int):
+                reply.status, body = body, {"code": "internal_error", "message": "An unexpected error occurred"}
             reply.body = reply.body if body is None else json.dumps(body, separators=(",", ":")).encode()
         return reply

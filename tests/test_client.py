@@ -943,12 +943,16 @@ def test_interrupted_sync_call_ends() -> None:
         await asyncio.sleep(30)
         raise AssertionError
 
-    with background(handler) as base, Flexprice(base_url=base, api_key=KEY) as api:
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
-            api.get_customer("cust_1")
-        time.sleep(0.2)
-        assert api.gate.in_flight == 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    try:
+        with background(handler) as base, Flexprice(base_url=base, api_key=KEY) as api:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                api.get_customer("cust_1")
+            time.sleep(0.2)
+            assert api.gate.in_flight == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_sync_client_has_every_operation() -> None:

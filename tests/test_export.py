@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from importing import EDITED, FULL, account, entries, shop, state, table, writes_of
+from importing import ABSENT, EDITED, FULL, account, entries, shop, state, table, writes_of
 from sizes import examples, sampled
 from support import Bent, Direct
 
@@ -165,7 +165,7 @@ def test_one_edited_cell_is_the_only_change(people: list[dict[str, Any]], form: 
     held = next(row for row in published(sandbox) if row["id"] == changed.id)
     assert (changed.do, changed.id) == ("update", body[number][0])
     if name in EDITED:
-        assert changed.set == {name: (held.get(name), EDITED[name])}
+        assert changed.set == {name: (held.get(name, None if name in ABSENT else ""), EDITED[name])}
     else:
         after = {**(held["metadata"] or {}), name.removeprefix("metadata."): "edited value"}
         assert changed.set == {"metadata": (held["metadata"], after)}

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from command import BASE, COMMAND, Done, command, environment, flexsync, start
+from importing import ABSENT, FULL, table
 
 from connector.sandbox import Faults, Sandbox
 
@@ -72,6 +73,19 @@ def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[
         "customers.plan.lock",
     ]
     assert written(live[0]) == 0
+
+
+def test_a_plan_tells_what_was_not_set_from_what_was_empty(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """A text that the server did not send is printed as `nothing`, an empty one as `""`, in every such field."""
+    live[0].create_customer(external_id="unset")
+    live[0].create_customer(external_id="empty", **dict.fromkeys(ABSENT, ""))
+    rows = ({"external_id": key, **{name: FULL[name] for name in ABSENT}} for key in ("unset", "empty"))
+    (tmp_path / "customers.csv").write_text(table(*rows))
+    printed = [line.split(maxsplit=3)[2:] for line in run("plan", "customers.csv").out.splitlines()]
+    assert printed == [
+        ["unset", ", ".join(f"{name} nothing → {FULL[name]}" for name in ABSENT)],
+        ["empty", ", ".join(f'{name} "" → {FULL[name]}' for name in ABSENT)],
+    ]
 
 
 def test_plan_exits_1_when_some_rows_cannot_be_done(run: Any, tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from command import hard_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import (
+    ABSENT,
+    EDITED,
+    FORBIDDEN,
     FULL,
     OTHER,
     Recorder,
@@ -35,6 +38,7 @@ from sizes import examples
 from support import Bent, Direct
 
 from connector.api.calls import Call, Reply
+from connector.api.fields import TEXTS
 from connector.errors import Refused
 from connector.push.account.customer import look_up
 from connector.push.file.rows import read_rows
@@ -46,6 +50,12 @@ from connector.sandbox import Sandbox
 
 GSTIN, PAN = "29ABCDE1234F1Z5", "ABCDE1234F"
 CLEARABLE = {"contact", "address_line1", "address_line2", "address_city", "address_state", "address_postal_code"}
+
+
+@pytest.mark.parametrize("values", [FULL, OTHER, EDITED, FORBIDDEN], ids=["FULL", "OTHER", "EDITED", "FORBIDDEN"])
+def test_every_field_has_sample_values(values: dict[str, Any]) -> None:
+    """The tests of the import walk over these lists, so a field that is missing in one would go untested."""
+    assert set(values) == set(TEXTS) - {"external_id"}
 
 
 # --- what each row comes to ---------------------------------------------------------------------------------------
@@ -207,12 +217,13 @@ def test_clearing(name: str) -> None:
     assert entry(sandbox, table({"external_id": "empty", name: "\\N"})).do == "unchanged"
 
 
-def test_no_contact_and_an_empty_one_are_alike_to_a_file() -> None:
-    r"""Contact null and "" are both empty: clearing plans nothing, giving a number shows which of the two it was."""
-    sandbox = account({"external_id": "null"}, {"external_id": "empty", "contact": ""})
+@pytest.mark.parametrize("name", ABSENT)
+def test_an_absent_text_and_an_empty_one_are_alike_to_a_file(name: str) -> None:
+    r"""Null and "" are both empty: clearing plans nothing, and giving a value shows which of the two it was."""
+    sandbox = account({"external_id": "null"}, {"external_id": "empty", name: ""})
     for key, before in (("null", None), ("empty", "")):
-        assert entry(sandbox, table({"external_id": key, "contact": "\\N"})).do == "unchanged"
-        assert entry(sandbox, table({"external_id": key, "contact": "+1"})).set == {"contact": (before, "+1")}
+        assert entry(sandbox, table({"external_id": key, name: "\\N"})).do == "unchanged"
+        assert entry(sandbox, table({"external_id": key, name: FULL[name]})).set == {name: (before, FULL[name])}
 
 
 def test_the_text_backslash_n() -> None:
@@ -293,19 +304,6 @@ def test_constants_are_merged_below_cells() -> None:
 
 
 # --- values that the rules forbid and the server holds ------------------------------------------------------------
-
-FORBIDDEN = {
-    "name": ("x" * 256, "y" * 256, "too_long"),
-    "email": ("Ann <ann@acme.example>", "ann@", "email"),
-    "contact": ("1" * 21, "2" * 21, "too_long"),
-    "address_line1": ("x" * 256, "y" * 256, "too_long"),
-    "address_line2": ("ö" * 128, "ü" * 128, "too_many_bytes"),
-    "address_city": ("ö" * 60, "ü" * 60, "too_many_bytes"),
-    "address_state": ("x" * 101, "y" * 101, "too_long"),
-    "address_postal_code": ("1" * 21, "2" * 21, "too_long"),
-    "address_country": ("UK", "EU", "country"),
-    "timezone": ("Mars/Base", "utc", "timezone"),
-}
 
 
 @pytest.mark.parametrize("name", sorted(FORBIDDEN))
@@ -634,12 +632,12 @@ def test_a_failing_look_up_ends_the_plan_and_leaves_no_task() -> None:
 VALUES = {
     "name": ["Acme", "Nadir", "", "x" * 256],
     "email": ["a@acme.example", "b@b.example", "", "broken"],
-    "contact": ["+1", "+2", "", None, "1" * 21],
     "address_city": ["Paris", "", "\\N", "ö" * 60],
     "address_country": ["FR", "DE", "", "UK"],
     "timezone": ["UTC", "Europe/Paris", "", "utc"],
+    **{name: [FULL[name], OTHER[name], "", None, FORBIDDEN[name][0]] for name in ABSENT},
 }
-BAD = {"x" * 256, "broken", "1" * 21, "ö" * 60, "UK", "utc"}
+BAD = {"x" * 256, "broken", "ö" * 60, "UK", "utc", *(FORBIDDEN[name][0] for name in ABSENT)}
 TAGS = {"tier": ["gold", "iron", ""], "pan": [PAN, "ZZZZZ9999Z", "bad"], "gstin": [GSTIN, "bad", ""]}
 UNCLEARABLE = ("name", "email", "address_country", "timezone")
 KEYS = ["a", "b", "c", "A", "a ", "\\N", 'née,"q"']
@@ -759,7 +757,7 @@ def prepared(people: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def check_against_model(people: list[dict[str, Any]], rows: list[dict[str, Any]], how: dict[str, str]) -> None:
     sandbox = account()
     made = [sandbox.create_customer(**person) for person in prepared(people)]
-    known = [{"contact": None, **row} for row in made]
+    known = [{**dict.fromkeys(ABSENT), **row} for row in made]
     slim = [{k: row[k] for k in ("id", "external_id", "status", "metadata", *VALUES)} for row in known]
     ids = [row["id"] for row in made]
     lines = []

@@ -103,6 +103,8 @@ def test_anything_outstanding_of_a_child_degrades(field: str) -> None:
         (ZeroWatch(100, 30, 0, 0.25), False),
         (ZeroWatch(100, 45, 0, 0.25), True),
         (ZeroWatch(100, 44, 0, 0.25), False),
+        (ZeroWatch(50, 25, 0, 0.25), True),
+        (ZeroWatch(49, 49, 0, 0.25), False),  # one customer's new plan does that to a small account
         (ZeroWatch(50, 50, 50, None), True),
         (ZeroWatch(49, 49, 49, None), False),
         (ZeroWatch(50, 50, 0, 1.0), False),

@@ -96,7 +96,7 @@ def test_length_border_in_characters(server: Server, name: str, letter: str) -> 
 @pytest.mark.parametrize(("letter", "octets"), [("é", 2), ("用", 3), ("😀", 4)])
 @pytest.mark.parametrize("name", FREE)
 def test_length_border_in_bytes(server: Server, name: str, letter: str, octets: int) -> None:
-    """Only the five address texts count bytes too, filled to the last one; the others take wide letters to the full."""
+    """Only `BOUNDED` texts count bytes too, filled to the last one; the others take wide letters to the full."""
     if name not in BOUNDED:
         assert agreed(server, name, letter * LENGTHS[name])
         return
@@ -454,6 +454,13 @@ def test_nul_is_for_the_reader_to_find(server: Server, name: str) -> None:
 
 
 # --- one list of fields -------------------------------------------------------------------------------------------
+
+
+def test_every_field_is_in_the_lists_of_this_file() -> None:
+    """Each field has its length or its form here, its limit in bytes, and texts that are drawn for the comparison."""
+    assert set(LENGTHS) | set(FORMED) == set(TEXTS) == set(VALUES)
+    assert {name: FIELDS[name].characters for name in LENGTHS} == LENGTHS
+    assert {name: field.octets for name, field in FIELDS.items() if field.octets} == BOUNDED
 
 
 def test_every_field_is_a_column_of_customers_and_of_the_api_object() -> None:

@@ -18,8 +18,10 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from importing import FULL, OTHER
 from sizes import examples
 
+from connector.api.fields import TEXTS
 from connector.errors import FixInput
 from connector.sandbox import Clock, Faults, Key, Sandbox
 from connector.sandbox.clock import parse_rfc3339, stamp, stamp_nanos
@@ -262,6 +264,19 @@ def key_of(field: str) -> Callable[[Json], Any]:
     if field in ("created_at", "updated_at"):
         return lambda row: parse_rfc3339(row[field])
     return lambda row: row[field]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_can_be_filtered_and_sorted_by(name: str) -> None:
+    """A listing takes each field of a customer in `filters` and in `sort` (contract.md 3.4)."""
+    sandbox, sets = account(0), ({"external_id": "Acme-1", **FULL}, {"external_id": "Nadir-1", **OTHER})
+    made = [sandbox.create_customer(**fields)["external_id"] for fields in sets]
+    by = {"field": name, "operator": "contains", "value": {"string": sets[1][name]}}
+    assert [row["external_id"] for row in search(sandbox, filters=[by])] == made[1:]
+    up = sorted(sets, key=lambda fields: fields[name])
+    for direction, wanted in (("asc", up), ("desc", up[::-1])):
+        found = search(sandbox, sort=[{"field": name, "direction": direction}])
+        assert [row["external_id"] for row in found] == [fields["external_id"] for fields in wanted]
 
 
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])

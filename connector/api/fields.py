@@ -53,7 +53,8 @@ class Identity(Object, frozen=True, kw_only=True):
 class CustomerFields(Identity, frozen=True, kw_only=True):
     """What a customer can be given.
 
-    `contact` is None where the server sends none, `metadata` where it sends null: both differ from empty ones.
+    A text whose default is None is None where the server sends none, `metadata` where it sends null: both differ from
+    empty ones.
     """
 
     external_id: Annotated[str, Field("your own id of the customer; unique", 255, 0, False, True, "acme-1")] = ""

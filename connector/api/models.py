@@ -62,7 +62,7 @@ class Integration(_Record, frozen=True, kw_only=True):
 
 
 class Customer(CustomerFields, frozen=True, kw_only=True):
-    """A customer (contract.md 4). `metadata` is None where the server holds null; `contact` where it sends none."""
+    """A customer (contract.md 4). `metadata` is None where the server holds null, a text where it sends none."""
 
     # As in _Record: a struct has one base, and this one shares its fields with the import.
     tenant_id: str = ""

@@ -17,7 +17,7 @@ from typing import Any
 from connector.pull.proof_windows import Window
 
 JUMP = 0.20  # rise of the share of zeros since the last green run that degrades a run
-CROWD = 50  # from this many metered rows on, "all of them are zero" is no coincidence
+CROWD = 50  # metered rows from which on their zeros say something in bulk: of fewer, one new plan makes a JUMP
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,9 @@ class ZeroWatch:
         return found
 
     def _in_bulk(self) -> list[str]:
-        if self.metered >= CROWD and self.zeros == self.metered and self.share_before != 1.0:
+        if self.metered < CROWD:
+            return []
+        if self.zeros == self.metered and self.share_before != 1.0:
             return [f"usage: all {self.metered} metered figures read zero, as when the analytics store is down"]
         if self.share_before is not None and self.share - self.share_before >= JUMP:
             return [f"usage: zeros rose from {self.share_before:.0%} to {self.share:.0%} of {self.metered} figures"]
@@ -281,9 +283,14 @@ class Certificate:
     @property
     def reasons(self) -> list[str]:
         """Everything that keeps the run from being green."""
-        found = list(self.faults)
-        found += self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
+        found = self.customers.reasons() if self.customers else ["customers: the listing did not finish"]
         found += self.subscriptions.reasons() if self.subscriptions else []
+        return list(dict.fromkeys([*self.faults, *found, *self.lasting_reasons]))
+
+    @property
+    def lasting_reasons(self) -> list[str]:
+        """Those of them that counting the listings again cannot refute: only another run can."""
+        found = list(self.faults)
         for child in self.children:
             found += child.reasons()
         found += self.zeros.reasons() if self.zeros else []
@@ -307,4 +314,5 @@ class Certificate:
             "subscriptions": self.subscriptions and self.subscriptions.plain(),
             "children": {child.resource: child.plain() for child in self.children},
             "zeros": self.zeros and self.zeros.plain(),
+            "lasting_reasons": self.lasting_reasons,
         }

@@ -139,6 +139,14 @@ def _last_share(db: Database, run_id: str) -> float | None:
     return zeros["share"] if zeros and zeros["metered"] else None
 
 
+def lasting_reasons(db: Database, run_id: str) -> list[str]:
+    """Return what keeps a finished run from being green and cannot be measured again without another run."""
+    bodies = column(db, "SELECT body FROM flexsync.certificates WHERE run_id = $run", {"run": run_id})
+    stored: dict[str, Any] = msgspec.json.decode(bodies[0]) if bodies else {}
+    reasons: list[str] = stored.get("lasting_reasons", stored.get("reasons", []))  # an older version did not tell them
+    return reasons
+
+
 def save_certificate(db: Database, certificate: Certificate) -> None:
     """Store a run's certificate, in place of an earlier one of the same run."""
     db.execute("DELETE FROM flexsync.certificates WHERE run_id = $run", {"run": certificate.run_id})

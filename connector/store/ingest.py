@@ -156,7 +156,7 @@ class Ingest:
         verdicts = self._judge.judge(batch)
         replace_rows(self.db, self.run_id, verdicts, counts)
         self._rejects.refile(batch, counts)
-        self._suspects.clear([result for i, result in enumerate(batch.results) if verdicts.good(i)])
+        self._suspects.clear([result for i, result in enumerate(batch.results) if verdicts.unsuspected(i)])
         if batch.final:
             self._suspects.record([batch.results[i] for i in verdicts.held], verdicts.suspects)
         return verdicts

@@ -64,7 +64,7 @@ _OTHERS = (
     "'' AS subscription_id, '{why}' AS why, '' AS counted, NULL::TIMESTAMPTZ AS period_start, true AS sole, '' AS subs"
 )
 _LEFT = f"""SELECT r.resource, customer_id, {_OTHERS.format(why="left")} FROM asked r JOIN (
-        SELECT resource, customer_id FROM flexsync.answers WHERE subscription_id = '' AND rows > 0
+        SELECT resource, customer_id FROM flexsync.answers WHERE rows > 0
         UNION SELECT resource, customer_id FROM flexsync.suspects
         UNION SELECT o.resource, owner FROM flexsync.rejects JOIN asked o ON list_contains(o.tables, table_name)
             WHERE owner <> '') USING (resource)
@@ -83,18 +83,29 @@ _WANTED = (
     f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_ALL}) w",
     f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_AUDIT}) w WHERE r.audited",
 )
+# Customers whose rows an answer for one subscription has written, held or lost since their own answer, and who are not
+# asked for that subscription alone now: their own answer has to be read, though it may be word for word as before.
+_REWRITTEN = """rewritten AS (
+    SELECT DISTINCT o.resource, o.customer_id FROM (
+        SELECT resource, customer_id, subscription_id FROM flexsync.answers
+        UNION ALL SELECT resource, customer_id, subscription_id FROM flexsync.suspects
+        UNION ALL SELECT 'usage', owner, subscription_id FROM flexsync.rejects) o
+    ANTI JOIN wanted n USING (resource, customer_id, subscription_id) WHERE o.subscription_id <> '')"""
 # One statement for all resources: it is planned once, which takes longer than a small account's rows.
 _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
     WITH {_ACTIVE}, known AS (SELECT DISTINCT resource, customer_id FROM flexsync.answers),
     wanted AS (SELECT * FROM ({" UNION ALL ".join(f"SELECT *, {n} AS place FROM ({q})" for n, q in enumerate(_WANTED))})
-        QUALIFY row_number() OVER (PARTITION BY resource, customer_id, subscription_id ORDER BY place) = 1)
+        QUALIFY row_number() OVER (PARTITION BY resource, customer_id, subscription_id ORDER BY place) = 1),
+    {_REWRITTEN}
     SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue)
             + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id, w.resource),
         w.resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
         {_CONTEXT.format("w.subs", "w.period_start")},
-        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false), a.body_hash, a.rows, 'pending'
+        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false),
+        CASE WHEN w.subscription_id = '' AND r.customer_id IS NOT NULL THEN NULL ELSE a.body_hash END, a.rows, 'pending'
     FROM wanted w
+    LEFT JOIN rewritten r ON r.customer_id = w.customer_id AND r.resource = w.resource
     LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = w.resource
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = w.resource
         AND a.subscription_id = w.subscription_id

@@ -38,6 +38,8 @@ class Verdicts:
         left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
         deprived: customers whose rows became another customer's when the batch was stored.
         outdated: customers whose answer names a subscription that the store does not know to count.
+        accepted: customers whose incomplete answer is believed because somebody named them, in this run only.
+        filled: indices of answers whose rows have the period of another subscription than the queue expected.
     """
 
     batch: Batch
@@ -47,6 +49,8 @@ class Verdicts:
     left_out: dict[int, set[str]] = field(default_factory=dict)
     deprived: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    filled: set[int] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
         """Hold a figure of an answer back."""
@@ -58,9 +62,13 @@ class Verdicts:
         failed = self.batch.decoded.failed
         return [i for i in range(len(self.batch.results)) if i not in failed and WHOLE not in self.held.get(i, ())]
 
-    def good(self, index: int) -> bool:
+    def unsuspected(self, index: int) -> bool:
         """Return whether an answer was read and nothing in it is suspect."""
         return index not in self.batch.decoded.failed and index not in self.held
+
+    def good(self, index: int) -> bool:
+        """Return whether its rows follow from its body and its item's context, so that an equal body may be skipped."""
+        return self.unsuspected(index) and index not in self.filled
 
     def withheld(self, *, by_customer: bool) -> set[tuple[str, str]]:
         """Return the (owner, feature) pairs to keep out of a table whose owner is the customer, or the subscription."""
@@ -115,7 +123,7 @@ class Judge:
             self._vanished(verdicts)
         if batch.resource != "usage":
             return verdicts
-        self._find_periods(batch)
+        self._find_periods(verdicts)
         if all(r.item.fresh and not suspicion.slow(r.seconds) for r in batch.results):
             zeros.record_all(self.db, self.run_id, batch)
             return verdicts
@@ -124,16 +132,20 @@ class Judge:
         self._zeros(verdicts)
         return verdicts
 
-    def _find_periods(self, batch: Batch) -> None:
+    def _find_periods(self, verdicts: Verdicts) -> None:
         """Give figures the period of the subscription that their sources name, where the queue expected another one.
 
         Of two subscriptions that were created in the same microsecond the server counts either (contract.md 3.3, 6.4).
         """
+        batch = verdicts.batch
         staged = batch.decoded.tables["usage"]
         named, periods = (staged.column(name).to_pylist() for name in ("subscription_id", "current_period_start"))
         unknown = sorted({id for id, period in zip(named, periods, strict=True) if id and period is None})
         if not unknown:
             return
+        customers = staged.column("customer_id").to_pylist()
+        lacking = {c for c, id, period in zip(customers, named, periods, strict=True) if id and period is None}
+        verdicts.filled = {batch.index[customer, ""] for customer in lacking}
         query = """SELECT subscription_id, current_period_start FROM flexsync.sweep
             WHERE list_contains($ids, subscription_id)"""
         known: dict[str, Any] = dict(rows(self.db, query, {"ids": unknown}))
@@ -156,7 +168,9 @@ class Judge:
             customer = result.item.customer_id
             known = counting.get(customer, set())
             missing = set() if named is None else known - named
-            if missing and not self.accept & {"all", customer}:
+            if missing and customer in self.accept:  # "all" is for figures: nobody has looked at this answer
+                verdicts.accepted.add(customer)
+            elif missing:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
             if named and result.item.why == "active" and not named <= known:

@@ -47,6 +47,9 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
+        elif missing:  # whether it was edited is not known, so the cursors stay
+            session.faults.append(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
+            session.lacking.add(resource)
     if gone:
         await _mark_gone(session, run, resource, gone)
 

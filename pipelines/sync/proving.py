@@ -8,27 +8,33 @@ Never done: believing the store's own tally.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Json
+from connector.errors import SkipRow
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
+from connector.pull.page import read
 from connector.pull.pages import FilterIgnoredError, count_rows
 from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
+from connector.store.evidence import lasting_reasons
 from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
 from pipelines.sync.lookup import too_many_gone
 from pipelines.sync.session import Session
+from pipelines.sync.walks import subscriptions_walk
 
 ATTEMPTS = 25  # counts on an account whose customers change their status faster than we count
 ROUNDS = 2  # further calls, at most, of customers whose subscriptions change faster than they are called
 MOST_ALONE = 4  # windows that differ and are walked alone; more of them say that the whole listing has to be walked
+LISTED_AGAIN = 3  # listings by offset, at most, of subscriptions whose number differs
 _MICROSECOND = timedelta(microseconds=1)
+_NEVER = Window(None, datetime(1970, 1, 1, tzinfo=UTC))  # no row was created in it
 
 
 async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_windows: int) -> Certificate:
@@ -59,10 +65,29 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
 
 
 async def prove_again(session: Session, run: Run, most_windows: int) -> Certificate:
-    """Build the certificate of a finished run anew, by counting on the server now; nothing is written."""
+    """Build the certificate of a finished run anew, by counting on the server now; nothing is written.
+
+    What the run could not read, or found suspect, stays a reason: a count does not show whether an edit arrived.
+    """
+    session.faults += session.store.facts(lasting_reasons, run.run_id)
     resources = _countable(session, run)
+    for name in resources:
+        await _choose_method(session, name)
     proofs = {name: await _proof(session, run, name, most_windows, keep=False) for name in resources}
     return _certificate(session, run, proofs)
+
+
+async def _choose_method(session: Session, resource: str) -> None:
+    """Count a listing as a whole where the server counts rows before all time, or refuses to: it does not filter."""
+    try:
+        if not await _count_on_server(session, resource, _NEVER):
+            return
+    except SkipRow:
+        pass  # a server that refuses filters
+    if resource == "customers":
+        session.method = "offset"
+    else:
+        session.subscriptions_filtered = False
 
 
 def _countable(session: Session, run: Run) -> list[str]:
@@ -125,17 +150,27 @@ async def _list_by_offset(session: Session, run: Run, resource: str, error: Filt
 
 
 async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof, phase: str) -> None:
-    """List subscriptions once more where their total differs; those created meanwhile explain a difference."""
-    before = proof.existed
-    if proof.holds or before is None:
-        return
-    await list_subscriptions_by_offset(session, run, phase)
-    again = await _count_all_subscriptions(session, run)
-    if again.existed is not None and before <= again.stored <= again.existed:
-        again = Counted(again.window, again.stored, again.stored)
-    proof.counted = [again]
-    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
-    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+    """List subscriptions again where their total differs, until those up to the newest one counted are all there.
+
+    Those created meanwhile explain a difference, but a bound on them does not: one that a page left out may hide in it.
+    """
+    for number in range(1, LISTED_AGAIN + 1):
+        if proof.holds or proof.all_rejected or proof.existed is None:
+            return
+        window, existed = await _count_to_the_newest(session, run)
+        await list_subscriptions_by_offset(session, run, f"{phase}/{number}")
+        stored = session.store.facts(listing_facts.stored_in, "subscriptions", window)
+        proof.counted = [Counted(window, existed, stored)]
+        proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+        proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+
+
+async def _count_to_the_newest(session: Session, run: Run) -> tuple[Window, int | None]:
+    """Count all subscriptions, on a server that cannot filter; the window ends behind the newest of them."""
+    body: Json = {"subscription_status": list(SUBSCRIPTION_STATUSES), "limit": 1, "order": "desc"}
+    found = read("subscriptions", await session.api.send(calls.search_subscriptions(body)))
+    newest = [moment for row in found.rows if (moment := subscriptions_walk("created_at").moment(row))]
+    return Window(None, max(newest) + _MICROSECOND if newest else run.t0), found.total
 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
@@ -177,11 +212,14 @@ async def _count_and_keep(session: Session, run: Run, resource: str, window: Win
 
 async def _count(session: Session, resource: str, window: Window) -> Counted:
     """Count the rows of a window on the server and in the store."""
-    if resource == "customers":
-        existed = await count_customers(session, window)
-    else:
-        existed = await _total(session, "subscriptions", window, subscription_status=list(SUBSCRIPTION_STATUSES))
+    existed = await _count_on_server(session, resource, window)
     return Counted(window, existed, session.store.facts(listing_facts.stored_in, resource, window))
+
+
+async def _count_on_server(session: Session, resource: str, window: Window) -> int | None:
+    if resource == "customers":
+        return await count_customers(session, window)
+    return await _total(session, "subscriptions", window, subscription_status=list(SUBSCRIPTION_STATUSES))
 
 
 async def count_customers(session: Session, window: Window) -> int | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from connector.api.fields import FIELDS
+
 if TYPE_CHECKING:
     from conftest import Api
 
@@ -177,15 +179,13 @@ def test_create_accepts_the_unusual(api: Api, value: str, field: str) -> None:
     assert api.create(f"odd-{field}", **{field: value})[field] == value
 
 
-ADDRESS = {
-    "address_line1": 255, "address_line2": 255, "address_city": 100, "address_state": 100, "address_postal_code": 20,
-}  # fmt: skip
+BOUNDED = {name: field.octets for name, field in FIELDS.items() if field.octets}
 
 
-@pytest.mark.parametrize("field", ADDRESS)
-def test_address_is_also_counted_in_bytes(api: Api, field: str) -> None:
+@pytest.mark.parametrize("field", BOUNDED)
+def test_bounded_texts_are_also_counted_in_bytes(api: Api, field: str) -> None:
     """Two-byte letters that fill the limit's bytes pass, one more fails; POST and PUT alike."""
-    fits, over = "é" * (ADDRESS[field] // 2), "é" * (ADDRESS[field] // 2 + 1)
+    fits, over = "é" * (BOUNDED[field] // 2), "é" * (BOUNDED[field] // 2 + 1)
     made = api.create(f"bytes-{field}", **{field: fits})
     assert made[field] == fits
     assert api.post(f"{api.prefix}-bytes-{field}-over", **{field: over}).status_code == 400
@@ -195,7 +195,7 @@ def test_address_is_also_counted_in_bytes(api: Api, field: str) -> None:
 
 @pytest.mark.parametrize(("field", "most"), [("name", 255), ("contact", 20)])
 def test_other_texts_are_counted_in_characters(api: Api, field: str, most: int) -> None:
-    """Wide letters fill the limit of names and contacts, on POST and PUT; the address fields alone count bytes."""
+    """Wide letters fill the limit of names and contacts, on POST and PUT; `BOUNDED` fields alone count bytes."""
     made = api.create(f"wide-{field}", **{field: "é" * most})
     assert api("PUT", f"/customers/{made['id']}", json={field: "用" * most}).json()[field] == "用" * most
     over = api.post(f"{api.prefix}-wide-{field}-over", **{field: "é" * (most + 1)})

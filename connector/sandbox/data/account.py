@@ -59,6 +59,7 @@ class Account:
         self.lag = 0  # microseconds that the replica is behind
         self.late = 0.0  # seconds until a change from outside becomes visible
         self.cache_lifetime = 0  # microseconds that a GET by id is kept (contract.md 3.8)
+        self.unsent: frozenset[str] = frozenset()  # columns of a customer that this server is too old to have
         self.loose_resets = False  # break ties of reset periods anew at every call (contract.md 6.2)
         self._log: deque[tuple[int, str, tuple[Any, ...]]] = deque()
         self._later: list[tuple[int, str, tuple[Any, ...]]] = []
@@ -154,7 +155,8 @@ class Account:
 
     def blank_customer(self, customer_id: str, fields: Json) -> Json:
         """A customer row of this account with the given fields, the rest at the server's defaults."""
-        return blank_customer(customer_id, fields, self.environment, self.tenant, self.user)
+        row = blank_customer(customer_id, fields, self.environment, self.tenant, self.user)
+        return {key: value for key, value in row.items() if key not in self.unsent}
 
     def fresh_id(self, prefix: str, table: Table) -> str:
         """An id that sorts after every other one."""

@@ -34,6 +34,7 @@ def fill(account: Account, exchanges: list[Exchange], now: int) -> None:
     example = next(iter(found.customers.values()))
     account.environment, account.tenant = example["environment_id"], example["tenant_id"]
     account.user = example["updated_by"]
+    account.unsent = customers.COLUMNS.difference(*found.customers.values())
     account.catalog = found.catalog()
     _fill_customers(account, found, now)
     _fill_subscriptions(account, found, now)
