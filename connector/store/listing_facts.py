@@ -72,6 +72,12 @@ def unseen_in(db: Database, resource: str, window: Window) -> list[str]:
     return column(db, query, {"begins": window.begins, "ends": window.ends, **given})
 
 
+def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:
+    """Return those of `ids` that an answer of this run has held, in order."""
+    query = "SELECT id FROM flexsync.met WHERE resource = $resource AND list_contains($ids, id) ORDER BY id"
+    return column(db, query, {"resource": resource, "ids": list(ids)})
+
+
 def await_again(db: Database, resource: str, window: Window) -> None:
     """Await the ids of a window once more, before it is walked again: what was met may be gone by now.
 

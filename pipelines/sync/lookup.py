@@ -1,6 +1,7 @@
 """Rows by their ids: the evidence that a row is gone, and the state of one that no listing named.
 
-Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it.
+Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it, and no
+answer of the same run did: then two answers contradict each other, one of them perhaps from a replica that lags.
 Never done: marking a row gone because a listing does not hold it.
 """
 
@@ -25,7 +26,7 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
     """Read rows by id, in every status, into the store; mark those that the server no longer knows as gone.
 
     A question whose answer is shorter than its total is asked again in halves, down to one id. Where more rows are gone
-    than is believable, nothing is marked and the run is degraded.
+    than is believable, nothing is marked and the run is degraded. It is so, too, for a row that this run has read.
 
     Args:
         session: of the run.
@@ -42,13 +43,27 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
             page = Page(found.reply, found.ids, found.total, Position(done=True))
             await session.in_store(session.store.commit_page, run, f"ids/{resource}", resource, page)
         named = {id for found in answers for id in found.ids}
+        session.denied[resource] -= named
         missing = [id for id in batch if id not in named]
         if whole(answers, len(batch)):
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
-    if gone:
-        await _mark_gone(session, run, resource, gone)
+    doubted = session.store.facts(listing_facts.met, resource, gone) if gone else []
+    session.denied[resource].update(doubted)
+    if len(gone) > len(doubted):
+        await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
+
+
+def denied(session: Session, resource: str) -> list[str]:
+    """Say how many rows this run had read and could not read by id later; the next run sees which answer was right."""
+    ids = session.denied[resource]
+    if not ids:
+        return []
+    return [
+        f"{resource}: this run had read {len(ids)} rows, such as {min(ids)}, that the server did not know by id later;"
+        " they stay, and the next run sees whether they are gone"
+    ]
 
 
 def too_many_gone(session: Session, run: Run, resource: str) -> list[str]:

@@ -50,6 +50,7 @@ class Session:
         page_size: the `limit` of list calls.
         accept_gone: as above.
         not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
+        denied: rows that this run has read and that a later answer to their id does not have, by listing.
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
@@ -86,6 +87,7 @@ class Session:
         self.subscriptions_filtered = True
         self.accept_gone = accept_gone
         self.not_marked: defaultdict[str, set[str]] = defaultdict(set)
+        self.denied: defaultdict[str, set[str]] = defaultdict(set)
         self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
