@@ -69,6 +69,7 @@ class MemoryStore:
     counted: dict[tuple[str, Window], Counted] = field(default_factory=dict)
     _seen: dict[str, set[str]] = field(default_factory=dict)
     _awaited: dict[str, set[str]] = field(default_factory=dict)
+    _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
@@ -118,7 +119,7 @@ class MemoryStore:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
-        self._awaited = {name: set() for name in self.tables}
+        self._awaited, self._back = {name: set() for name in self.tables}, set()
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -151,7 +152,11 @@ class MemoryStore:
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
             self.bind(sent["environment_id"])
-            links = sent.pop("integrations", ())
+            links, held = sent.pop("integrations", ()), self.tables[resource].get(sent["id"])
+            if resource == "customers" and integrations:
+                self._back.discard(sent["id"])
+            elif resource == "customers" and held and held.gone_at:
+                self._back.add(sent["id"])
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}
             self._merge(run, resource, sent)
@@ -240,6 +245,9 @@ class MemoryStore:
     def _unseen_in(self, resource: str, window: Window) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
+
+    def _returned(self) -> list[str]:
+        return sorted(self._back)
 
     def _met(self, resource: str, ids: Sequence[str]) -> list[str]:
         return sorted(self._seen[resource].intersection(ids))

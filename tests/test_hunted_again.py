@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, counting, synced
+from support import Bent, World, calm, counting, customers_of, synced
 from test_called_too_early import before
 from test_hunted import soles
 
@@ -14,6 +15,12 @@ from test_hunted import soles
 def idle(w: World) -> str:
     """The first customer without a subscription that counts."""
     return next(id for id in sorted(w.sandbox.customer_ids()) if id not in counting(w.sandbox))
+
+
+def linked_and_idle(w: World) -> str:
+    """The first customer with integrations and without a subscription that counts."""
+    rows = (row for row in customers_of(w.sandbox) if row.get("integrations") and row["status"] == "published")
+    return next(row["id"] for row in rows if row["id"] not in counting(w.sandbox))
 
 
 def green_again(w: World) -> None:
@@ -43,3 +50,54 @@ def test_row_of_this_run_is_not_gone_by_one_answer(tmp_path: Path, new: str) -> 
     w.sandbox.show(late)
     w.check()
     green_again(w)
+
+
+@pytest.mark.parametrize("first", [True, sampled(False)], ids=["first run", "gone and back"])
+def test_links_of_a_customer_that_only_the_closing_pass_names(tmp_path: Path, first: bool) -> None:
+    """Archived while a full run lists, a customer is in neither status; found by the closing pass, it has its links."""
+    w = World(tmp_path, calm(20, kind=Bent)) if first else synced(tmp_path, 20, kind=Bent)
+    w.later(600)
+    linked = linked_and_idle(w)
+    w.sandbox.archive_customer(linked)
+    w.sandbox.hide(linked)
+    w.later(1)
+    step = {"call_customers" if first else "close": lambda: w.sandbox.show(linked)}
+    with before(**step):
+        assert w.sync(full=True).status == "green"
+    w.check()
+
+
+@pytest.mark.sampled
+def test_links_of_a_customer_that_only_a_look_up_names(tmp_path: Path) -> None:
+    """A customer that a full run's pages leave out is read by its id, with the links that it got since."""
+    w = synced(tmp_path, 20, kind=Bent)
+    w.later(600)
+    linked = linked_and_idle(w)
+    w.rows(f"delete from customer_integrations where entity_id = '{linked}'")
+
+    def bend(route: str, path: Any, query: Any, body: Any) -> Any:
+        if route == "search" and len(body["items"]) > 5:
+            body["items"] = [row for row in body["items"] if row["id"] != linked]
+        return body
+
+    w.sandbox.bend = bend
+    w.sync(full=True)
+    w.sandbox.bend = None
+    w.check()
+
+
+@pytest.mark.sampled
+def test_links_of_a_customer_that_was_gone(tmp_path: Path) -> None:
+    """A gone customer that an incremental run reads again gets its links back in that run."""
+    w = synced(tmp_path, 20, kind=Bent)
+    linked = linked_and_idle(w)
+    w.sandbox.hide(linked)
+    w.later(600)
+    assert w.sync(full=True).status == "green"
+    assert w.rows("select id from customers where gone_at is not null") == [(linked,)]
+    w.later(600)
+    w.sandbox.show(linked)
+    w.sandbox.update_customer(linked, name="Back Ltd")
+    report = w.sync()
+    assert (report.status, report.mode) == ("green", "incremental")
+    w.check()

@@ -12,7 +12,7 @@ from datetime import datetime
 from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
 from connector.store.database import Database, column, count
-from connector.store.merge import awaited
+from connector.store.merge import RETURNED, awaited
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
@@ -76,6 +76,12 @@ def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:
     """Return those of `ids` that an answer of this run has held, in order."""
     query = "SELECT id FROM flexsync.met WHERE resource = $resource AND list_contains($ids, id) ORDER BY id"
     return column(db, query, {"resource": resource, "ids": list(ids)})
+
+
+def returned(db: Database) -> list[str]:
+    """Return the customers that were gone, are back, and have not been read with their integrations yet."""
+    query = "SELECT DISTINCT id FROM flexsync.met WHERE resource = $returned ORDER BY id"
+    return column(db, query, {"returned": RETURNED})
 
 
 def await_again(db: Database, resource: str, window: Window) -> None:

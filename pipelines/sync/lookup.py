@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
+from connector.errors import Refused
 from connector.pull.absence import believable, whole
 from connector.pull.page import Found, Page, Position, ask_sized
 from connector.pull.windows import Run
 from connector.store import listing_facts
 from pipelines.sync.session import Session
-from pipelines.sync.walks import CUSTOMER_STATUSES
+from pipelines.sync.walks import CUSTOMER_STATUSES, cannot_expand
 
 ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
 
@@ -41,7 +42,10 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         answers = await _ask(session, resource, batch)
         for found in answers:
             page = Page(found.reply, found.ids, found.total, Position(done=True))
-            await session.in_store(session.store.commit_page, run, f"ids/{resource}", resource, page)
+            links = resource == "customers" and session.expands
+            await session.in_store(
+                session.store.commit_page, run, f"ids/{resource}", resource, page, integrations=links
+            )
         named = {id for found in answers for id in found.ids}
         session.denied[resource] -= named
         missing = [id for id in batch if id not in named]
@@ -104,8 +108,19 @@ async def _ask(session: Session, resource: str, ids: Sequence[str]) -> list[Foun
     """Ask for rows by id, in every status: one answer for customers' statuses each."""
     if resource == "subscriptions":
         return [await _subscriptions_by_id(session, ids)]
-    bodies: list[Json] = [{"customer_ids": list(ids), "status": status} for status in CUSTOMER_STATUSES]
-    return [await _sized(session, resource, calls.search_customers, body) for body in bodies]
+    return await _customers_by_id(session, ids)
+
+
+async def _customers_by_id(session: Session, ids: Sequence[str]) -> list[Found]:
+    """Ask for customers by id, with their integrations where the server can expand them."""
+    given: Json = {"customer_ids": list(ids), **({"expand": "integrations"} if session.expands else {})}
+    bodies: list[Json] = [{**given, "status": status} for status in CUSTOMER_STATUSES]
+    try:
+        return [await _sized(session, "customers", calls.search_customers, body) for body in bodies]
+    except Refused as error:
+        if not (session.expands and cannot_expand(session, error)):
+            raise
+    return await _customers_by_id(session, ids)
 
 
 async def _subscriptions_by_id(session: Session, ids: Sequence[str]) -> Found:

@@ -48,6 +48,7 @@ class Session:
         lacking: listings of whose changes the server counts more than it sends; their cursors stay too.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
+        expands: the server has not refused to send customers with their integrations.
         accept_gone: as above.
         not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
         denied: rows that this run has read and that a later answer to their id does not have, by listing.
@@ -85,6 +86,7 @@ class Session:
         self.lacking: set[str] = set()
         self.page_size = PageSize()
         self.subscriptions_filtered = True
+        self.expands = True
         self.accept_gone = accept_gone
         self.not_marked: defaultdict[str, set[str]] = defaultdict(set)
         self.denied: defaultdict[str, set[str]] = defaultdict(set)
