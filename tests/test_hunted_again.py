@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, calm, counting, customers_of, synced
+from support import Bent, World, ask, calm, counting, customers_of, synced
 from test_called_too_early import before
-from test_hunted import soles
+from test_hunted import first_of, soles
 
 
 def idle(w: World) -> str:
@@ -100,4 +101,65 @@ def test_links_of_a_customer_that_was_gone(tmp_path: Path) -> None:
     w.sandbox.update_customer(linked, name="Back Ltd")
     report = w.sync()
     assert (report.status, report.mode) == ("green", "incremental")
+    w.check()
+
+
+# --- customers who do not count any more ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ["usage", sampled("entitlements"), sampled("grants")])
+def test_answer_about_a_subscription_that_ended(tmp_path: Path, route: str) -> None:
+    """Calls answered by a replica that does not know yet what the listing says, a cancellation, are not believed."""
+    w = synced(tmp_path, 20, kind=Bent, audit_sample=0)
+    w.later(600)
+    asked = {
+        "usage": "SELECT customer_id FROM usage",
+        "entitlements": "SELECT customer_id FROM entitlements",
+        "grants": "SELECT customer_id FROM upcoming_grants",
+    }
+    having = {row[0] for row in w.rows(asked[route])}
+    customer = next(id for id in soles(w) if id in having)
+    paths = {"usage": "/customers/usage", "grants": f"/customers/{customer}/grants/upcoming"}
+    path = paths.get(route, f"/customers/{customer}/entitlements")
+    old = json.loads(json.dumps(ask(w.sandbox, path, [("customer_id", customer)]), default=str))
+    w.sandbox.cancel_subscription(first_of(w, customer))
+
+    def bend(name: str, path: Any, query: Any, body: Any) -> Any:
+        return old if name == route and customer in (path.get("id"), query.get("customer_id")) else None
+
+    w.sandbox.bend = bend
+    report = w.sync()
+    assert report.status == "degraded"
+    assert any("ended" in reason and customer in reason for reason in report.reasons), report.reasons
+    w.sandbox.bend = None
+    green_again(w)
+
+
+@pytest.mark.parametrize("why", ["left", sampled("audit")])
+def test_subscription_that_counts_for_a_moment(tmp_path: Path, why: str) -> None:
+    """A customer called as one who left, then for a subscription that ends at once, is called as one who left again."""
+    w = synced(tmp_path, 20, kind=Bent, audit_sample=50)
+    w.later(600)
+    customer = idle(w) if why == "audit" else soles(w)[0]
+    if why == "left":
+        w.sandbox.cancel_subscription(first_of(w, customer))
+    paused = w.sandbox.add_subscription(customer, "Scale", status="paused")
+    late = w.sandbox.add_subscription(idle(w), "Starter", status="draft")
+    w.sandbox.hide(late)
+    w.later(2)
+
+    def begins() -> None:
+        w.later(1)
+        w.sandbox.update_subscription(paused, subscription_status="active")
+        w.later(1)
+
+    def ends() -> None:
+        w.later(1)
+        w.sandbox.cancel_subscription(paused)
+        w.later(1)
+        w.sandbox.show(late)
+
+    with before(close=begins, prove=ends):
+        report = w.sync()
+    assert (report.status, report.reasons) == ("green", [])
     w.check()
