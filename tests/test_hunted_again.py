@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, ask, calm, counting, customers_of, synced
+from support import Bent, World, ask, calm, counting, customers_of, subscriptions_of, synced
 from test_called_too_early import before
 from test_hunted import first_of, soles
 
@@ -104,6 +104,23 @@ def test_links_of_a_customer_that_was_gone(tmp_path: Path) -> None:
     w.check()
 
 
+def test_an_empty_environment_is_not_believed(tmp_path: Path) -> None:
+    """With the key of an empty environment not even a tiny account is gone; the right key finds it as it was."""
+    w = World(tmp_path, calm(3, kind=Bent))
+    assert w.sync().status == "green"
+    rows = [row["id"] for row in (*subscriptions_of(w.sandbox), *customers_of(w.sandbox))]
+    w.later(600)
+    for id in rows:
+        w.sandbox.hide(id)
+    report = w.sync()
+    assert report.status == "degraded"
+    assert any("--accept-gone 3" in reason for reason in report.reasons), report.reasons
+    assert w.rows("select count(*), count(gone_at) from customers") == [(3, 0)]
+    for id in rows:
+        w.sandbox.show(id)
+    green_again(w)
+
+
 # --- customers who do not count any more ---------------------------------------------------------------------------
 
 
@@ -163,3 +180,28 @@ def test_subscription_that_counts_for_a_moment(tmp_path: Path, why: str) -> None
         report = w.sync()
     assert (report.status, report.reasons) == ("green", [])
     w.check()
+
+
+@pytest.mark.parametrize("only", ["entitlements", sampled("everything")])
+def test_gone_customer_whose_subscription_stays(tmp_path: Path, only: str) -> None:
+    """A customer deleted by hand has no rows, though its subscription stays and entitlements do not ask for it."""
+    given: dict[str, Any] = {"only": ["entitlements"]} if only == "entitlements" else {}
+    w = synced(tmp_path, 20, kind=Bent, audit_sample=0, **given)
+    w.later(600)
+    customer = soles(w)[0]
+    subscription = first_of(w, customer)
+    body = json.loads(json.dumps(ask(w.sandbox, f"/customers/{customer}/entitlements"), default=str))
+    w.sandbox.remove_customer(customer)
+    w.sandbox.bend = lambda route, path, query, _: (
+        body if route == "entitlements" and customer in path.values() else None
+    )
+    for _ in range(2):
+        w.later(600)
+        report = w.sync(full=True)
+        assert (report.status, report.reasons) == ("green", [])
+        assert w.rows(f"select count(*) from entitlements where customer_id = '{customer}'") == [(0,)]
+    w.sandbox.bend = None
+    w.sandbox.remove_subscription(subscription)
+    w.later(600)
+    assert w.sync().status == "green"
+    assert w.rows(f"select count(*) from entitlements where customer_id = '{customer}'") == [(0,)]

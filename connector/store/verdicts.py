@@ -35,8 +35,7 @@ class Verdicts:
         admitted: (index, feature) of suspect figures that replace no earlier row: nothing can be kept instead, so they
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
-        left_out: index of an answer -> the subscriptions of its customer that it should name and does not, or that it
-            has rows of although they ended.
+        left_out: index of an answer -> the subscriptions that it should name and does not, or should not and does.
         deprived: customers whose rows became another customer's when the batch was stored.
         outdated: customers whose answer names a subscription that the store does not know to count.
     """
@@ -186,7 +185,7 @@ class Judge:
                 verdicts.hold(batch.index[customer, ""], WHOLE, "foreign", None, None)
 
     def _ended(self, verdicts: Verdicts) -> None:
-        """Hold answers back that have rows of a subscription which does not count, as the listing says.
+        """Hold answers back that have rows of a subscription which does not count.
 
         A replica that lags made them, or it began since; so it is read again. The usage and entitlements of customers
         with subscriptions that count are compared in other ways.
