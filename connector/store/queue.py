@@ -1,10 +1,9 @@
 """The work queue: one row per (customer, resource) call of a run.
 
-Promised: a customer is called only if it has an active or trialing subscription, if its last answer was not empty, or
-as part of the audit sample (design section 4); a call that is done is handed out again in the same run only when other
-subscriptions of its customer count by then, or none again, or another one is the newest, or when the customer was gone
-and is back.
-Never done: sending; opening or committing a transaction.
+Promised: a customer is called only if it is not gone, and if it has an active or trialing subscription, or its last
+answer was not empty, or as part of the audit sample (design section 4); a call that is done is handed out again in the
+same run only when other subscriptions of its customer count by then, or none again, or another one is the newest, or
+when the customer was gone and is back. Never done: sending; opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
         arg_max(current_period_start, (created_at, subscription_id)) AS period_start
-    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' GROUP BY customer_id)"""
+    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' AND customer_id NOT IN (
+        SELECT id FROM customers WHERE gone_at IS NOT NULL) GROUP BY customer_id)"""
 _CONTEXT = f"""concat_ws('|', '{_DECODING}', coalesce({{0}}, ''), coalesce(epoch_us({{1}})::VARCHAR, ''))"""
 _PLAIN = (
     "SELECT customer_id, '' AS subscription_id, 'active' AS why, counted, period_start, n = 1 AS sole, subs FROM active"
