@@ -246,6 +246,10 @@ class MemoryStore:
         rows, seen = self.tables[resource].items(), self._seen[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
 
+    def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
+        rows, seen = self.tables[resource].items(), self._seen[resource]
+        return sorted(id for id, row in rows if row.gone_at and row.run_id == run_id and id in seen)
+
     def _returned(self) -> list[str]:
         return sorted(self._back)
 

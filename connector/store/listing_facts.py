@@ -78,6 +78,13 @@ def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:
     return column(db, query, {"resource": resource, "ids": list(ids)})
 
 
+def met_and_gone(db: Database, resource: str, run_id: str) -> list[str]:
+    """Return the rows that an answer of this run has held and that it has marked as gone since."""
+    query = f"""SELECT id FROM {resource} WHERE gone_at IS NOT NULL AND run_id = $run
+        AND id IN (SELECT id FROM flexsync.met WHERE resource = $resource) ORDER BY id"""
+    return column(db, query, {"resource": resource, "run": run_id})
+
+
 def returned(db: Database) -> list[str]:
     """Return the customers that were gone, are back, and have not been read with their integrations yet."""
     query = "SELECT DISTINCT id FROM flexsync.met WHERE resource = $returned ORDER BY id"

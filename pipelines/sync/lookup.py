@@ -1,7 +1,7 @@
 """Rows by their ids: the evidence that a row is gone, and the state of one that no listing named.
 
-Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it, and no
-answer of the same run did: then two answers contradict each other, one of them perhaps from a replica that lags.
+Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it; where
+an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded.
 Never done: marking a row gone because a listing does not hold it.
 """
 
@@ -23,7 +23,7 @@ from pipelines.sync.walks import CUSTOMER_STATUSES, cannot_expand
 ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
 
 
-async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str]) -> None:
+async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str], *, keep_met: bool = False) -> None:
     """Read rows by id, in every status, into the store; mark those that the server no longer knows as gone.
 
     A question whose answer is shorter than its total is asked again in halves, down to one id. Where more rows are gone
@@ -34,6 +34,7 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         run: the run.
         resource: customers or subscriptions.
         ids: any number of them.
+        keep_met: do not mark rows that this run has read; nothing after this step would find them again.
     """
     gone: list[str] = []
     questions = deque(_batches(ids, ID_BATCH))
@@ -53,20 +54,21 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
-    doubted = session.store.facts(listing_facts.met, resource, gone) if gone else []
+    doubted = session.store.facts(listing_facts.met, resource, gone) if gone and keep_met else []
     session.denied[resource].update(doubted)
     if len(gone) > len(doubted):
         await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
 
 
-def denied(session: Session, resource: str) -> list[str]:
+def denied(session: Session, run: Run, resource: str) -> list[str]:
     """Say how many rows this run had read and could not read by id later; the next run sees which answer was right."""
-    ids = session.denied[resource]
+    gone = session.store.facts(listing_facts.met_and_gone, resource, run.run_id)
+    ids = session.denied[resource].union(gone)
     if not ids:
         return []
     return [
         f"{resource}: this run had read {len(ids)} rows, such as {min(ids)}, that the server did not know by id later;"
-        " they stay, and the next run sees whether they are gone"
+        " the next run sees whether they are gone"
     ]
 
 

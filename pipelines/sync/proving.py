@@ -51,7 +51,7 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
     else:
         await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
-        session.faults += denied(session, resource) + too_many_gone(session, run, resource)
+        session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")

@@ -51,7 +51,7 @@ class Session:
         expands: the server has not refused to send customers with their integrations.
         accept_gone: as above.
         not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
-        denied: rows that this run has read and that a later answer to their id does not have, by listing.
+        denied: rows that this run has read, that an answer to their id did not have later, and that stay, by listing.
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
