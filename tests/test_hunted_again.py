@@ -152,7 +152,8 @@ def test_answer_about_a_subscription_that_ended(tmp_path: Path, route: str) -> N
     green_again(w)
 
 
-@pytest.mark.parametrize("why", ["left", sampled("audit")])
+@pytest.mark.sampled
+@pytest.mark.parametrize("why", ["left", "audit"])
 def test_subscription_that_counts_for_a_moment(tmp_path: Path, why: str) -> None:
     """A customer called as one who left, then for a subscription that ends at once, is called as one who left again."""
     w = synced(tmp_path, 20, kind=Bent, audit_sample=50)
@@ -182,7 +183,8 @@ def test_subscription_that_counts_for_a_moment(tmp_path: Path, why: str) -> None
     w.check()
 
 
-@pytest.mark.parametrize("only", ["entitlements", sampled("everything")])
+@pytest.mark.sampled
+@pytest.mark.parametrize("only", ["entitlements", "everything"])
 def test_gone_customer_whose_subscription_stays(tmp_path: Path, only: str) -> None:
     """A customer deleted by hand has no rows, though its subscription stays and entitlements do not ask for it."""
     given: dict[str, Any] = {"only": ["entitlements"]} if only == "entitlements" else {}
