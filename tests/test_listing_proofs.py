@@ -168,12 +168,13 @@ def test_too_many_gone_are_not_believed(tmp_path: Path, listing: str, remove: st
 @pytest.mark.parametrize(
     ("gone", "stored", "accepted", "believed"),
     [
-        (5, 100, 0, True), (6, 100, 0, False), (10, 1000, 0, True), (11, 1000, 0, False), (3, 3, 0, True),
+        (5, 100, 0, True), (6, 100, 0, False), (10, 1000, 0, True), (11, 1000, 0, False), (2, 3, 0, True),
+        (3, 3, 0, False), (3, 3, 3, True),
         (4, 15, 0, False), (4, 16, 0, True), (900, 1000, 900, True), (900, 1000, 899, False), (0, 0, 0, True),
     ],
 )  # fmt: skip
 def test_how_many_may_go(gone: int, stored: int, accepted: int, believed: bool) -> None:
-    """Five or 1 %, but no more than a quarter of a small account, unless a person says so."""
+    """Five or 1 %, but no more than a quarter of a small account and never all of it, unless a person says so."""
     assert believable(gone, stored, accepted) is believed
 
 

@@ -25,7 +25,7 @@ from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
-from pipelines.sync.lookup import too_many_gone
+from pipelines.sync.lookup import denied, too_many_gone
 from pipelines.sync.session import Session
 from pipelines.sync.walks import subscriptions_walk
 
@@ -57,7 +57,7 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
     else:
         await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
-        session.faults += too_many_gone(session, run, resource)
+        session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
