@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import few
 from support import Bent, World, calm, counting, synced
 from support import ask as asked_for
 
@@ -62,7 +63,7 @@ def ask(world: World, path: str, *query: tuple[str, str]) -> Any:
 # --- rows that a run did not get --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("times", [2, 1000])
+@pytest.mark.parametrize("times", few([2, 1000]))
 def test_a_row_that_is_counted_but_never_sent_is_no_green_full_run(world: World, times: int) -> None:
     """A page leaves an edited row out, and the look-up by id does too, though its total counts the row."""
     row = world.sandbox.customer_ids()[3]
@@ -104,6 +105,7 @@ def test_rows_of_an_ended_subscription_go_though_the_plain_answer_is_as_before(w
     quiet_runs(world)
 
 
+@pytest.mark.sampled
 def test_rows_that_an_answer_for_one_subscription_took_away_come_back(world: World) -> None:
     """The answer for the first subscription was empty once, the plain one failed; then the second one ends."""
     customer = customer_with(world, 1)
@@ -132,6 +134,7 @@ def test_a_customer_with_answers_for_subscriptions_only_is_called_after_they_end
     quiet_runs(world)
 
 
+@pytest.mark.sampled
 def test_a_run_that_could_not_explain_an_answer_does_not_turn_green_by_repetition(world: World) -> None:
     """Listings lack a subscription that the calls per customer name, night after night."""
     customer = customer_with(world, 1)
@@ -161,6 +164,7 @@ def test_a_run_that_could_not_explain_an_answer_does_not_turn_green_by_repetitio
 # --- what a flag or a clock switched off ------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_an_incomplete_answer_is_accepted_by_name_and_for_one_run(world: World) -> None:
     """`all` is for figures that fell; a customer that is named is believed once, also if the answer stays the same."""
     customer = customer_with(world, 1)
@@ -176,6 +180,7 @@ def test_an_incomplete_answer_is_accepted_by_name_and_for_one_run(world: World) 
     quiet_runs(world)
 
 
+@pytest.mark.sampled
 def test_a_row_of_the_future_hides_nothing_from_the_closing_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """One subscription was edited by a server whose clock is an hour ahead; another one begins in mid-run."""
     ids = sorted(counting(world.sandbox))

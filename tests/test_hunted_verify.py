@@ -52,6 +52,7 @@ def hide(w: World, id: str, route: str = "search") -> None:
 # --- verify -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_verify_keeps_what_the_run_found_wrong(tmp_path: Path) -> None:
     """An edit that no page brought degrades the run, and every `verify` until a run has read it."""
     w = synced(tmp_path, 6, Bent)
@@ -115,6 +116,7 @@ def test_verify_tells_rows_that_only_one_side_has(table: str, copied: World) -> 
     assert told(found) == {(table, *lost), (table, *lost[:-1], "extra")}
 
 
+@pytest.mark.sampled
 def test_verify_compares_a_single_subscriptions_limits(copied: World) -> None:
     """The figures of a subscription move by themselves, what it may use does not."""
     with Store.open(copied.path) as store, store.transaction() as db:
@@ -129,6 +131,7 @@ def test_verify_compares_a_single_subscriptions_limits(copied: World) -> None:
 # --- the period of a figure ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_the_period_of_the_counted_subscription_moves(tmp_path: Path) -> None:
     """Of two subscriptions of one microsecond the server counts the smaller id; its period moves, the body does not."""
     w = World(tmp_path, calm(6, kind=Bent))
