@@ -35,6 +35,7 @@ def green_again(w: World) -> None:
 # --- rows that go, and come back -----------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("new", ["customer", sampled("subscription")])
 def test_row_of_this_run_is_not_gone_by_one_answer(tmp_path: Path, new: str) -> None:
     """A row that a run has read stays when a replica does not have it yet; the run is degraded, not wrong."""
@@ -124,6 +125,7 @@ def test_an_empty_environment_is_not_believed(tmp_path: Path) -> None:
 # --- customers who do not count any more ---------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("route", ["usage", sampled("entitlements"), sampled("grants")])
 def test_answer_about_a_subscription_that_ended(tmp_path: Path, route: str) -> None:
     """Calls answered by a replica that does not know yet what the listing says, a cancellation, are not believed."""

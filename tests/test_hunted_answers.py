@@ -92,6 +92,7 @@ def test_a_row_that_is_counted_but_never_sent_is_no_green_full_run(world: World,
 # --- rows that an unchanged answer vouches for ------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_rows_of_an_ended_subscription_go_though_the_plain_answer_is_as_before(world: World) -> None:
     """The answer for the second subscription was stored, the plain one failed; then the second one ends."""
     customer = customer_with(world, 1)
@@ -120,6 +121,7 @@ def test_rows_that_an_answer_for_one_subscription_took_away_come_back(world: Wor
     quiet_runs(world)
 
 
+@pytest.mark.sampled
 def test_a_customer_with_answers_for_subscriptions_only_is_called_after_they_end(tmp_path: Path) -> None:
     """In the first run the plain usage call failed; before the second run all of the subscriptions end."""
     world = World(tmp_path, calm(12, kind=Bent), audit_sample=0)

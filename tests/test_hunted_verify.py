@@ -163,6 +163,7 @@ def test_the_period_of_the_counted_subscription_moves(tmp_path: Path) -> None:
 # --- counting subscriptions as a whole ----------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_new_subscription_does_not_make_up_for_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of a server without filters hold a neighbour twice in place of X, and Y begins in between."""
     w = World(tmp_path, calm(12, kind=Bent, faults=Faults(old=frozenset({"filters_ignored"}))))

@@ -144,6 +144,7 @@ def test_an_answer_shorter_than_its_total_is_no_evidence(tmp_path: Path, monkeyp
     assert world.rows("SELECT id FROM customers WHERE gone_at IS NOT NULL") == [(gone,)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("listing", "remove"), [("customers", "remove_customer"), sampled("subscriptions", "remove_subscription")]
 )
@@ -231,6 +232,7 @@ def test_a_stopped_proof_goes_on_where_it_was(tmp_path: Path) -> None:
 # --- clocks --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "ahead", [900, sampled(-3600), sampled(7200), sampled(-1_795_000_000), sampled(365 * 86_400 * 12)]
 )

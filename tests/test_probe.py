@@ -149,6 +149,7 @@ def test_a_run_that_goes_on_in_another_process_knows_that_a_probe_failed(world: 
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("killed", few([True, False]))
 def test_zeros_that_no_later_probe_saw_are_asked_for_again_by_the_next_process(
     world: World, monkeypatch: pytest.MonkeyPatch, killed: bool
