@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import few, sampled
-from support import Bent, Direct, World, ask, calm, counting, subscriptions_of, synced
+from support import Bent, Direct, World, ask, calm, counting, set_bend, subscriptions_of, synced
 
 from connector.sandbox import Faults
 from connector.store.store import Store
@@ -29,14 +30,14 @@ def verified(w: World, sample: int = 100) -> dict[str, Any]:
     return asyncio.run(run())
 
 
-def bend(w: World, change: Any) -> None:
-    """Let `change(route, body)` edit the answers in place; None ends that."""
+def edit(w: World, change: Callable[[str, Any], object]) -> None:
+    """Let `change(route, body)` edit the answers in place, until `set_bend(w, None)`."""
 
-    def bent(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+    def bent(route: str, _path: Any, _query: Any, body: Any) -> Any:
         change(route, body)
         return body
 
-    w.sandbox.bend = bent if change else None  # type: ignore[attr-defined]
+    set_bend(w, bent)
 
 
 def hide(w: World, id: str, route: str = "search") -> None:
@@ -46,7 +47,7 @@ def hide(w: World, id: str, route: str = "search") -> None:
         if asked == route:
             body["items"] = [item for item in body["items"] if item["id"] != id]
 
-    bend(w, change)
+    edit(w, change)
 
 
 # --- verify -------------------------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def test_verify_keeps_what_the_run_found_wrong(tmp_path: Path) -> None:
     hide(w, edited)
     reasons = w.sync().reasons
     assert any("more than it sends" in reason for reason in reasons)
-    bend(w, None)
+    set_bend(w, None)
     assert set(reasons) <= set(verified(w, 0)["certificate"]["reasons"])
     w.later(600)
     assert w.sync().status == "green"
@@ -97,7 +98,7 @@ def test_verify_misses_a_stored_customer_that_never_comes(copied: World) -> None
     lost = copied.sandbox.customer_ids()[3]
     hide(copied, lost)
     found = verified(copied)
-    bend(copied, None)
+    set_bend(copied, None)
     assert not found["ok"]
     assert told(found) == {("customers", lost)}
 
@@ -179,12 +180,12 @@ def test_a_new_subscription_does_not_make_up_for_a_lost_one(tmp_path: Path, monk
         w.sandbox.add_subscription(w.sandbox.customer_ids()[0], "Starter", status="draft")
         await list_subscriptions_by_offset(*given)
 
-    bend(w, twice)
+    edit(w, twice)
     monkeypatch.setattr(proving, "list_subscriptions_by_offset", begin_first)
     report = w.sync()
     assert report.status == "degraded"
     assert any(reason.startswith("subscriptions: ") for reason in report.reasons), report.reasons
-    bend(w, None)
+    set_bend(w, None)
     w.later(60)
     assert w.sync().status == "green"
     w.check()
