@@ -136,8 +136,7 @@ async def _walk_again(session: Session, run: Run, proof: ListingProof, phase: st
     for place, each in enumerate(proof.counted):
         if not each.agrees or len(differing) > MOST_ALONE:
             proof.counted[place] = await _count_and_keep(session, run, proof.resource, each.window)
-    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
-    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+    _read_exceptions(session, proof)
 
 
 async def _list_by_offset(session: Session, run: Run, resource: str, error: FilterIgnoredError) -> None:
@@ -161,8 +160,7 @@ async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof,
         await list_subscriptions_by_offset(session, run, f"{phase}/{number}")
         stored = session.store.facts(listing_facts.stored_in, "subscriptions", window)
         proof.counted = [Counted(window, existed, stored)]
-        proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
-        proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+        _read_exceptions(session, proof)
 
 
 async def _count_to_the_newest(session: Session, run: Run) -> tuple[Window, int | None]:
@@ -175,8 +173,7 @@ async def _count_to_the_newest(session: Session, run: Run) -> tuple[Window, int 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
     store, proof = session.store, ListingProof(resource, run.t0, [])
-    proof.rejected = store.facts(listing_facts.rejected, resource)
-    proof.gone = store.facts(listing_facts.gone, resource)
+    _read_exceptions(session, proof)
     if resource == "customers" and session.method == "offset":
         proof.method = "offset"
         proof.counted = [await _count_all_customers(session, run)]
@@ -194,6 +191,12 @@ async def _proof(session: Session, run: Run, resource: str, most_windows: int, *
         else:
             proof.counted.append(await _count(session, resource, window))
     return proof
+
+
+def _read_exceptions(session: Session, proof: ListingProof) -> None:
+    """Take from the store how many rows of the listing are in quarantine, and how many are gone."""
+    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
 
 
 def _windows(session: Session, run: Run, resource: str, most: int) -> list[Window]:
