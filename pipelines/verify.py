@@ -84,7 +84,7 @@ async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], 
             body = {"customer_ids": ids[first : first + calls.PAGE], "status": status, "limit": calls.PAGE}
             reply = await api.send(calls.search_customers(body))
             read = reader.read([Answer("customers", reply.body, t0)])
-            live += read.tables["customers"].to_pylist()
+            live += read.tables["customers"].to_pylist(maps_as_pydicts="strict")
             found += _misfits(read)
     return _differences("customers", _stored(store, "customers", "id", ids), live) + found
 
@@ -103,7 +103,7 @@ async def _compare_answers(
     read = Reader().read(answers) if answers else Decoded()
     found = []
     for name in set(child.tables) & _COMPARED:
-        live = read.tables[name].to_pylist() if answers else []
+        live = read.tables[name].to_pylist(maps_as_pydicts="strict") if answers else []
         for row in live if "current_period_start" in TABLES[name].names else ():
             row["current_period_start"] = periods.get(row["subscription_id"])
         found += _differences(name, _stored(store, name, "customer_id", [customer_id]), live)
