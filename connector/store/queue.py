@@ -1,9 +1,9 @@
 """The work queue: one row per (customer, resource) call of a run.
 
-Promised: a customer is called only if it has an active or trialing subscription, if its last answer was not empty, or
-as part of the audit sample (design section 4); a call that is done is handed out again in the same run only when other
-subscriptions of its customer count by then, or another one is the newest, or when the customer was gone and is back.
-Never done: sending; opening or committing a transaction.
+Promised: a customer is called only if it is not gone, and if it has an active or trialing subscription, or its last
+answer was not empty, or as part of the audit sample (design section 4); a call that is done is handed out again in the
+same run only when other subscriptions of its customer count by then, or none again, or another one is the newest, or
+when the customer was gone and is back. Never done: sending; opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
         arg_max(current_period_start, (created_at, subscription_id)) AS period_start
-    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' GROUP BY customer_id)"""
+    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' AND customer_id NOT IN (
+        SELECT id FROM customers WHERE gone_at IS NOT NULL) GROUP BY customer_id)"""
 _CONTEXT = f"""concat_ws('|', '{_DECODING}', coalesce({{0}}, ''), coalesce(epoch_us({{1}})::VARCHAR, ''))"""
 _PLAIN = (
     "SELECT customer_id, '' AS subscription_id, 'active' AS why, counted, period_start, n = 1 AS sole, subs FROM active"
@@ -56,6 +57,14 @@ _RETURNED = (
     f"""UPDATE flexsync.queue SET state = 'pending', error = '', previous_hash = NULL, same_context = false
     WHERE error = 'gone' AND customer_id IN ({_BACK})""",
 )
+# Who was called as one without subscriptions, and since then for one that ended too, has rows of it.
+_NOBODY = _CONTEXT.format("''", "NULL::TIMESTAMPTZ")
+_LEFT_AGAIN = f"""UPDATE flexsync.queue q SET state = 'pending', error = '', previous_hash = NULL, same_context = false,
+    counted = '', period_start = NULL, sole = true, context = {_NOBODY} FROM flexsync.answers a
+    WHERE q.why <> 'active' AND q.state = 'done' AND a.customer_id = q.customer_id AND a.resource = q.resource
+    AND a.subscription_id = '' AND a.rows > 0 AND a.context <> {_NOBODY} AND EXISTS (SELECT 1 FROM flexsync.queue o
+        WHERE o.customer_id = q.customer_id AND o.resource = q.resource AND o.why = 'active' AND o.context = ''
+        AND o.subscription_id = '')"""
 _UNANSWERED = f"""{_PRESENT} SELECT count(DISTINCT p.customer_id) FROM present p
     LEFT JOIN flexsync.queue q ON q.resource = $r AND q.why = 'active' AND q.error <> 'gone'
         AND q.customer_id = p.customer_id AND q.subscription_id = p.subscription_id
@@ -164,7 +173,7 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
     Returns:
         Number of calls added, those queued again apart.
     """
-    for statement in (*_RETURNED, _REFRESH):
+    for statement in (*_RETURNED, _REFRESH, _LEFT_AGAIN):
         db.execute(statement)
     with registered(db, asked=_asked(resources)):
         return changed(db, _INSERT, {"run": run_id, "sample": sample, "everyone": everyone})
