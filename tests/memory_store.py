@@ -126,7 +126,13 @@ class MemoryStore:
         self.ended[-1].status = "interrupted"
 
     def finish(
-        self, run: Run, certificate: Certificate, report: dict[str, Any], now: datetime, listed: Sequence[str]
+        self,
+        run: Run,
+        certificate: Certificate,
+        report: dict[str, Any],
+        now: datetime,
+        listed: Sequence[str],
+        since: datetime | None = None,
     ) -> str:
         self.ended[-1].status = "green" if certificate.green else "degraded"
         for walk, start in run.starts.items() if self.environment else ():
@@ -196,7 +202,7 @@ class MemoryStore:
                 self._sweep.pop(id, None)
         return len(ids)
 
-    def delete_child_rows(self, run: Run, customer_ids: Sequence[str]) -> None:
+    def delete_child_rows(self, run: Run, customer_ids: Sequence[str], now: datetime) -> None:
         self._sweep = {id: owner for id, owner in self._sweep.items() if owner not in customer_ids}
         for id in customer_ids:
             self.integrations.pop(id, None)

@@ -20,6 +20,7 @@ What no green run excludes; the first is counted, and rare, the others are not d
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -258,6 +259,14 @@ class RealPlay(Play):
 
     def check_quiet(self, report: Report) -> None:
         pass
+
+
+def test_the_double_takes_what_the_real_store_takes() -> None:
+    """Each method of the double has the parameters of the store's method, in the same order."""
+    methods = [name for name, value in vars(MemoryStore).items() if callable(value) and not name.startswith("_")]
+    assert {"commit_page", "finish", "delete_child_rows"} <= set(methods)
+    taken = {name: [*inspect.signature(getattr(MemoryStore, name)).parameters] for name in methods}
+    assert taken == {name: [*inspect.signature(getattr(Store, name)).parameters] for name in methods}
 
 
 @pytest.mark.sampled

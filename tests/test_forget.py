@@ -256,6 +256,7 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
     assert [name for name in ("c0", "c1", "c2") if known.names(name)] == ["c1"]
 
 
+@pytest.mark.sampled
 def test_a_lake_that_was_not_told_begins_its_histories_anew(tmp_path: Path) -> None:
     """Its target was not among the settings when the customer was forgotten: what it had holds the person."""
     to = target("parquet", tmp_path)
@@ -272,6 +273,7 @@ def test_a_lake_that_was_not_told_begins_its_histories_anew(tmp_path: Path) -> N
     assert holding(tmp_path / "lake" / "history") == []
 
 
+@pytest.mark.sampled
 def test_a_kept_run_goes_with_the_history_that_it_names(tmp_path: Path) -> None:
     """Its own tables tell nothing, as where the columns are left out or blank; a file of its history does."""
     to = target("parquet", tmp_path)
@@ -382,6 +384,7 @@ def _die(folder: str, before: bool) -> None:
         store.forget(Person("c1"), NOON)
 
 
+@pytest.mark.sampled
 def test_an_error_at_the_rename_leaves_the_old_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is attached again and whole, and no unfinished file is left."""
 

@@ -230,6 +230,7 @@ def test_a_day_whose_figure_before_was_pruned_is_not_shown(past: Past) -> None:
     assert past.store.rows(daily) == [(15, True)]
 
 
+@pytest.mark.sampled
 def test_a_row_that_returns_after_the_kept_time_is_dated_by_its_return(tmp_path: Path) -> None:
     """Its `updated_at` lies before its end, which is long ago: the end is still there to say so."""
     world = World(tmp_path, calm(5), audit_sample=0, history_keep="1d")
@@ -285,6 +286,7 @@ def test_a_lake_forgets_by_the_month_and_answers(past: Past, tmp_path: Path) -> 
             past.check(opened)
 
 
+@pytest.mark.sampled
 def test_a_lake_keeps_more_than_a_store_that_was_restored_from_less(past: Past, tmp_path: Path) -> None:
     """The store came back from a DuckDB file of some days; the lake goes on with all that it had."""
     duckdb, parquet = (target(kind, tmp_path) for kind in KINDS)
@@ -315,6 +317,7 @@ def test_the_day_before_the_kept_time_is_refused(past: Past, tmp_path: Path) -> 
     assert "[history]" in refused.value.remedy
 
 
+@pytest.mark.sampled
 def test_a_missing_store_is_restored_from_what_holds_most(past: Past, tmp_path: Path) -> None:
     """Of two publications of one run, the lake has the longer history; readers open the first."""
     targets = [target(kind, tmp_path) for kind in KINDS]
@@ -328,6 +331,7 @@ def test_a_missing_store_is_restored_from_what_holds_most(past: Past, tmp_path: 
     assert reading.newest(targets, history=True) == targets[0]
 
 
+@pytest.mark.sampled
 def test_a_publisher_that_fails_at_the_switch_leaves_the_lake(
     past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +361,7 @@ def test_a_publisher_that_fails_at_the_switch_leaves_the_lake(
     assert there <= named
 
 
+@pytest.mark.sampled
 def test_a_lake_that_was_left_alone_says_what_it_lacks(past: Past, tmp_path: Path) -> None:
     """The store pruned rows that were never published to it, so it answers no further back than the store."""
     to = target("parquet", tmp_path)
