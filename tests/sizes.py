@@ -58,8 +58,8 @@ def few(values: Iterable[Any], number: int = 1) -> list[Any]:
 
 
 def examples(full: int) -> int:
-    """Number of examples of a property test: a quarter, or all of them where FLEXSYNC_TEST_FULL is set."""
-    return full if os.environ.get("FLEXSYNC_TEST_FULL") else max(20, full // 4)
+    """Number of examples of a property test: a tenth, or all of them where FLEXSYNC_TEST_FULL is set."""
+    return full if os.environ.get("FLEXSYNC_TEST_FULL") else max(20, full // 10)
 
 
 def thorough(*values: Any, id: str | None = None) -> Any:
