@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,11 @@ def settings(folder: Path, *publish: str) -> Settings:
     return load(environ={}, store=folder / "work.duckdb", publish=publish)
 
 
+def soon() -> datetime:
+    """The clock of a forgetting: soon after the runs of `store_in`, so that publications still hold their histories."""
+    return BEGAN + timedelta(days=1)
+
+
 def holding(folder: Path) -> list[str]:
     """Every file below a folder that holds the e-mail address of customer c1, as bytes or in a column."""
     return [path.name for path in sorted(folder.rglob("*")) if path.is_file() and _holds(path)]
@@ -240,7 +245,7 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
     found = job.find(given, "c1")
     files_of = {"duckdb": 1, "parquet": 2}[kind]  # a lake has the histories in files of their own
     assert len(holding(tmp_path)) == 1 + files_of * (1 if status == "green" else 2)
-    assert job.forget(given, found) == []
+    assert job.forget(given, found, clock=soon) == []
     assert holding(tmp_path) == []
     with reading.open(to) as opened:
         assert opened.run is not None
@@ -263,7 +268,7 @@ def test_a_lake_that_was_not_told_begins_its_histories_anew(tmp_path: Path) -> N
     with store_in(tmp_path) as store:
         add_version(store, 1)
         publish(store, to)
-    job.forget(settings(tmp_path), job.find(settings(tmp_path), "c1"))
+    job.forget(settings(tmp_path), job.find(settings(tmp_path), "c1"), clock=soon)
     with store_in(tmp_path, number=2) as store:
         publish(store, to)
         with reading.open(to) as opened:
@@ -283,7 +288,7 @@ def test_a_kept_run_goes_with_the_history_that_it_names(tmp_path: Path) -> None:
             db.execute("UPDATE customers SET email = NULL, metadata = NULL WHERE id = 'c1'")
         publish(store, to)
     given = settings(tmp_path, to)
-    assert job.forget(given, job.find(given, "c1")) == []
+    assert job.forget(given, job.find(given, "c1"), clock=soon) == []
     assert holding(tmp_path) == []
     assert [path.name for path in (tmp_path / "lake" / "runs").iterdir()] == [f"{run_id(1)}.2"]
 
@@ -301,7 +306,7 @@ def test_copies_of_migrations_that_hold_the_person_are_removed(tmp_path: Path) -
     torn = tmp_path / "work.schema-2.duckdb~"
     torn.write_bytes(b"torn")
     (tmp_path / ".work.schema-2.duckdb.x1").write_bytes(work.read_bytes()[:9000])
-    left = job.forget(settings(tmp_path), job.find(settings(tmp_path), "c1"))
+    left = job.forget(settings(tmp_path), job.find(settings(tmp_path), "c1"), clock=soon)
     assert [place.where for place in left] == [str(torn)]
     assert migrations.copies(work) == [migrations.copy_path(work, 1), torn]
     assert holding(tmp_path) == []
