@@ -59,7 +59,14 @@ MASKS = [
     (r"\b\d+ responses were the same", "# responses were the same"),  # figures move on while the sandbox stays up
 ]
 RATES = (r"\b\d+ of \d+", "# of #")
-PROBED = (r"\b\d+( get_events)|(?<=^calls ) *\d+:", r"#\1")  # a probe goes by time, so a slow machine makes more
+# A probe goes by time, so a slow machine makes more of them, and knows less about the time between two.
+PROBED = [
+    (r"\b\d+( get_events)", r"#\1"),
+    (r"^calls \d+(:.* get_events)", r"calls #\1"),
+    (r"^(RUN \w+ \w+ MOMENT) \d+$", r"\1 #"),  # a run's calls, in `status`
+    (r"^(\d{4}-\d\d-\d\d \w+ \d+) \d+ ", r"\1 # "),  # a night's calls, in `demo --nights`
+    (r"^\d+ of them were read between two (.*) other \d+$", r"# of them were read between two \1 other #"),
+]
 
 
 @dataclass
@@ -81,8 +88,10 @@ def still(text: str) -> list[str]:
     for line in text.splitlines():
         for pattern, mask in [*MASKS, RATES] if re.search("(a|per) second", line) else MASKS:
             line = re.sub(pattern, mask, line)
-        line = re.sub(*PROBED, line) if "get_events" in line else line
-        lines.append(re.sub(r"\s+", " ", line).strip())
+        line = re.sub(r"\s+", " ", line).strip()
+        for pattern, mask in PROBED:
+            line = re.sub(pattern, mask, line)
+        lines.append(line)
     parts = groupby(lines, lambda line: line.endswith("calls to make"))  # endpoints run side by side: in any order
     return [line for unordered, group in parts for line in (sorted(group) if unordered else group)]
 
