@@ -72,6 +72,22 @@ def unseen_in(db: Database, resource: str, window: Window) -> list[str]:
     return column(db, query, {"begins": window.begins, "ends": window.ends, **given})
 
 
+def unnamed_edits(db: Database, resource: str, status: str, since: datetime, read_before: datetime) -> list[str]:
+    """Return stored rows that were edited after a moment and that this run has not met, though a walk read from there.
+
+    Args:
+        db: the connection.
+        resource: customers or subscriptions.
+        status: of the rows that the walk reads; "" for every status.
+        since: where the walk began.
+        read_before: leave out rows whose content was first read later, in server time.
+    """
+    query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND updated_at > $since AND observed_at < $before
+        AND ($status = '' OR status = $status)
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
+    return column(db, query, {"resource": resource, "status": status, "since": since, "before": read_before})
+
+
 def await_again(db: Database, resource: str, window: Window) -> None:
     """Await the ids of a window once more, before it is walked again: what was met may be gone by now.
 
