@@ -34,6 +34,7 @@ class Row:
     sent: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    observed_at: datetime
     run_id: str
     gone_at: datetime | None = None
 
@@ -154,17 +155,17 @@ class MemoryStore:
             links = sent.pop("integrations", ())
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}
-            self._merge(run, resource, sent)
+            self._merge(run, resource, sent, page.reply.date or run.started_at)
         self._walks[name] = page.position
 
-    def _merge(self, run: Run, resource: str, sent: dict[str, Any]) -> None:
+    def _merge(self, run: Run, resource: str, sent: dict[str, Any], observed_at: datetime) -> None:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
         if held is None or (
             (id not in self._met[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
         ):
-            table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, run.run_id)
+            table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, observed_at, run.run_id)
         self._met[resource].add(id)
         self._awaited[resource].discard(id)
         if resource == "subscriptions":
@@ -240,6 +241,11 @@ class MemoryStore:
     def _unseen_in(self, resource: str, window: Window) -> list[str]:
         rows, seen = self.tables[resource].items(), self._met[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
+
+    def _unnamed_edits(self, resource: str, status: str, since: datetime, read_before: datetime) -> list[str]:
+        rows = [(id, r) for id, r in self.tables[resource].items() if id not in self._met[resource] and not r.gone_at]
+        edited = [(id, r) for id, r in rows if r.updated_at > since and r.observed_at < read_before]
+        return sorted(id for id, r in edited if status in ("", r.sent["status"]))
 
     def _still_active(self, ids: Sequence[str], before: datetime) -> list[str]:
         rows = {id: self.tables["subscriptions"][id] for id in ids if id in self.tables["subscriptions"]}
