@@ -7,6 +7,7 @@ changes without an edit (figures, and the ends of their windows); repairing a di
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -63,9 +64,10 @@ async def _verify(
     differences = await _compare_customers(api, store, ids, run.started_at)
     loaded = {row[0] for row in store.rows(_LOADED)}
     for customer_id in ids:
+        periods: dict[str, Any] = dict(store.rows(_COUNTING, {"customer": customer_id}))
         for child in CHILDREN:
             if child.name in loaded:
-                differences += await _compare_answers(api, store, child, customer_id, run.started_at)
+                differences += await _compare_answers(api, store, child, customer_id, periods, run.started_at)
     proof = live.plain()
     return {
         "certificate": proof,
@@ -82,16 +84,18 @@ async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], 
             body = {"customer_ids": ids[first : first + calls.PAGE], "status": status, "limit": calls.PAGE}
             reply = await api.send(calls.search_customers(body))
             read = reader.read([Answer("customers", reply.body, t0)])
-            live += read.tables["customers"].to_pylist()
+            live += read.tables["customers"].to_pylist(maps_as_pydicts="strict")
             found += _misfits(read)
     return _differences("customers", _stored(store, "customers", "id", ids), live) + found
 
 
 async def _compare_answers(
-    api: AsyncFlexprice, store: Store, child: Resource, customer_id: str, t0: datetime
+    api: AsyncFlexprice, store: Store, child: Resource, customer_id: str, periods: Mapping[str, Any], t0: datetime
 ) -> list[Row]:
-    """Compare the stored rows of a customer with the answers to the calls that a run would make for them."""
-    periods: dict[str, Any] = {row[0]: row[1] for row in store.rows(_COUNTING, {"customer": customer_id})}
+    """Compare the stored rows of a customer with the answers to the calls that a run would make for them.
+
+    `periods`: its subscriptions that count, the oldest first -> their `current_period_start`.
+    """
     try:
         answers = await _answers(api, child, customer_id, list(periods), t0)
     except SkipRow as error:
@@ -99,7 +103,7 @@ async def _compare_answers(
     read = Reader().read(answers) if answers else Decoded()
     found = []
     for name in set(child.tables) & _COMPARED:
-        live = read.tables[name].to_pylist() if answers else []
+        live = read.tables[name].to_pylist(maps_as_pydicts="strict") if answers else []
         for row in live if "current_period_start" in TABLES[name].names else ():
             row["current_period_start"] = periods.get(row["subscription_id"])
         found += _differences(name, _stored(store, name, "customer_id", [customer_id]), live)

@@ -68,8 +68,9 @@ class MemoryStore:
     environment: str = ""
     unknown: Counter[str] = field(default_factory=Counter)
     counted: dict[tuple[str, Window], Counted] = field(default_factory=dict)
-    _met: dict[str, set[str]] = field(default_factory=dict)
+    _seen: dict[str, set[str]] = field(default_factory=dict)
     _awaited: dict[str, set[str]] = field(default_factory=dict)
+    _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
@@ -118,8 +119,8 @@ class MemoryStore:
         for each in self.ended:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
-        self._met, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
-        self._awaited = {name: set() for name in self.tables}
+        self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
+        self._awaited, self._back = {name: set() for name in self.tables}, set()
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -152,7 +153,11 @@ class MemoryStore:
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
             self.bind(sent["environment_id"])
-            links = sent.pop("integrations", ())
+            links, held = sent.pop("integrations", ()), self.tables[resource].get(sent["id"])
+            if resource == "customers" and integrations:
+                self._back.discard(sent["id"])
+            elif resource == "customers" and held and held.gone_at:
+                self._back.add(sent["id"])
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}
             self._merge(run, resource, sent, page.reply.date or run.started_at)
@@ -162,11 +167,11 @@ class MemoryStore:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
         if held is None or (
-            (id not in self._met[resource] or held.gone_at or updated_at >= held.updated_at)
+            (id not in self._seen[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
         ):
             table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, observed_at, run.run_id)
-        self._met[resource].add(id)
+        self._seen[resource].add(id)
         self._awaited[resource].discard(id)
         if resource == "subscriptions":
             self._sweep.pop(id, None)
@@ -239,13 +244,23 @@ class MemoryStore:
         return 0
 
     def _unseen_in(self, resource: str, window: Window) -> list[str]:
-        rows, seen = self.tables[resource].items(), self._met[resource] - self._awaited[resource]
+        rows, seen = self.tables[resource].items(), self._seen[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
 
     def _unnamed_edits(self, resource: str, status: str, since: datetime, read_before: datetime) -> list[str]:
-        rows = [(id, r) for id, r in self.tables[resource].items() if id not in self._met[resource] and not r.gone_at]
+        rows = [(id, r) for id, r in self.tables[resource].items() if id not in self._seen[resource] and not r.gone_at]
         edited = [(id, r) for id, r in rows if r.updated_at > since and r.observed_at < read_before]
         return sorted(id for id, r in edited if status in ("", r.sent["status"]))
+
+    def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
+        rows, seen = self.tables[resource].items(), self._seen[resource]
+        return sorted(id for id, row in rows if row.gone_at and row.run_id == run_id and id in seen)
+
+    def _returned(self) -> list[str]:
+        return sorted(self._back)
+
+    def _met(self, resource: str, ids: Sequence[str]) -> list[str]:
+        return sorted(self._seen[resource].intersection(ids))
 
     def _still_active(self, ids: Sequence[str], before: datetime) -> list[str]:
         rows = {id: self.tables["subscriptions"][id] for id in ids if id in self.tables["subscriptions"]}

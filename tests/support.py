@@ -25,6 +25,7 @@ from connector.store.store import Store
 from connector.tables.schemas import BOOL, DECIMAL, INT, JSON, MAP, TABLES, TEXT, TEXTS, TIME, Column
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync
+from pipelines.sync import run as steps
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 Rows = dict[tuple[Any, ...], dict[str, Any]]
@@ -378,14 +379,49 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
-class Bent(Sandbox):
-    """A sandbox whose answers a test can change: `bend(route, path, query, body)` gives another body, or None."""
+Bend = Callable[[str, dict[str, str], dict[str, str], Any], Any]
 
-    bend: Callable[[str, dict[str, str], dict[str, str], Any], Any] | None = None
+
+class Bent(Sandbox):
+    """A sandbox whose answers a test can change: `bend(route, path, query, body)` gives another body, or None.
+
+    A number that it gives instead is the status of an error.
+    """
+
+    bend: Bend | None = None
 
     def handle(self, call: Any) -> Any:
         reply = super().handle(call)
         if self.bend and reply.status == 200:
             body = self.bend(call.route.name, call.path, dict(call.query), json.loads(reply.body))
+            if isinstance(body, int):
+                reply.status, body = body, {"code": "internal_error", "message": "An unexpected error occurred"}
             reply.body = reply.body if body is None else json.dumps(body, separators=(",", ":")).encode()
         return reply
+
+
+def set_bend(world: World, how: Bend | None) -> None:
+    """Change the answers of a world's sandbox from now on; None for no more."""
+    assert isinstance(world.sandbox, Bent)
+    world.sandbox.bend = how
+
+
+@contextmanager
+def before(**acts: Callable[[], object]) -> Iterator[None]:
+    """Do something just before a step of a run begins: call_customers, close or prove."""
+    real = {step: getattr(steps, step) for step in acts}
+
+    def late(step: str) -> Callable[..., Any]:
+        async def begin(*given: Any) -> Any:
+            acts[step]()
+            return await real[step](*given)
+
+        return begin
+
+    try:
+        for step in acts:
+            setattr(steps, step, late(step))
+        yield
+    finally:
+        for step, function in real.items():
+            setattr(steps, step, function)

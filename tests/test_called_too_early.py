@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import few
-from support import Bent, World, calm, counting, synced
+from support import Bent, World, before, calm, counting, set_bend, synced
 
 from connector.errors import BudgetSpent
 from connector.sandbox import Sandbox
-from pipelines.sync import run as steps
-
-
-@contextmanager
-def before(**acts: Callable[[], object]) -> Iterator[None]:
-    """Do something just before a step of a run begins: call_customers, close or prove."""
-    real = {step: getattr(steps, step) for step in acts}
-
-    def late(step: str) -> Callable[..., Any]:
-        async def begin(*given: Any) -> Any:
-            acts[step]()
-            return await real[step](*given)
-
-        return begin
-
-    try:
-        for step in acts:
-            setattr(steps, step, late(step))
-        yield
-    finally:
-        for step, function in real.items():
-            setattr(steps, step, function)
 
 
 def green_and_true(world: World, **acts: Callable[[], object]) -> None:
@@ -53,12 +30,6 @@ def small(folder: Path, **settings: Any) -> World:
     world = synced(folder, 20, Bent, audit_sample=0, **settings)
     world.later(600)
     return world
-
-
-def bend(world: World, change: Callable[..., Any] | None) -> None:
-    """Change the answers of a world's sandbox from now on; None for no more."""
-    assert isinstance(world.sandbox, Bent)
-    world.sandbox.bend = change
 
 
 def with_one(sandbox: Sandbox) -> str:
@@ -117,8 +88,8 @@ def test_a_subscription_that_searches_lack_until_the_proof_is_called_for(tmp_pat
     customer = with_one(sandbox)
     late = counting(sandbox)[customer][0]["id"] if known else sandbox.add_subscription(customer, "Team")
     world.later(60)
-    bend(world, unlisted(late))
-    green_and_true(world, prove=lambda: bend(world, None))
+    set_bend(world, unlisted(late))
+    green_and_true(world, prove=lambda: set_bend(world, None))
 
 
 def unlisted(subscription: str) -> Callable[..., Any]:
@@ -201,13 +172,13 @@ def test_a_subscription_that_no_search_ever_brings_degrades_and_costs_two_rounds
     world = small(tmp_path)
     sandbox = world.sandbox
     customer = with_one(sandbox)
-    bend(world, unlisted(sandbox.add_subscription(customer, "Team")))
+    set_bend(world, unlisted(sandbox.add_subscription(customer, "Team")))
     world.later(60)
     report = world.sync()
     assert report.status == "degraded"
     assert any(f"subscriptions of 1 customers, such as {customer}," in reason for reason in report.reasons)
     assert calls(world) <= items(world) + 3 * 3
-    bend(world, None)
+    set_bend(world, None)
     world.later(60)
     assert world.sync().status == "green"
     world.check()

@@ -57,6 +57,7 @@ CAUSES = (
     (r"totals are missing or never agreed", {"no total", "cap, no total", "archived", "old", "old, cap"}),
     (r"the server counts \d+ rows more than it sends", {"created", "late", "archived", "moved"}),
     (r"so many are not believed", {"removed"}),
+    (r"this run had read ", {"removed"}),
 )
 """What a degraded run may say, and what must have happened then."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import few, sampled
-from support import Bent, Direct, World, ask, calm, counting, customers_of, subscriptions_of, synced
+from support import Bent, Direct, World, ask, calm, counting, customers_of, set_bend, subscriptions_of, synced
 
 from connector.sandbox import Faults
 from connector.store.store import Store
@@ -29,14 +30,14 @@ def verified(w: World, sample: int = 100) -> dict[str, Any]:
     return asyncio.run(run())
 
 
-def bend(w: World, change: Any) -> None:
-    """Let `change(route, body)` edit the answers in place; None ends that."""
+def edit(w: World, change: Callable[[str, Any], object]) -> None:
+    """Let `change(route, body)` edit the answers in place, until `set_bend(w, None)`."""
 
-    def bent(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+    def bent(route: str, _path: Any, _query: Any, body: Any) -> Any:
         change(route, body)
         return body
 
-    w.sandbox.bend = bent if change else None  # type: ignore[attr-defined]
+    set_bend(w, bent)
 
 
 def hide(w: World, id: str, route: str = "search") -> None:
@@ -46,12 +47,13 @@ def hide(w: World, id: str, route: str = "search") -> None:
         if asked == route:
             body["items"] = [item for item in body["items"] if item["id"] != id]
 
-    bend(w, change)
+    edit(w, change)
 
 
 # --- verify -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_verify_keeps_what_the_run_found_wrong(tmp_path: Path) -> None:
     """An edit that no page brought degrades the run, and every `verify` until a run has read it."""
     w = synced(tmp_path, 6, Bent)
@@ -61,7 +63,7 @@ def test_verify_keeps_what_the_run_found_wrong(tmp_path: Path) -> None:
     hide(w, edited)
     reasons = w.sync().reasons
     assert any("more than it sends" in reason for reason in reasons)
-    bend(w, None)
+    set_bend(w, None)
     assert set(reasons) <= set(verified(w, 0)["certificate"]["reasons"])
     w.later(600)
     assert w.sync().status == "green"
@@ -96,7 +98,7 @@ def test_verify_misses_a_stored_customer_that_never_comes(copied: World) -> None
     lost = copied.sandbox.customer_ids()[3]
     hide(copied, lost)
     found = verified(copied)
-    bend(copied, None)
+    set_bend(copied, None)
     assert not found["ok"]
     assert told(found) == {("customers", lost)}
 
@@ -115,6 +117,7 @@ def test_verify_tells_rows_that_only_one_side_has(table: str, copied: World) -> 
     assert told(found) == {(table, *lost), (table, *lost[:-1], "extra")}
 
 
+@pytest.mark.sampled
 def test_verify_compares_a_single_subscriptions_limits(copied: World) -> None:
     """The figures of a subscription move by themselves, what it may use does not."""
     with Store.open(copied.path) as store, store.transaction() as db:
@@ -151,6 +154,7 @@ def test_an_edit_that_the_server_lost_is_undone_here_too(tmp_path: Path) -> None
 # --- the period of a figure ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_the_period_of_the_counted_subscription_moves(tmp_path: Path) -> None:
     """Of two subscriptions of one microsecond the server counts the smaller id; its period moves, the body does not."""
     w = World(tmp_path, calm(6, kind=Bent))
@@ -182,6 +186,7 @@ def test_the_period_of_the_counted_subscription_moves(tmp_path: Path) -> None:
 # --- counting subscriptions as a whole ----------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_new_subscription_does_not_make_up_for_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of a server without filters hold a neighbour twice in place of X, and Y begins in between."""
     w = World(tmp_path, calm(12, kind=Bent, faults=Faults(old=frozenset({"filters_ignored"}))))
@@ -197,12 +202,12 @@ def test_a_new_subscription_does_not_make_up_for_a_lost_one(tmp_path: Path, monk
         w.sandbox.add_subscription(w.sandbox.customer_ids()[0], "Starter", status="draft")
         await list_subscriptions_by_offset(*given)
 
-    bend(w, twice)
+    edit(w, twice)
     monkeypatch.setattr(proving, "list_subscriptions_by_offset", begin_first)
     report = w.sync()
     assert report.status == "degraded"
     assert any(reason.startswith("subscriptions: ") for reason in report.reasons), report.reasons
-    bend(w, None)
+    set_bend(w, None)
     w.later(60)
     assert w.sync().status == "green"
     w.check()

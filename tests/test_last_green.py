@@ -69,6 +69,7 @@ def test_the_last_green_run_stays_until_the_next_one(tmp_path: Path, kind: str) 
     assert not list(tmp_path.rglob(".flexsync-*"))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_green_run_of_some_resources_does_not_replace_the_last_green_one(tmp_path: Path, kind: str) -> None:
     """`--only` after a degraded night says nothing about the other tables: the last whole green run stays."""

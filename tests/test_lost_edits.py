@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, assert_exact, calm, customers_of, held, rows_of, subscriptions_of, synced
+from support import (
+    Bend,
+    Bent,
+    World,
+    assert_exact,
+    calm,
+    customers_of,
+    held,
+    rows_of,
+    set_bend,
+    subscriptions_of,
+    synced,
+)
 
 from connector.errors import BudgetSpent, FixInput
 from connector.sandbox import Faults
@@ -18,7 +29,6 @@ from connector.sandbox.replies import refuse
 from connector.store.store import Store
 
 LISTINGS = ("customers", "subscriptions")
-Bend = Callable[[str, Any, Any, Any], Any]
 
 
 def account(folder: Path, customers: int = 12, **settings: Any) -> World:
@@ -73,11 +83,6 @@ def changed(world: World) -> str:
     world.sandbox.update_subscription(ended[1], version=9)
     world.later(60)
     return str(ended[0])
-
-
-def set_bend(world: World, bend: Bend | None) -> None:
-    assert isinstance(world.sandbox, Bent)
-    world.sandbox.bend = bend
 
 
 # --- rows that a page of changes counts and leaves out ---------------------------------------------------------------

@@ -73,6 +73,7 @@ def cross_grants(w: World, asked: str, given: str, times: int) -> None:
     w.sandbox.bend = bend
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("places", few([(0, -1), (-1, 0)]))
 def test_grants_of_another_customer(places: tuple[int, int], tmp_path: Path) -> None:
     """A grants answer that is another customer's, once, is asked again and takes no row from its owner."""

@@ -66,6 +66,7 @@ def held(w: World, resource: str) -> set[str]:
     return {row[0] for row in w.rows(f"SELECT id FROM {resource} WHERE gone_at IS NULL")}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "resource"), CASES)
 def test_a_row_that_is_odd_at_first_sight(name: str, resource: str, tmp_path: Path) -> None:
     """Every other row arrives, the odd one is in the rejects; mended, it makes the next full run green."""

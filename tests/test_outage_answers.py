@@ -246,6 +246,7 @@ def assert_asked_again_when_empty(world: World, subscription: str) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "plans", few([["Scale", "Scale", "Team"], ["Scale", "Scale"], ["Starter", "Starter", "Starter"]])
 )
@@ -303,6 +304,7 @@ def test_a_server_that_knows_no_single_subscription_is_named(world: World) -> No
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("plans", few([["Scale", "Team"], ["Team", "Team"], ["Team", "Scale", "Team"]]))
 @pytest.mark.parametrize("newest", few([True, False]))
 def test_a_cached_answer_about_all_subscriptions_is_not_one_s_own(
@@ -331,6 +333,7 @@ def without_features(number: int, times: int = 10**9) -> Callable[..., Any]:
     return bend
 
 
+@pytest.mark.sampled
 def test_an_account_without_any_usage_is_doubted(tmp_path: Path) -> None:
     """Its entitlements are metered, and those stand in usage on every server: asked again, green and true."""
     world = World(tmp_path, calm(0, kind=Bent))
@@ -342,6 +345,7 @@ def test_an_account_without_any_usage_is_doubted(tmp_path: Path) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_usage_that_stays_empty_for_everyone_is_named(world: World) -> None:
     """No answer has a feature, first or second: degraded, though nothing tells which types the server reports."""
     world.sandbox.bend = without_features(1)
@@ -350,6 +354,7 @@ def test_usage_that_stays_empty_for_everyone_is_named(world: World) -> None:
     assert any("have other ones in their usage" in reason for reason in report.reasons), report.reasons
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("stays", few([False, True], 2))
 def test_usage_alone_needs_no_entitlements_to_be_doubted(world: World, stays: bool) -> None:
     """`--only usage`: what the answers for each subscription have must stand in the plain one, so often too."""
@@ -373,6 +378,7 @@ def addon_of(world: World) -> str:
     return next(id for id, plan in world.sandbox.account.catalog.plans.items() if not plan.name)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("plans", few([("", "Scale", True), ("", "Scale", False), ("", "", True)], 2))
 def test_a_subscription_that_has_only_an_add_on_is_not_empty(tmp_path: Path, plans: tuple[str, str, bool]) -> None:
     """Whether the other one has a plan with its features, the same add-on or both: asked for again, green and true."""
@@ -538,6 +544,7 @@ def test_an_interrupted_run_settles_what_it_knows(world: World) -> None:
     world.check()
 
 
+@pytest.mark.sampled
 def test_a_killed_run_has_recorded_what_an_outage_touched(world: World) -> None:
     """It is killed in mid-run, before any second call: the next process asks again for what the outage had touched."""
     night, given = Night(world), counter()
@@ -626,7 +633,7 @@ def test_isolated_errors_are_no_outage(tmp_path: Path) -> None:
         world.check()
 
 
-@sizes(0, 6, 60)
+@sizes(0, 4, 60)
 def test_whatever_answers_are_partial_green_is_true(tmp_path: Path, size: Size) -> None:
     """Entitlements, plain usage and usage of one subscription lose a subscription at random: exact, or degraded."""
     chance = size.chance()

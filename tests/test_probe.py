@@ -149,6 +149,7 @@ def test_a_run_that_goes_on_in_another_process_knows_that_a_probe_failed(world: 
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("killed", few([True, False]))
 def test_zeros_that_no_later_probe_saw_are_asked_for_again_by_the_next_process(
     world: World, monkeypatch: pytest.MonkeyPatch, killed: bool
@@ -373,7 +374,7 @@ def test_a_probe_that_fails_ends_nothing() -> None:
     asyncio.run(go())
 
 
-@sizes(0, 8, 100)
+@sizes(0, 5, 100)
 def test_whatever_a_stop_hits_green_is_true(tmp_path: Path, size: Size) -> None:
     """Stops of two intervals and more, at any call, once or twice, for good or not: green and exact, or degraded."""
     green = 0

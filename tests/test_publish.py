@@ -43,7 +43,8 @@ def test_every_value_comes_out_as_it_went_in(tmp_path: Path, kind: str) -> None:
                     continue
                 columns = ", ".join(f'"{column}"' for column in opened.table(name).column_names)
                 query = f"SELECT {columns} FROM {name} ORDER BY ALL"
-                assert [tuple(row.values()) for row in opened.sql(query).to_pylist()] == ask(store, query), name
+                published = opened.sql(query).to_pylist(maps_as_pydicts="strict")
+                assert [tuple(row.values()) for row in published] == ask(store, query), name
             assert opened.table("subscriptions").num_rows == 0
 
 

@@ -180,6 +180,7 @@ def test_a_subscription_added_between_listing_and_calling(tmp_path: Path) -> Non
     world.check()
 
 
+@pytest.mark.sampled
 def test_only_subscriptions_that_count_cause_calls(world: World) -> None:
     """Inherited, draft, paused, incomplete and cancelled subscriptions, and archived customers, cost no call."""
     sandbox = world.sandbox

@@ -391,7 +391,7 @@ def whole_runs(seed: int, people: int, limit: int, rate: float, runs: int) -> No
             assert_exact(held(store), truth(sandbox))
 
 
-@sizes(default=1, sampled=5, thorough=1000)
+@sizes(default=1, sampled=3, thorough=1000)
 def test_runs_on_a_busy_account_end_with_the_truth(size: Size) -> None:
     """After runs on an account that changes between any two calls, a quiet one leaves every table exact."""
     size.examples(whole_runs, **RUNS)

@@ -16,7 +16,7 @@ __all__ = ["believable", "whole"]
 FEW = 5  # rows that may always go in one run
 SHARE = 0.01  # of all rows
 QUARTER = 0.25
-SMALL = 3  # in a small account, three rows are more than a quarter and still nothing odd
+SMALL = 3  # in a small account, three rows are more than a quarter and still nothing odd, unless they are all
 
 
 def whole(answers: Sequence[Found], asked: int) -> bool:
@@ -43,4 +43,6 @@ def believable(gone: int, stored: int, accepted: int) -> bool:
     """
     if gone <= accepted:
         return True
+    if gone >= stored:  # nothing is left: rather the key of another environment, which names none while it is empty
+        return False
     return gone <= max(FEW, stored * SHARE) and not (gone > SMALL and gone > stored * QUARTER)

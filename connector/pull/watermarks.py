@@ -40,7 +40,9 @@ class Start(msgspec.Struct, frozen=True):
 
     def closing(self, overlap: timedelta) -> datetime | None:
         """Return where the closing pass starts: `overlap` before the watermark; None for the first row."""
-        return self.watermark - overlap if self.watermark else None
+        if self.watermark is None:
+            return None
+        return min(self.watermark, self.cursor or self.watermark) - overlap  # a row may be stamped in the future
 
 
 def starts(

@@ -87,7 +87,9 @@ def staged(run_id: str, verdicts: Verdicts) -> pa.Table | None:
         return None
     until = _trusted_until(batch.decoded)
     given = [batch.results[i] for i in usable]
-    whole = [verdicts.good(i) and batch.results[i].item.customer_id not in batch.customers_with_rejects for i in usable]
+    # To be judged again, even if it comes word for word.
+    doubted = batch.customers_with_rejects | verdicts.outdated | verdicts.accepted
+    whole = [verdicts.good(i) and batch.results[i].item.customer_id not in doubted for i in usable]
     return keys(
         given,
         run_id=[run_id] * len(given),

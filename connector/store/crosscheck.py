@@ -88,10 +88,8 @@ def contradicting(db: Database, accept: frozenset[str] = frozenset()) -> list[in
 
     Args:
         db: the connection.
-        accept: customer ids, or "all", whose answers are believed at once (`--accept-lower`).
+        accept: customer ids whose answers are believed at once (`--accept-lower`); "all" is for figures that fell.
     """
-    if "all" in accept:
-        return []
     query = f"""{_COMPARED} SELECT item FROM (SELECT customer_id, unnest([usage, entitlements]) AS item FROM compared
             WHERE customer_id IN (SELECT customer_id FROM differing) UNION SELECT * FROM poor)
         WHERE NOT list_contains($accept, customer_id) ORDER BY item"""

@@ -1,7 +1,7 @@
 """The part of a DuckDB connection that the SQL modules use, and the few helpers around it.
 
-Only `opening.py` and the publications import the library itself. Promised: query results arrive through Arrow, because
-DuckDB needs pytz to hand out TIMESTAMPTZ as Python objects (design section 10). Never done: opening a connection.
+Only `opening.py` and the publications import the library itself. Promised: timestamps are aware, in UTC. Never done:
+opening a connection.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ class Database(Protocol):
 
 
 def rows(db: Database, query: str, parameters: dict[str, Any] | None = None) -> list[Row]:
-    """Return all rows of a query as tuples of Python values; timestamps are aware, in UTC."""
-    table = db.sql(query, params=parameters or None).to_arrow_table()
-    if not table.num_rows:
-        return []
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    """Return all rows of a query as tuples of Python values; a map is a dictionary.
+
+    Not through a relation: that plans the query twice, which takes three times as long where few rows are found.
+    """
+    found: list[Row] = db.execute(query, parameters or None).fetchall()
+    return found
 
 
 def column(db: Database, query: str, parameters: dict[str, Any] | None = None) -> list[Any]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
 from connector.store.database import Database, column, count
-from connector.store.merge import awaited
+from connector.store.merge import RETURNED, awaited
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
@@ -86,6 +86,25 @@ def unnamed_edits(db: Database, resource: str, status: str, since: datetime, rea
         AND ($status = '' OR status = $status)
         AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
     return column(db, query, {"resource": resource, "status": status, "since": since, "before": read_before})
+
+
+def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:
+    """Return those of `ids` that an answer of this run has held, in order."""
+    query = "SELECT id FROM flexsync.met WHERE resource = $resource AND list_contains($ids, id) ORDER BY id"
+    return column(db, query, {"resource": resource, "ids": list(ids)})
+
+
+def met_and_gone(db: Database, resource: str, run_id: str) -> list[str]:
+    """Return the rows that an answer of this run has held and that it has marked as gone since."""
+    query = f"""SELECT id FROM {resource} WHERE gone_at IS NOT NULL AND run_id = $run
+        AND id IN (SELECT id FROM flexsync.met WHERE resource = $resource) ORDER BY id"""
+    return column(db, query, {"resource": resource, "run": run_id})
+
+
+def returned(db: Database) -> list[str]:
+    """Return the customers that were gone, are back, and have not been read with their integrations yet."""
+    query = "SELECT DISTINCT id FROM flexsync.met WHERE resource = $returned ORDER BY id"
+    return column(db, query, {"returned": RETURNED})
 
 
 def await_again(db: Database, resource: str, window: Window) -> None:

@@ -13,7 +13,17 @@ import pyarrow as pa
 
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, registered, rows
-from connector.store.merge import NEWEST_UPDATE, compare, insert, merge, one_per_key, remember, replace_owned, yielding
+from connector.store.merge import (
+    NEWEST_UPDATE,
+    RETURNED,
+    compare,
+    insert,
+    merge,
+    one_per_key,
+    remember,
+    replace_owned,
+    yielding,
+)
 from connector.store.rejects import quarantine, release
 from connector.tables.decode import Decoded
 from connector.tables.schemas import TABLES, Table
@@ -46,6 +56,8 @@ def merge_page(
     quarantine(db, decoded.rejects, run_id, counts)
     if not staged.num_rows:
         return
+    if resource == "customers":
+        _note_returned(db, staged, integrations=integrations)
     moved = _merge(db, TABLES[resource], staged, run_id, counts)
     if resource == "subscriptions":
         _update_sweep(db, staged)
@@ -76,6 +88,18 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
         remember(db, table)
     return moved
+
+
+def _note_returned(db: Database, staged: pa.Table, *, integrations: bool) -> None:
+    """Note which gone customers a page without integrations brings back: theirs were deleted, and have to be read."""
+    with registered(db, staged=staged):
+        if integrations:
+            db.execute(f"DELETE FROM flexsync.met WHERE resource = '{RETURNED}' AND id IN (SELECT id FROM staged)")
+        else:
+            db.execute(
+                f"""INSERT INTO flexsync.met SELECT '{RETURNED}', id FROM customers
+                WHERE gone_at IS NOT NULL AND id IN (SELECT id FROM staged)"""
+            )
 
 
 def _any_earlier(db: Database, run_id: str) -> bool:

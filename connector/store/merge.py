@@ -79,6 +79,9 @@ def awaited(resource: str) -> str:
     return f"{resource}, awaited again"
 
 
+RETURNED = "customers, returned"  # the name under which flexsync.met holds customers that are back without their links
+
+
 def remember(db: Database, table: Table) -> None:
     """Record that this run has met the rows of the view `staged`."""
     db.execute(

@@ -1,9 +1,9 @@
 """The work queue: one row per (customer, resource) call of a run.
 
-Promised: a customer is called only if it has an active or trialing subscription, if its last answer was not empty, or
-as part of the audit sample (design section 4); a call that is done is handed out again in the same run only when other
-subscriptions of its customer count by then, or another one is the newest, or when the customer was gone and is back.
-Never done: sending; opening or committing a transaction.
+Promised: a customer is called only if it is not gone, and if it has an active or trialing subscription, or its last
+answer was not empty, or as part of the audit sample (design section 4); a call that is done is handed out again in the
+same run only when other subscriptions of its customer count by then, or none again, or another one is the newest, or
+when the customer was gone and is back. Never done: sending; opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _ACTIVE = """active AS (
     SELECT customer_id, count(*) AS n, string_agg(subscription_id, ',' ORDER BY subscription_id) AS subs,
         arg_max(subscription_id, (created_at, subscription_id)) AS counted,
         arg_max(current_period_start, (created_at, subscription_id)) AS period_start
-    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' GROUP BY customer_id)"""
+    FROM flexsync.sweep WHERE subscription_type IS DISTINCT FROM 'inherited' AND customer_id NOT IN (
+        SELECT id FROM customers WHERE gone_at IS NOT NULL) GROUP BY customer_id)"""
 _CONTEXT = f"""concat_ws('|', '{_DECODING}', coalesce({{0}}, ''), coalesce(epoch_us({{1}})::VARCHAR, ''))"""
 _PLAIN = (
     "SELECT customer_id, '' AS subscription_id, 'active' AS why, counted, period_start, n = 1 AS sole, subs FROM active"
@@ -56,6 +57,14 @@ _RETURNED = (
     f"""UPDATE flexsync.queue SET state = 'pending', error = '', previous_hash = NULL, same_context = false
     WHERE error = 'gone' AND customer_id IN ({_BACK})""",
 )
+# Who was called as one without subscriptions, and since then for one that ended too, has rows of it.
+_NOBODY = _CONTEXT.format("''", "NULL::TIMESTAMPTZ")
+_LEFT_AGAIN = f"""UPDATE flexsync.queue q SET state = 'pending', error = '', previous_hash = NULL, same_context = false,
+    counted = '', period_start = NULL, sole = true, context = {_NOBODY} FROM flexsync.answers a
+    WHERE q.why <> 'active' AND q.state = 'done' AND a.customer_id = q.customer_id AND a.resource = q.resource
+    AND a.subscription_id = '' AND a.rows > 0 AND a.context <> {_NOBODY} AND EXISTS (SELECT 1 FROM flexsync.queue o
+        WHERE o.customer_id = q.customer_id AND o.resource = q.resource AND o.why = 'active' AND o.context = ''
+        AND o.subscription_id = '')"""
 _UNANSWERED = f"""{_PRESENT} SELECT count(DISTINCT p.customer_id) FROM present p
     LEFT JOIN flexsync.queue q ON q.resource = $r AND q.why = 'active' AND q.error <> 'gone'
         AND q.customer_id = p.customer_id AND q.subscription_id = p.subscription_id
@@ -64,7 +73,7 @@ _OTHERS = (
     "'' AS subscription_id, '{why}' AS why, '' AS counted, NULL::TIMESTAMPTZ AS period_start, true AS sole, '' AS subs"
 )
 _LEFT = f"""SELECT r.resource, customer_id, {_OTHERS.format(why="left")} FROM asked r JOIN (
-        SELECT resource, customer_id FROM flexsync.answers WHERE subscription_id = '' AND rows > 0
+        SELECT resource, customer_id FROM flexsync.answers WHERE rows > 0
         UNION SELECT resource, customer_id FROM flexsync.suspects
         UNION SELECT o.resource, owner FROM flexsync.rejects JOIN asked o ON list_contains(o.tables, table_name)
             WHERE owner <> '') USING (resource)
@@ -83,18 +92,29 @@ _WANTED = (
     f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_ALL}) w",
     f"SELECT r.resource, w.* FROM asked r CROSS JOIN ({_AUDIT}) w WHERE r.audited",
 )
+# Customers whose rows an answer for one subscription has written, held or lost since their own answer, and who are not
+# asked for that subscription alone now: their own answer has to be read, though it may be word for word as before.
+_REWRITTEN = """rewritten AS (
+    SELECT DISTINCT o.resource, o.customer_id FROM (
+        SELECT resource, customer_id, subscription_id FROM flexsync.answers
+        UNION ALL SELECT resource, customer_id, subscription_id FROM flexsync.suspects
+        UNION ALL SELECT 'usage', owner, subscription_id FROM flexsync.rejects) o
+    ANTI JOIN wanted n USING (resource, customer_id, subscription_id) WHERE o.subscription_id <> '')"""
 # One statement for all resources: it is planned once, which takes longer than a small account's rows.
 _INSERT = f"""INSERT INTO flexsync.queue ({_COLUMNS})
     WITH {_ACTIVE}, known AS (SELECT DISTINCT resource, customer_id FROM flexsync.answers),
     wanted AS (SELECT * FROM ({" UNION ALL ".join(f"SELECT *, {n} AS place FROM ({q})" for n, q in enumerate(_WANTED))})
-        QUALIFY row_number() OVER (PARTITION BY resource, customer_id, subscription_id ORDER BY place) = 1)
+        QUALIFY row_number() OVER (PARTITION BY resource, customer_id, subscription_id ORDER BY place) = 1),
+    {_REWRITTEN}
     SELECT (SELECT coalesce(max(item), 0) FROM flexsync.queue)
             + row_number() OVER (ORDER BY w.place, w.customer_id, w.subscription_id, w.resource),
         w.resource, w.customer_id, w.subscription_id, w.why, coalesce(w.counted, ''), w.period_start, w.sole,
         k.customer_id IS NULL,
         {_CONTEXT.format("w.subs", "w.period_start")},
-        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false), a.body_hash, a.rows, 'pending'
+        coalesce(a.context = {_CONTEXT.format("w.subs", "w.period_start")}, false),
+        CASE WHEN w.subscription_id = '' AND r.customer_id IS NOT NULL THEN NULL ELSE a.body_hash END, a.rows, 'pending'
     FROM wanted w
+    LEFT JOIN rewritten r ON r.customer_id = w.customer_id AND r.resource = w.resource
     LEFT JOIN known k ON k.customer_id = w.customer_id AND k.resource = w.resource
     LEFT JOIN flexsync.answers a ON a.customer_id = w.customer_id AND a.resource = w.resource
         AND a.subscription_id = w.subscription_id
@@ -153,7 +173,7 @@ def fill(db: Database, resources: Sequence[str], run_id: str, *, sample: int, ev
     Returns:
         Number of calls added, those queued again apart.
     """
-    for statement in (*_RETURNED, _REFRESH):
+    for statement in (*_RETURNED, _REFRESH, _LEFT_AGAIN):
         db.execute(statement)
     with registered(db, asked=_asked(resources)):
         return changed(db, _INSERT, {"run": run_id, "sample": sample, "everyone": everyone})

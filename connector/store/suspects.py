@@ -97,7 +97,7 @@ def suspect(item: Item, feature_id: str, kind: str, held: Any, offered: Any) -> 
     Args:
         item: the call.
         feature_id: the feature, or "" for the whole answer.
-        kind: incomplete, foreign, vanished, zero, lower or slow.
+        kind: incomplete, foreign, ended, vanished, zero, lower or slow.
         held: the last good figure, or None.
         offered: the new figure, or None.
     """

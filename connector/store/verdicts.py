@@ -35,9 +35,10 @@ class Verdicts:
         admitted: (index, feature) of suspect figures that replace no earlier row: nothing can be kept instead, so they
             are stored and listed as suspects.
         suspects: rows for flexsync.suspects.
-        left_out: index of an answer -> the subscriptions of its customer that it should name and does not.
+        left_out: index of an answer -> the subscriptions that it should name and does not, or should not and does.
         deprived: customers whose rows became another customer's when the batch was stored.
         outdated: customers whose answer names a subscription that the store does not know to count.
+        accepted: customers whose incomplete answer is believed because somebody named them, in this run only.
         filled: indices of answers whose rows have the period of another subscription than the queue expected.
     """
 
@@ -48,6 +49,7 @@ class Verdicts:
     left_out: dict[int, set[str]] = field(default_factory=dict)
     deprived: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
     filled: set[int] = field(default_factory=set)
 
     def hold(self, index: int, feature_id: str, kind: str, held: Any, offered: Any) -> None:
@@ -92,6 +94,10 @@ _FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usa
     WHERE s.current_usage < t.current_usage"""
 _FOREIGN = """SELECT DISTINCT g.customer_id FROM staged g JOIN subscriptions s ON s.id = g.subscription_id
     WHERE s.customer_id <> g.customer_id ORDER BY 1"""
+_NAMING = {"usage": "usage", "entitlements": "entitlement_sources", "upcoming_grants": "upcoming_grants"}
+_ENDED = """SELECT DISTINCT g.customer_id, s.id FROM staged g JOIN subscriptions s ON s.id = g.subscription_id
+    WHERE s.customer_id = g.customer_id AND s.gone_at IS NULL
+    AND s.subscription_status NOT IN ('active', 'trialing') ORDER BY ALL"""
 
 
 class Judge:
@@ -117,6 +123,7 @@ class Judge:
             self._incomplete(verdicts)
         elif batch.resource == "upcoming_grants":
             self._foreign(verdicts)
+        self._ended(verdicts)
         if batch.resource != "upcoming_grants":  # grants are used up: an empty list normally follows a full one
             self._vanished(verdicts)
         if batch.resource != "usage":
@@ -166,7 +173,9 @@ class Judge:
             customer = result.item.customer_id
             known = counting.get(customer, set())
             missing = set() if named is None else known - named
-            if missing and not self.accept & {"all", customer}:
+            if missing and customer in self.accept:  # "all" is for figures: nobody has looked at this answer
+                verdicts.accepted.add(customer)
+            elif missing:
                 verdicts.hold(i, WHOLE, "incomplete", None, None)
                 verdicts.left_out[i] = missing
             if named and result.item.why == "active" and not named <= known:
@@ -188,6 +197,26 @@ class Judge:
         with registered(self.db, staged=batch.decoded.tables["upcoming_grants"]):
             for customer in column(self.db, _FOREIGN):
                 verdicts.hold(batch.index[customer, ""], WHOLE, "foreign", None, None)
+
+    def _ended(self, verdicts: Verdicts) -> None:
+        """Hold answers back that have rows of a subscription which does not count.
+
+        A replica that lags made them, or it began since; so it is read again. The usage and entitlements of customers
+        with subscriptions that count are compared in other ways.
+        """
+        batch = verdicts.batch
+        with registered(self.db, staged=batch.decoded.tables[_NAMING[batch.resource]]):
+            found = rows(self.db, _ENDED)
+        for customer, subscription in found:
+            i = batch.index.get((customer, ""))
+            if i is None or (i in verdicts.held and i not in verdicts.left_out):
+                continue
+            item = batch.results[i].item
+            compared = item.why == "active" and batch.resource != "upcoming_grants"
+            if not compared and not suspicion.believed(self.suspects.runs_before(item), customer, self.accept):
+                if i not in verdicts.held:
+                    verdicts.hold(i, WHOLE, "ended", None, None)
+                verdicts.left_out.setdefault(i, set()).add(subscription)
 
     def _counting(self, batch: Batch) -> dict[str, set[str]]:
         """Return customer -> its subscriptions that count, as the sweep has them by now."""

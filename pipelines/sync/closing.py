@@ -1,8 +1,9 @@
 """The closing pass: what changed while the run was under way, and the second calls.
 
 Promised: a customer that became active since T0 is called too, and one whose subscriptions are others by now is called
-again; a call that failed or looked suspect is made once more before the run says so. Never done: moving a cursor past
-the start watermark (the next run reads the same window again).
+again; a customer that was gone and is back gets its integrations again; a call that failed or looked suspect is made
+once more before the run says so. Never done: moving a cursor past the start watermark (the next run reads the same
+window again).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from datetime import datetime, timedelta
 from connector.errors import Refused, SkipRow
 from connector.pull.pages import FilterIgnoredError, Walk
 from connector.pull.watermarks import listing_of
-from connector.pull.windows import Run
+from connector.pull.windows import FULL, Run
+from connector.store import listing_facts
 from pipelines.sync.beginning import newest_updates
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
 from pipelines.sync.doubting import make_second_calls
@@ -37,6 +39,7 @@ async def close(session: Session, run: Run, accept_lower: frozenset[str], overla
     newest = await _newest_now(session, run)
     if session.method == "keyset":
         await _close_customers(session, run, overlap, newest)
+        await load_by_ids(session, run, "customers", session.store.facts(listing_facts.returned))
     if "subscriptions" in run.resources and session.subscriptions_filtered:
         await _close_subscriptions(session, run, overlap, newest)
     if per_customer(run):
@@ -84,7 +87,7 @@ async def _close_customers(session: Session, run: Run, overlap: timedelta, newes
         for name in run.starts:
             if listing_of(name) == "customers":
                 plan = _plan(run, name, overlap, newest)
-                await load_listing(session, run, f"closing/{name}", "customers", plan)
+                await load_listing(session, run, f"closing/{name}", "customers", plan, integrations=run.mode == FULL)
     except (FilterIgnoredError, Refused) as error:  # the run's first question that needed a filter
         await list_customers_by_offset(session, run, "closing", error)
 

@@ -67,7 +67,8 @@ async def find_gone(session: Session, run: Run, resource: str, window: Window, s
     store = session.store
     if store.done(run, step):
         return
-    await load_by_ids(session, run, resource, store.facts(listing_facts.unseen_in, resource, window))
+    unseen = store.facts(listing_facts.unseen_in, resource, window)
+    await load_by_ids(session, run, resource, unseen, keep_met=True)
     if window == Window(None, run.t0):  # of a part, nothing is known about the rest
         await session.in_store(store.settle_listing, run, resource)
     await session.in_store(store.step_done, run, step)

@@ -1,6 +1,7 @@
 """Rows by their ids: the evidence that a row is gone, and the state of one that no listing named.
 
-Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it.
+Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it; where
+an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded.
 Never done: marking a row gone because a listing does not hold it.
 """
 
@@ -11,27 +12,29 @@ from collections.abc import Callable, Sequence
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
+from connector.errors import Refused
 from connector.pull.absence import believable, whole
 from connector.pull.page import Found, Page, Position, ask_sized
 from connector.pull.windows import Run
 from connector.store import listing_facts
 from pipelines.sync.session import Session
-from pipelines.sync.walks import CUSTOMER_STATUSES
+from pipelines.sync.walks import CUSTOMER_STATUSES, cannot_expand
 
 ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
 
 
-async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str]) -> None:
+async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str], *, keep_met: bool = False) -> None:
     """Read rows by id, in every status, into the store; mark those that the server no longer knows as gone.
 
     A question whose answer is shorter than its total is asked again in halves, down to one id. Where more rows are gone
-    than is believable, nothing is marked and the run is degraded.
+    than is believable, nothing is marked and the run is degraded. It is so, too, for a row that this run has read.
 
     Args:
         session: of the run.
         run: the run.
         resource: customers or subscriptions.
         ids: any number of them.
+        keep_met: do not mark rows that this run has read; nothing after this step would find them again.
     """
     gone: list[str] = []
     questions = deque(_batches(ids, ID_BATCH))
@@ -40,15 +43,36 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         answers = await _ask(session, resource, batch)
         for found in answers:
             page = Page(found.reply, found.ids, found.total, Position(done=True))
-            await session.in_store(session.store.commit_page, run, f"ids/{resource}", resource, page)
+            links = resource == "customers" and session.expands
+            await session.in_store(
+                session.store.commit_page, run, f"ids/{resource}", resource, page, integrations=links
+            )
         named = {id for found in answers for id in found.ids}
+        session.denied[resource] -= named
         missing = [id for id in batch if id not in named]
         if whole(answers, len(batch)):
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
-    if gone:
-        await _mark_gone(session, run, resource, gone)
+        elif missing:  # whether it was edited is not known, so the cursors stay
+            session.faults.append(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
+            session.lacking.add(resource)
+    doubted = session.store.facts(listing_facts.met, resource, gone) if gone and keep_met else []
+    session.denied[resource].update(doubted)
+    if len(gone) > len(doubted):
+        await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
+
+
+def denied(session: Session, run: Run, resource: str) -> list[str]:
+    """Say how many rows this run had read and could not read by id later; the next run sees which answer was right."""
+    gone = session.store.facts(listing_facts.met_and_gone, resource, run.run_id)
+    ids = session.denied[resource].union(gone)
+    if not ids:
+        return []
+    return [
+        f"{resource}: this run had read {len(ids)} rows, such as {min(ids)}, that the server did not know by id later;"
+        " the next run sees whether they are gone"
+    ]
 
 
 def too_many_gone(session: Session, run: Run, resource: str) -> list[str]:
@@ -89,8 +113,19 @@ async def _ask(session: Session, resource: str, ids: Sequence[str]) -> list[Foun
     """Ask for rows by id, in every status: one answer for customers' statuses each."""
     if resource == "subscriptions":
         return [await _subscriptions_by_id(session, ids)]
-    bodies: list[Json] = [{"customer_ids": list(ids), "status": status} for status in CUSTOMER_STATUSES]
-    return [await _sized(session, resource, calls.search_customers, body) for body in bodies]
+    return await _customers_by_id(session, ids)
+
+
+async def _customers_by_id(session: Session, ids: Sequence[str]) -> list[Found]:
+    """Ask for customers by id, with their integrations where the server can expand them."""
+    given: Json = {"customer_ids": list(ids), **({"expand": "integrations"} if session.expands else {})}
+    bodies: list[Json] = [{**given, "status": status} for status in CUSTOMER_STATUSES]
+    try:
+        return [await _sized(session, "customers", calls.search_customers, body) for body in bodies]
+    except Refused as error:
+        if not (session.expands and cannot_expand(session, error)):
+            raise
+    return await _customers_by_id(session, ids)
 
 
 async def _subscriptions_by_id(session: Session, ids: Sequence[str]) -> Found:

@@ -25,7 +25,7 @@ from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
-from pipelines.sync.lookup import too_many_gone
+from pipelines.sync.lookup import denied, too_many_gone
 from pipelines.sync.session import Session
 from pipelines.sync.walks import subscriptions_walk
 
@@ -57,7 +57,7 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
     else:
         await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
-        session.faults += too_many_gone(session, run, resource)
+        session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.broken_features()
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
@@ -136,8 +136,7 @@ async def _walk_again(session: Session, run: Run, proof: ListingProof, phase: st
     for place, each in enumerate(proof.counted):
         if not each.agrees or len(differing) > MOST_ALONE:
             proof.counted[place] = await _count_and_keep(session, run, proof.resource, each.window)
-    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
-    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+    _read_exceptions(session, proof)
 
 
 async def _list_by_offset(session: Session, run: Run, resource: str, error: FilterIgnoredError) -> None:
@@ -161,8 +160,7 @@ async def _settle_subscriptions(session: Session, run: Run, proof: ListingProof,
         await list_subscriptions_by_offset(session, run, f"{phase}/{number}")
         stored = session.store.facts(listing_facts.stored_in, "subscriptions", window)
         proof.counted = [Counted(window, existed, stored)]
-        proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
-        proof.gone = session.store.facts(listing_facts.gone, proof.resource)
+        _read_exceptions(session, proof)
 
 
 async def _count_to_the_newest(session: Session, run: Run) -> tuple[Window, int | None]:
@@ -175,8 +173,7 @@ async def _count_to_the_newest(session: Session, run: Run) -> tuple[Window, int 
 
 async def _proof(session: Session, run: Run, resource: str, most_windows: int, *, keep: bool) -> ListingProof:
     store, proof = session.store, ListingProof(resource, run.t0, [])
-    proof.rejected = store.facts(listing_facts.rejected, resource)
-    proof.gone = store.facts(listing_facts.gone, resource)
+    _read_exceptions(session, proof)
     if resource == "customers" and session.method == "offset":
         proof.method = "offset"
         proof.counted = [await _count_all_customers(session, run)]
@@ -194,6 +191,12 @@ async def _proof(session: Session, run: Run, resource: str, most_windows: int, *
         else:
             proof.counted.append(await _count(session, resource, window))
     return proof
+
+
+def _read_exceptions(session: Session, proof: ListingProof) -> None:
+    """Take from the store how many rows of the listing are in quarantine, and how many are gone."""
+    proof.rejected = session.store.facts(listing_facts.rejected, proof.resource)
+    proof.gone = session.store.facts(listing_facts.gone, proof.resource)
 
 
 def _windows(session: Session, run: Run, resource: str, most: int) -> list[Window]:

@@ -48,8 +48,10 @@ class Session:
         lacking: listings of whose changes the server counts more than it sends; their cursors stay too.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
+        expands: the server has not refused to send customers with their integrations.
         accept_gone: as above.
         not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
+        denied: rows that this run has read, that an answer to their id did not have later, and that stay, by listing.
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
@@ -84,8 +86,10 @@ class Session:
         self.lacking: set[str] = set()
         self.page_size = PageSize()
         self.subscriptions_filtered = True
+        self.expands = True
         self.accept_gone = accept_gone
         self.not_marked: defaultdict[str, set[str]] = defaultdict(set)
+        self.denied: defaultdict[str, set[str]] = defaultdict(set)
         self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()

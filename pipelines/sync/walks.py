@@ -59,16 +59,15 @@ async def load_listing(
         FilterIgnoredError: the server does not know the filter.
         FlexsyncError: a call was refused, or the run has to end.
     """
-    plan = replace(plan, size=session.page_size)
+    plan, integrations = replace(plan, size=session.page_size), integrations and session.expands
     if integrations:
         plan = with_body(plan, expand="integrations")
     pages = partial(walk, plan, session.api.send)
     try:
         await _commit_pages(session, run, name, resource, pages, integrations=integrations)
     except Refused as error:
-        if not (integrations and error.details.get("field") == "integrations"):
+        if not (integrations and cannot_expand(session, error)):
             raise
-        _note_no_integrations(session)
         await load_listing(session, run, name, resource, with_body(plan, expand=None))
 
 
@@ -109,7 +108,16 @@ def _customers(status: str, expand: str | None = None) -> Callable[[int, int], C
     )
 
 
+def cannot_expand(session: Session, error: Refused) -> bool:
+    """Return whether a server refused to expand integrations, and note that they are not loaded in this run."""
+    if error.details.get("field") != "integrations":
+        return False
+    _note_no_integrations(session)
+    return True
+
+
 def _note_no_integrations(session: Session) -> None:
+    session.expands = False
     note = "integrations were not loaded: this server cannot expand them"
     if note not in session.notes:
         session.note(note)

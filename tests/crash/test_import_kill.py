@@ -194,7 +194,7 @@ def check_points(size: Size, folder: Path) -> Counter[str]:
     return happened
 
 
-@sizes(default=1, sampled=12, thorough=400)
+@sizes(default=1, sampled=10, thorough=400)
 def test_a_killed_apply_ends_like_an_undisturbed_one(tmp_path: Path, size: Size) -> None:
     """SIGKILL at seeded points, half with lost answers: equal accounts, nobody twice, every row explained."""
     happened = check_points(size, tmp_path)

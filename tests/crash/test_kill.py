@@ -210,7 +210,7 @@ def last_run(store: Path) -> tuple[str, str] | None:
         return None
 
 
-@sizes(default=0, sampled=12, thorough=400)
+@sizes(default=0, sampled=8, thorough=400)
 def test_a_killed_sync_ends_like_an_undisturbed_one(tmp_path: Path, size: Size) -> None:
     """SIGKILL at seeded points: the next run ends green with equal tables and repeats no committed call."""
     happened = check_points(size, tmp_path)

@@ -175,7 +175,7 @@ def check_point(place: Path, want: dict[str, Rows]) -> int:
     return len(again) if ended == 1 else 0
 
 
-@sizes(default=0, sampled=8, thorough=400)
+@sizes(default=0, sampled=6, thorough=400)
 def test_a_run_killed_before_any_statement_ends_with_the_truth(tmp_path: Path, size: Size) -> None:
     """SIGKILL before seeded statements of an incremental run: the next run leaves every table exact."""
     check_points(size, tmp_path)
