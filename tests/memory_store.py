@@ -247,10 +247,13 @@ class MemoryStore:
         rows, seen = self.tables[resource].items(), self._seen[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
 
-    def _unnamed_edits(self, resource: str, status: str, since: datetime, read_before: datetime) -> list[str]:
+    def _unnamed_edits(self, resource: str, status: str, since: datetime | None, read_before: datetime) -> list[str]:
         rows = [(id, r) for id, r in self.tables[resource].items() if id not in self._seen[resource] and not r.gone_at]
-        edited = [(id, r) for id, r in rows if r.updated_at > since and r.observed_at < read_before]
+        edited = [(id, r) for id, r in rows if (not since or r.updated_at > since) and r.observed_at < read_before]
         return sorted(id for id, r in edited if status in ("", r.sent["status"]))
+
+    def _edited_at(self, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
+        return {id: self.tables[resource][id].updated_at for id in ids}
 
     def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource]
