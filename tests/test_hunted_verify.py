@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sizes import few, sampled
-from support import Bent, Direct, World, ask, calm, counting, customers_of, set_bend, subscriptions_of, synced
+from support import Bent, Direct, World, ask, calm, counting, set_bend, subscriptions_of, synced
 
 from connector.sandbox import Faults
 from connector.store.store import Store
@@ -127,28 +127,6 @@ def test_verify_compares_a_single_subscriptions_limits(copied: World) -> None:
     with Store.open(copied.path) as store, store.transaction() as db:
         db.execute("UPDATE subscription_usage SET is_soft_limit = NOT is_soft_limit")
     assert told(found) == {("subscription_usage", *key) for key in keys}
-
-
-# --- edits that the server loses ----------------------------------------------------------------------------------
-
-
-def test_an_edit_that_the_server_lost_is_undone_here_too(tmp_path: Path) -> None:
-    """A replica without the last commits takes over: what was edited has its old `updated_at` again."""
-    w = synced(tmp_path, 6, Bent)
-    w.later(3600)
-    customer, other = w.sandbox.customer_ids()[2:4]
-    [before] = [row for row in customers_of(w.sandbox) if row["id"] == customer]
-    w.sandbox.update_customer(customer, name="Lost")
-    assert w.sync().status == "green"
-    w.sandbox.update_customer(customer, name=before["name"], updated_at=before["updated_at"])
-    w.later(900)
-    w.sandbox.update_customer(other, name="Later")
-    assert w.sync().status == "green"
-    w.check()
-    calls = len(w.asked)
-    w.later(900)
-    assert w.sync().status == "green"
-    assert len(w.asked) < calls, "a night without lost edits costs no call"
 
 
 # --- the period of a figure ---------------------------------------------------------------------------------------
