@@ -114,7 +114,7 @@ def edit_subscription(w: Night) -> None:
     w.sandbox.update_subscription(w.ended()[0], version=9)
 
 
-@pytest.mark.parametrize("act", [edit_customer, sampled(archive), edit_subscription])
+@pytest.mark.parametrize("act", [edit_customer, sampled(archive), sampled(edit_subscription)])
 def test_an_edit_that_the_server_lost_is_undone_here_too(tmp_path: Path, act: Callable[[Night], None]) -> None:
     """A replica without the last commits takes over: what an earlier run read has its old `updated_at` again."""
     w = night(tmp_path)
@@ -129,6 +129,7 @@ def test_an_edit_that_the_server_lost_is_undone_here_too(tmp_path: Path, act: Ca
     assert w.green() == 0
 
 
+@pytest.mark.sampled
 def test_the_first_archive_of_an_account_is_undone(tmp_path: Path) -> None:
     """The walk of archived customers has never had a row, so it has no cursor; and the server loses the only one."""
     w = night(tmp_path, 3)
@@ -211,6 +212,7 @@ def edits(w: Night, id: str, times: int) -> Callable[[], None]:
     return edit
 
 
+@pytest.mark.sampled
 def test_a_row_that_was_read_just_now_is_left_to_its_replica(tmp_path: Path) -> None:
     """A replica lags five minutes behind an edit that was read: the store keeps it, and takes nothing for lost."""
     w = night(tmp_path)
@@ -257,6 +259,7 @@ def test_a_row_that_does_not_fit_is_not_gone(tmp_path: Path) -> None:
 # --- what comes in between -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_questions_that_are_refused_are_asked_by_the_next_run(tmp_path: Path) -> None:
     """The server refuses the question for a lost edit: the run is degraded, and the next one asks and mends."""
     w = night(tmp_path)
@@ -293,3 +296,20 @@ def test_a_run_that_is_stopped_at_a_lost_edit_mends_all_of_them(tmp_path: Path, 
     report = w.sync()
     assert (report.status, report.resumed) == ("green", 1), report.reasons
     w.right()
+
+
+@pytest.mark.sampled
+def test_a_row_that_is_gone_is_no_lost_edit(tmp_path: Path) -> None:
+    """An edited customer is deleted by hand: it is marked as gone, and nothing is listed again, nor after a stop."""
+    w = night(tmp_path, 5)
+    gone, other, *_ = w.sandbox.customer_ids("published")
+    w.edit(other, gone)
+    assert w.green() == 0
+    w.sandbox.remove_customer(gone)
+    w.later(3600)
+    with pytest.raises(BudgetSpent):
+        w.sync(max_calls=22)
+    assert w.sandbox.by_id == 2
+    report = w.sync()
+    assert (report.status, report.resumed, report.notes) == ("green", 1, []), report.reasons
+    w.right(gone=1)
