@@ -34,6 +34,7 @@ class Row:
     sent: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    observed_at: datetime
     run_id: str
     gone_at: datetime | None = None
 
@@ -165,17 +166,17 @@ class MemoryStore:
                 self._back.add(sent["id"])
             if integrations:
                 self.integrations[sent["id"]] = {link["id"]: link for link in links}
-            self._merge(run, resource, sent)
+            self._merge(run, resource, sent, page.reply.date or run.started_at)
         self._walks[name] = page.position
 
-    def _merge(self, run: Run, resource: str, sent: dict[str, Any]) -> None:
+    def _merge(self, run: Run, resource: str, sent: dict[str, Any], observed_at: datetime) -> None:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
         if held is None or (
             (id not in self._seen[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
         ):
-            table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, run.run_id)
+            table[id] = Row(sent, datetime.fromisoformat(sent["created_at"]), updated_at, observed_at, run.run_id)
         self._seen[resource].add(id)
         self._awaited[resource].discard(id)
         if resource == "subscriptions":
@@ -251,6 +252,14 @@ class MemoryStore:
     def _unseen_in(self, resource: str, window: Window) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource] - self._awaited[resource]
         return sorted(id for id, r in rows if r.gone_at is None and _inside(r, window) and id not in seen)
+
+    def _unnamed_edits(self, resource: str, status: str, since: datetime | None, read_before: datetime) -> list[str]:
+        rows = [(id, r) for id, r in self.tables[resource].items() if id not in self._seen[resource] and not r.gone_at]
+        edited = [(id, r) for id, r in rows if (not since or r.updated_at > since) and r.observed_at < read_before]
+        return sorted(id for id, r in edited if status in ("", r.sent["status"]))
+
+    def _edited_at(self, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
+        return {id: self.tables[resource][id].updated_at for id in ids}
 
     def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
-from connector.store.database import Database, column, count
+from connector.store.database import Database, column, count, rows
 from connector.store.merge import RETURNED, awaited
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
@@ -70,6 +70,28 @@ def unseen_in(db: Database, resource: str, window: Window) -> list[str]:
         AND (NOT {met.format("$resource")} OR {met.format("$awaited")}) ORDER BY id"""
     given = {"resource": resource, "awaited": awaited(resource)}
     return column(db, query, {"begins": window.begins, "ends": window.ends, **given})
+
+
+def unnamed_edits(db: Database, resource: str, status: str, since: datetime | None, read_before: datetime) -> list[str]:
+    """Return stored rows that were edited after a moment and that this run has not met, though a walk read from there.
+
+    Args:
+        db: the connection.
+        resource: customers or subscriptions.
+        status: of the rows that the walk reads; "" for every status.
+        since: where the walk began; None for the first row.
+        read_before: leave out rows whose content was first read later, in server time.
+    """
+    query = f"""SELECT id FROM {resource} t WHERE gone_at IS NULL AND observed_at < $before
+        AND ($since IS NULL OR updated_at > $since) AND ($status = '' OR status = $status)
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id) ORDER BY id"""
+    return column(db, query, {"resource": resource, "status": status, "since": since, "before": read_before})
+
+
+def edited_at(db: Database, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
+    """Return `updated_at` of stored rows that have one, by id."""
+    query = f"SELECT id, updated_at FROM {resource} WHERE updated_at IS NOT NULL AND id IN (SELECT unnest($ids))"
+    return dict(rows(db, query, {"ids": list(ids)}))
 
 
 def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:

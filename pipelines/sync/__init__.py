@@ -8,6 +8,7 @@ In: an open client, an open store, the [sync] settings and the options of one ru
 - `listing`: customers and subscriptions.
 - `calling`: usage, entitlements and grants, by a fan-out over the work queue.
 - `closing`: what changed since the run began.
+- `undone`: edits that the server has lost.
 - `doubting`: second calls, and which doubts stay.
 - `proving`: the completeness certificate.
 - `publishing`: what readers open.

@@ -29,6 +29,7 @@ from pipelines.sync.doubting import settle
 from pipelines.sync.listing import list_account
 from pipelines.sync.proving import prove, prove_again
 from pipelines.sync.session import Session
+from pipelines.sync.undone import read_undone
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Sync:
             await list_account(session, run)
             await call_customers(session, run, accept, self.settings.audit_sample)
             await close(session, run, accept, self.settings.overlap)
+            await read_undone(session, run, self.settings.overlap)
             certificate = await prove(session, run, accept, self.settings.proof_windows)
         except (FlexsyncError, asyncio.CancelledError):
             if per_customer(run):
