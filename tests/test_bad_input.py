@@ -280,16 +280,28 @@ def test_only_with_an_unknown_resource(tmp_path: Path) -> None:
         ("duckdb:", "duckdb:PATH"),
         ("duckdb:no/such/folder/x.duckdb", "Make the folder"),
         ("duckdb:s.duckdb", "the working store itself"),
+        ("duckdb:notes.csv", "not a DuckDB file"),
+        ("duckdb:.", "is a folder"),
+        ("parquet:notes.csv", "is a file"),
     ],
 )
 def test_a_bad_target_is_refused_before_the_run(
     live: tuple[Sandbox, str], tmp_path: Path, target: str, said: str
 ) -> None:
     """What cannot be published is said before the first call, not after the last."""
+    (tmp_path / "notes.csv").write_text("my,notes\n1,2\n")
     before = live[0].calls_total
     done = command("sync", "--store", "s.duckdb", "--publish", target, env=environment(live[1]), cwd=tmp_path)
     says(done, 2, target.partition(":")[2][:8] or target, said)
     assert live[0].calls_total == before
+
+
+def test_two_publications_in_one_place_are_refused_before_the_run(tmp_path: Path) -> None:
+    """A file and a lake of one name, or one target twice."""
+    for second in ("duckdb:out", "parquet:out"):
+        given = ("--publish", "duckdb:out", "--publish", second)
+        done = command("sync", "--store", "s.duckdb", *given, env=environment("http://127.0.0.1:1/v1"), cwd=tmp_path)
+        says(done, 2, "two publications would stand at")
 
 
 def test_a_column_that_cannot_be_excluded_is_refused_before_the_run(live: tuple[Sandbox, str], tmp_path: Path) -> None:
@@ -304,13 +316,14 @@ def test_a_column_that_cannot_be_excluded_is_refused_before_the_run(live: tuple[
 # --- the store ---------------------------------------------------------------------------------------------------
 
 
-def test_a_store_that_is_not_duckdb(live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """A file of another kind is refused by name and left as it was."""
-    path = tmp_path / "notes.txt"
-    path.write_text("my notes\n" * 1000)
+@pytest.mark.parametrize("name", few(["notes.csv", "notes.txt", "notes.json", "notes.parquet"]))
+def test_a_store_that_is_not_duckdb(live: tuple[Sandbox, str], tmp_path: Path, name: str) -> None:
+    """A file of another kind is refused by name and left as it was, also where DuckDB knows the kind by its name."""
+    path = tmp_path / name
+    path.write_text("my,notes\n" * 1000)
     before = digest(path)
     for arguments in (("sync",), ("status",), ("verify",), ("state", "reset", "--yes"), ("sql", "SELECT 1")):
-        says(command(*arguments, "--store", path, env=environment(live[1]), cwd=tmp_path), 2, "notes.txt")
+        says(command(*arguments, "--store", path, env=environment(live[1]), cwd=tmp_path), 2, name)
     assert digest(path) == before
 
 

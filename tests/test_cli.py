@@ -23,10 +23,12 @@ import httpx
 import pytest
 from command import COMMAND, PATIENCE, Done, account, ask, command, environment, flexsync, held, start, tables, truth
 from pyarrow import parquet
-from sizes import sampled
+from sizes import few, sampled
 
+from connector.errors import FixInput
 from connector.sandbox import Faults, Sandbox
 from pipelines.cli.main import cli
+from pipelines.demo import clear
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,59 @@ def test_demo_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
     assert done.code == 2
     assert "thesis.txt" in done.err
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["thesis.txt"]
+
+
+def test_demo_refuses_a_copy_that_no_demo_made(tmp_path: Path) -> None:
+    """A copy of an account has the demo's file names; it stays. Only what a demo left is replaced by the next one."""
+    (tmp_path / "work.duckdb").write_text("a year of nights")
+    with pytest.raises(FixInput, match=r"holds work\.duckdb, which is not a demo's"):
+        clear(tmp_path)
+    assert (tmp_path / "work.duckdb").read_text() == "a year of nights"
+    for _ in range(2):
+        clear(tmp_path / "d")
+        assert not (tmp_path / "d" / "work.duckdb").exists()
+        (tmp_path / "d" / "work.duckdb").write_text("of a demo")
+    with pytest.raises(FixInput, match=r"work\.duckdb is a file"):
+        clear(tmp_path / "work.duckdb")
+
+
+NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
+ANY = {"seed", "limit", "offset", "yes_really", "yes_archive", "calls_per_second", "max_in_flight", "max_calls"}
+"""Options of any number: the settings or the server check it, or each has a meaning."""
+
+
+def test_every_number_has_its_range() -> None:
+    """A number that a command takes is checked where it is read, so that a wrong one ends with 2 and its option."""
+    options = [option for found in EVERY.values() for option in found.params if isinstance(option.type, NUMBERS)]
+    ranges = (click.IntRange, click.FloatRange)
+    assert {option.name for option in options if not isinstance(option.type, ranges)} == ANY
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("sandbox", "--port", "99999"),
+        *few(
+            [
+                ("sandbox", "--customers", "-5"),
+                ("sandbox", "--latency", "-1"),
+                ("demo", "--customers", "0"),
+                ("verify", "--sample", "-1"),
+                ("sync", "--max-calls", "-1"),
+                ("sync", "--calls-per-second", "-1"),
+                ("sync", "--max-in-flight", "0"),
+                ("import", "apply", "none.plan", "--yes-archive", "-1"),
+            ],
+            8,
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_number_out_of_range_is_named(tmp_path: Path, given: tuple[str, ...]) -> None:
+    """It ends with 2, and the message names the option or the setting."""
+    done = command(*given, env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    assert done.code == 2, done.err
+    assert given[-2].strip("-").replace("-", "_") in done.err.replace("-", "_") or "none.plan" in done.err
 
 
 @pytest.mark.sampled

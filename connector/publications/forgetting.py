@@ -71,7 +71,7 @@ def look_into(path: Path, person: Person) -> Copy:
     query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $c"
     try:
         with closing(duckdb.connect()) as db:
-            db.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+            db.execute(f"ATTACH {literal(path)} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
             tables = db.execute(query, {"c": CATALOG}).fetchall()
             sources = {_path(schema, name): f'{CATALOG}."{schema}"."{name}"' for schema, name in tables}
             return _counted(db, path, sources, person)

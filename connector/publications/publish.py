@@ -172,7 +172,7 @@ def _switch(unfinished: Path, place: Target, snapshot: Snapshot, keep_green: boo
 def _attached(db: Any, path: Path, store: str) -> Iterator[str]:
     """Make and attach a database file in the format that older clients read, beside the store; gives its catalog."""
     name = identifier(path.name)
-    db.execute(f"ATTACH {literal(path)} AS {name} (STORAGE_VERSION '{STORAGE}')")
+    db.execute(f"ATTACH {literal(path)} AS {name} (TYPE duckdb, STORAGE_VERSION '{STORAGE}')")
     try:
         yield name
     except BaseException:

@@ -254,7 +254,7 @@ def _open_green(place: Path) -> Reading:
 
 
 def _attach_file(db: Any, place: Path, held: ExitStack) -> None:
-    db.execute(f"ATTACH {literal(place)} AS {CATALOG} (READ_ONLY)")
+    db.execute(f"ATTACH {literal(place)} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
     db.execute(f"USE {CATALOG}")
 
 

@@ -103,7 +103,7 @@ def _attach(db: Any, source: Target) -> tuple[int, dict[str, str], tuple[str, ..
         version = _restorable(source, publication.schema_version)
         names = _required(source, publication.tables, version)
         excluded = publication.excluded
-    db.execute(f"ATTACH {literal(source.path)} AS {reading.CATALOG} (READ_ONLY)")
+    db.execute(f"ATTACH {literal(source.path)} AS {reading.CATALOG} (TYPE duckdb, READ_ONLY)")
     return version, {name: _path(name, reading.CATALOG) for name in names}, excluded
 
 

@@ -56,6 +56,21 @@ def parse(target: str) -> Target:
     return Target(kind, Path(path).expanduser().resolve())
 
 
+def check(target: Target) -> None:
+    """Refuse a target where something else stands already, without opening it.
+
+    Raises:
+        FixInput: a file that is not DuckDB's, a folder in place of a file, or a file in place of a lake.
+    """
+    own = "Give the publication a name of its own."
+    if target.kind == PARQUET and target.path.is_file():
+        raise FixInput(f"{target.path} is a file, not a folder.", remedy=own)
+    if target.kind == DUCKDB and target.path.is_dir():
+        raise FixInput(f"{target.path} is a folder, not a file.", remedy=own)
+    if target.kind == DUCKDB and target.path.exists() and not _is_duckdb(target.path):
+        raise FixInput(f"{target.path} is not a DuckDB file.", remedy=own)
+
+
 @contextmanager
 def exclusive(target: Target) -> Iterator[None]:
     """Hold the lock of a target, and remove what killed publishers left.
@@ -92,6 +107,11 @@ def green_copy(path: Path) -> Path:
 def wal(path: Path) -> Path:
     """Return where DuckDB keeps the write-ahead log of a file."""
     return path.with_name(path.name + ".wal")
+
+
+def _is_duckdb(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
 
 
 def _stem(target: Target) -> str:

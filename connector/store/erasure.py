@@ -85,7 +85,7 @@ def paths() -> list[str]:
 
 
 def _fill(db: Any, unfinished: Path, person: Person, now: datetime) -> None:
-    db.execute(f"ATTACH {literal(unfinished)} AS {_NEW}")
+    db.execute(f"ATTACH {literal(unfinished)} AS {_NEW} (TYPE duckdb)")
     try:
         db.execute(f"USE {_NEW}")
         db.execute("BEGIN")

@@ -67,7 +67,8 @@ def connect(path: Path) -> Any:
 def attach(db: Any, path: Path) -> None:
     """Attach the file to a connection and begin a session. Raises as `connect`."""
     try:
-        db.execute(f"ATTACH {literal(path)} AS store")
+        # With the type, because DuckDB gives another kind of file (CSV, JSON, Parquet) an empty database in memory.
+        db.execute(f"ATTACH {literal(path)} AS store (TYPE duckdb)")
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
         if "lock" in text.lower() or "Unique file handle" in text:

@@ -18,7 +18,13 @@ __all__ = ["doctor", "verify"]
 
 @click.command()
 @settings_options
-@click.option("--sample", default=20, show_default=True, help="Number of customers to compare field by field.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Number of customers to compare field by field.",
+)
 def verify(sample: int, **flags: Any) -> int:
     """Check the copy against the live API now, and print the certificate. Exits with 1 when the check fails."""
     from pipelines import verify as job

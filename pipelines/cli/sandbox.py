@@ -31,7 +31,7 @@ CUSTOMERS, CUSTOMERS_BY_NIGHT = 2000, 300
 )
 @click.option(
     "--customers",
-    type=int,
+    type=click.IntRange(min=1),
     help=f"Number of customers in the sample account.  [default: {CUSTOMERS}; {CUSTOMERS_BY_NIGHT} with --nights]",
 )
 @click.option("--seed", default=7, show_default=True, help="Seed of the sample data.")
@@ -81,11 +81,11 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
 
 
 @click.command()
-@click.option("--customers", default=2000, show_default=True, help="Number of customers.")
+@click.option("--customers", type=click.IntRange(min=0), default=2000, show_default=True, help="Number of customers.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the data; the same seed gives the same account.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--latency", type=float, help="Delay of each response, in milliseconds.")
+@click.option("--latency", type=click.FloatRange(min=0), help="Delay of each response, in milliseconds.")
 @click.option(
     "--faults", default="", help="Faults to inject, such as error_rate=0.05,rate=20,retry_after=1. See docs/sandbox.md."
 )
@@ -116,5 +116,5 @@ def sandbox(
     try:
         run(customers, seed, port, Faults.parse(wanted), host, ready, subscribed=subscribed, several=several)
     except OSError as error:
-        raise FixInput(f"{host} port {port}: {error.strerror}.", remedy="Choose another --port.") from error
+        raise FixInput(f"{host} port {port}: {error.strerror}.", remedy="Choose another --port or --host.") from error
     return DONE

@@ -31,7 +31,7 @@ def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None
         FixInput: a target or a column that cannot be, with the way out.
     """
     contents.excluded(privacy.exclude)
-    _check_green_copies(names, store)
+    _check_paths(names, store)
     for folder in [check_target(name, store) for name in names]:
         try:
             folder.mkdir(exist_ok=True)
@@ -39,11 +39,14 @@ def check_targets(names: tuple[str, ...], store: Path, privacy: Privacy) -> None
             raise FixInput(f"{folder} cannot be made: {error}.", remedy="Give a folder that can be written.") from error
 
 
-def _check_green_copies(names: tuple[str, ...], store: Path) -> None:
-    """Refuse a store or a target that stands where the last green run of another target is kept."""
+def _check_paths(names: tuple[str, ...], store: Path) -> None:
+    """Refuse two targets in one place, and what stands where the last green run of a target is kept."""
     parsed = [targets.parse(name) for name in names]
-    taken = {store.resolve(), *(target.path for target in parsed)}
+    paths = [target.path for target in parsed]
+    taken = {store.resolve(), *paths}
     for name, target in zip(names, parsed, strict=True):
+        if paths.count(target.path) > 1:
+            raise FixInput(f"two publications would stand at {target.path}.", remedy=f"Correct {name}.")
         if target.kind == targets.DUCKDB and targets.green_copy(target.path) in taken:
             raise FixInput(
                 f"{targets.green_copy(target.path)} is where the last green run of {name} is kept.",
@@ -69,6 +72,7 @@ def check_target(name: str, store: Path) -> Path:
     folder = target.path.parent
     if target.path == store.resolve():
         raise FixInput(f"{name} is the working store itself.", remedy="Give the publication a name of its own.")
+    targets.check(target)
     if not folder.parent.is_dir():
         raise FixInput(f"{folder.parent} does not exist.", remedy=f"Make the folder, or correct {name}.")
     if folder.exists() and not folder.is_dir():
