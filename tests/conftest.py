@@ -38,6 +38,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let it clear up again: a library that still has objects when the process ends prints that they leaked."""
+    gc.unfreeze()
+
+
 def _is_drawn(item: pytest.Item) -> bool:
     sized = "size" in getattr(item, "fixturenames", ()) or item.path.name == "test_docs.py"
     if item.get_closest_marker("thorough"):
