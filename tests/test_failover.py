@@ -153,6 +153,7 @@ def test_the_first_archive_of_an_account_is_undone(tmp_path: Path) -> None:
     assert w.green() > 0
 
 
+@pytest.mark.sampled
 def test_a_restored_backup_undoes_edits_of_hours(tmp_path: Path) -> None:
     """Of three lost edits only the newest lies in the window: it shows the loss, and all rows are read again."""
     w = night(tmp_path)
@@ -181,6 +182,7 @@ def test_a_restored_backup_undoes_edits_of_hours(tmp_path: Path) -> None:
 # --- what is not -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_an_ordinary_night_asks_for_no_row(tmp_path: Path) -> None:
     """Customers are edited, archived and created, and some again in mid-run: the walks name them all."""
     w = night(tmp_path)

@@ -229,7 +229,7 @@ def add_version(store: Store, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("duckdb", "green"), ("parquet", "degraded"), sampled("duckdb", "degraded")]
+    ("kind", "status"), [("duckdb", "green"), sampled("parquet", "degraded"), sampled("duckdb", "degraded")]
 )
 def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: str, status: str) -> None:
     """A degraded publication beside the last green one: neither holds the person afterwards, nor a restored store."""

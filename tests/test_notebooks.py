@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    demo(folder, customers=200, seed=7, progress=Progress())
+    demo(folder, customers=100, seed=7, progress=Progress())
     return folder / "billing.duckdb"
 
 
