@@ -301,13 +301,43 @@ def test_delete_answers_nothing() -> None:
 def test_final_answers_are_asked_once(status: int, kind: type[FlexsyncError]) -> None:
     """A status that repeats for ever is reported after one exchange, with the server's own words."""
     script = Script((status, {"code": "c_1", "message": "what went wrong", "details": {"limit": "too big"}}))
-    error = ask(script)
+    call = USAGE if status == 404 else LISTING  # a listing that is not there says that the address is wrong
+    error = ask(script, call)
     assert type(error) is kind
     assert len(script.seen) == 1
-    for part in (str(status), "c_1", "what went wrong", "too big", "post_customers_search"):
+    for part in (str(status), "c_1", "what went wrong", "too big", call.operation):
         assert part in str(error)
     assert isinstance(error, SkipRow | StopRun)
     assert error.details == {"limit": "too big"}  # who lists halves its page by this (contract.md 2.4)
+
+
+UNKNOWN = {"code": "not_found", "message": "Customer with ID cust_1 was not found"}
+
+
+@pytest.mark.parametrize(
+    ("call", "body"), [(LISTING, b"404 page not found"), (USAGE, b"404 page not found"), (LISTING, {"detail": "none"})]
+)
+def test_a_404_before_anything_was_answered_means_a_wrong_address(call: calls.Call, body: object) -> None:
+    """An address that has no such path is the user's input: the error names it, and what it lacks."""
+    script = Script((404, body))
+    error = ask(script, call)
+    assert type(error) is FixInput
+    assert len(script.seen) == 1
+    for part in ("base_url http://127.0.0.1:", "404", "/v1", "--base-url"):
+        assert part in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "steps"),
+    [
+        (USAGE, [(404, UNKNOWN)]),
+        (USAGE, [(200, CUSTOMER), (404, b"404 page not found")]),
+        (LISTING, [(200, CUSTOMER), (404, b"404 page not found")]),
+    ],
+)
+def test_a_404_of_a_server_that_answers_is_about_its_call(call: calls.Call, steps: list[Step]) -> None:
+    """A customer that is unknown is no wrong address, nor is a path that is missing on a server that has others."""
+    assert type(ask(Script(*steps), call, times=len(steps))) is NotFound
 
 
 # --- what is asked again --------------------------------------------------------------------------------------------

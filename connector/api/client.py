@@ -22,6 +22,7 @@ from types import TracebackType
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, transport
+from connector.api.address import located
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
 from connector.api.operations import AsyncOperations
@@ -138,6 +139,7 @@ class AsyncFlexprice(AsyncOperations):
             KeyRefused: 401 twice before the key ever worked, or until the attempts were used up (contract.md 1.2).
             AccessRefused: 403.
             NotFound: 404.
+            FixInput: 404 to a listing, or not in JSON, before anything was ever answered: base_url is wrong.
             Conflict: 409.
             Refused: another 4xx, or a 5xx that stays.
             Unreachable: no answer, or transient faults until the attempts, or max_pause, were used up; a redirect.
@@ -255,7 +257,8 @@ class AsyncFlexprice(AsyncOperations):
         status, headers = response.status_code, response.headers
         if 300 <= status < 400:
             raise answers.redirected(call, status, headers.get("location", ""), self._key)
-        error = answers.judge(call, status, headers, body, self._key)
+        judged = answers.judge(call, status, headers, body, self._key)
+        error = located(judged, call, body, self.settings.api, self._key_worked)
         if isinstance(error, TryAgain):
             slot.failed()
             return Failure(error, body)

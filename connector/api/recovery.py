@@ -17,14 +17,13 @@ from collections.abc import Awaitable, Callable
 from connector.api.calls import Call, search_customers
 from connector.api.flow import Gate
 from connector.api.outages import Outages, Outcome
-from connector.api.retries import PER_CUSTOMER, Failure, RetryState
+from connector.api.retries import LISTINGS, PER_CUSTOMER, Failure, RetryState
 from connector.errors import FlexsyncError, KeyRefused, Unreachable
 
 __all__ = ["Probe", "Recovery"]
 
 Probe = Callable[[Call, float], Awaitable[FlexsyncError | None]]  # call, time limit → None: the server answered
 
-LISTINGS = frozenset({"customers", "subscriptions"})
 ESSENTIAL = PER_CUSTOMER | LISTINGS | {"writes"}  # other classes are asked by the way: nobody waits for them
 SMALLEST = search_customers(limit=1)  # the control call of a class that has none of its own
 KNOWN_GOOD = 4  # calls of a class that are remembered as control calls: one may be about a customer that fails
