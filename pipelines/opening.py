@@ -95,6 +95,15 @@ def last_green(settings: SyncSettings) -> dict[str, str] | None:
         return {"run_id": _id(found), "published_at": published, "target": newest}
 
 
+def unfinished(reading: Reading) -> str:
+    """Say that a store's last run did not finish, so that rows are missing or older than others; "" if it did."""
+    if reading.run and reading.run.finished:
+        return ""
+    if not reading.sql("FROM flexsync.runs WHERE status IN ('green', 'degraded') LIMIT 1").num_rows:
+        return f"{reading.path} has never finished a run: rows are missing"
+    return f"the last run of {reading.path}, {_id(reading)}, did not finish: some rows are older than others"
+
+
 def _lacking(reading: Reading) -> str:
     """Say why the run of a store is not the last green one."""
     return "loaded only some resources" if reading.run and reading.run.green else "is not green"
