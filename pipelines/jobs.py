@@ -60,7 +60,7 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
         async def load(api: AsyncFlexprice) -> Report:
             return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
 
-        report = run_with_client(settings, load, progress.called)
+        report = run_with_client(settings, load, progress.called, progress.waited)
         publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
         progress.ended(report.plain())
         return report
