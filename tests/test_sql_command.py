@@ -38,3 +38,34 @@ def test_a_store_whose_last_run_did_not_finish_is_named(tmp_path: Path) -> None:
         world.sync(full=True, max_calls=8)
     run = world.rows("SELECT max(run_id) FROM flexsync.runs")[0][0]
     assert f"the last run of {world.path}, {run}, did not finish" in said(tmp_path, COUNT)
+
+
+@pytest.mark.parametrize(
+    ("query", "parts"),
+    [
+        ("COPY customers TO 'leak.csv'", ["is read-only: COPY.", "--output FILE --format csv"]),
+        ("CREATE TABLE mine AS FROM customers", ["is read-only: CREATE.", "CREATE TEMP TABLE", "--output FILE"]),
+        (
+            "SELECT * FROM read_csv('/etc/passwd')",
+            ["is all that a query can read", "/etc/passwd", "a DuckDB of your own"],
+        ),
+        ("SELECT * FROM glob('*')", ["is all that a query can read", "a DuckDB of your own"]),
+    ],
+)
+def test_a_refused_query_names_the_way_that_the_shell_has(tmp_path: Path, query: str, parts: list[str]) -> None:
+    """Whoever wants to save a result is sent to --output, and whoever wants to read another file to DuckDB itself."""
+    empty_store(tmp_path / "store.duckdb")
+    done = command("sql", "--store", "store.duckdb", query, env=environment(), cwd=tmp_path)
+    assert done.code == 2
+    for part in parts:
+        assert part in done.err
+    assert ("CREATE TEMP" in done.err) == (" is read-only" in done.err)
+
+
+def test_parquet_needs_a_file_wherever_stdout_goes(tmp_path: Path) -> None:
+    """Parquet without --output is refused, and the error does not take stdout for a terminal."""
+    empty_store(tmp_path / "store.duckdb")
+    asked = ("sql", "--store", "store.duckdb", "--format", "parquet", COUNT)
+    done = command(*asked, env=environment(), cwd=tmp_path)
+    assert (done.code, "needs a file" in done.err, "--output FILE" in done.err) == (2, True, True)
+    assert "terminal" not in done.err

@@ -66,7 +66,7 @@ def _write(found: pa.Table, kind: str, output: Path | None) -> None:
 
     if kind == "parquet":
         if output is None:
-            raise FixInput("--format parquet cannot be printed on a terminal.", remedy="Add --output FILE.")
+            raise FixInput("--format parquet needs a file: it is not written to stdout.", remedy="Add --output FILE.")
         rows.write_parquet(found, output)
         return
     write = {"table": rows.write_table, "csv": rows.write_csv, "json": rows.write_json}[kind]
