@@ -48,6 +48,7 @@ from connector.errors import (
     StopRun,
     Unreachable,
 )
+from connector.settings import load
 
 KEY = "sk_MARKER0123456789MARKER"
 CUSTOMER = {"id": "cust_1", "external_id": "e1", "name": "Acme", "status": "published", "metadata": None}
@@ -309,6 +310,24 @@ def test_final_answers_are_asked_once(status: int, kind: type[FlexsyncError]) ->
         assert part in str(error)
     assert isinstance(error, SkipRow | StopRun)
     assert error.details == {"limit": "too big"}  # who lists halves its page by this (contract.md 2.4)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_named_by_its_variable_and_its_address(status: int) -> None:
+    """401 and 403 say where the key comes from and where it was sent, and never the key itself."""
+
+    async def main() -> str:
+        async with serving(Script((status, {"error": "Unauthorized"}))) as base:
+            settings = load(environ={"OUR_KEY": KEY}, base_url=base, key_env="OUR_KEY")
+            async with AsyncFlexprice(settings) as api:
+                with pytest.raises(KeyRefused if status == 401 else AccessRefused) as caught:
+                    await api.send(LISTING, retry=eager())
+                assert base in str(caught.value)
+                return str(caught.value)
+
+    text = asyncio.run(main())
+    assert "OUR_KEY" in text
+    assert KEY not in text
 
 
 UNKNOWN = {"code": "not_found", "message": "Customer with ID cust_1 was not found"}
