@@ -33,7 +33,12 @@ def existing_store(path: Path) -> Store:
 
 @contextmanager
 def readable(
-    settings: SyncSettings, path: str | None = None, option: str = "--store", *, green: bool = False
+    settings: SyncSettings,
+    path: str | None = None,
+    option: str = "--store",
+    *,
+    green: bool = False,
+    meanwhile: str = "set publish under [sync]",
 ) -> Iterator[tuple[Reading, str]]:
     """Open for reading: `path`, else the store, else (while a sync holds the store) the newest publication.
 
@@ -43,6 +48,7 @@ def readable(
         option: of the command, with which a user names what to read.
         green: open the last green run. If `path` is not given and the store's newest run is not green, or loaded only
             some resources, that is the one that the publications keep.
+        meanwhile: how a user of the command names a publication to read while a sync holds the store.
 
     Yields:
         The open reading, and a remark about what it is when it is not the store.
@@ -56,7 +62,13 @@ def readable(
         raise FixInput(
             f"{settings.store} does not exist.", remedy=f"Name the copy with {option}, or run `flexsync sync` first."
         )
-    opened, remark = _open(settings, path, green)
+    try:
+        opened, remark = _open(settings, path, green)
+    except LockHeld as error:
+        where = " or ".join(settings.publish)
+        nothing = f"Wait for it: no {'green ' if green else ''}run is published as {where} yet."
+        way = nothing if where else f"Wait for it, or read a publication: {meanwhile}."
+        raise LockHeld(error.message, remedy=way) from error
     try:
         yield opened, remark
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import command, environment
+from stores import store_in
 from support import World, calm, empty_store, synced
 
 from connector.errors import BudgetSpent
@@ -69,3 +70,19 @@ def test_parquet_needs_a_file_wherever_stdout_goes(tmp_path: Path) -> None:
     done = command(*asked, env=environment(), cwd=tmp_path)
     assert (done.code, "needs a file" in done.err, "--output FILE" in done.err) == (2, True, True)
     assert "terminal" not in done.err
+
+
+def test_a_locked_store_names_the_options_that_read_a_publication(tmp_path: Path) -> None:
+    """While a sync holds the store, each reader names an option that it has; where nothing is published, it says so."""
+    with store_in(tmp_path) as store:
+
+        def refused(*arguments: object) -> str:
+            done = command(*arguments, "--store", store.path, env=environment(), cwd=tmp_path)
+            assert done.code == 4, done.err
+            return done.err
+
+        assert "--publish duckdb:FILE" in refused("status")
+        assert "--on" not in refused("status")
+        assert "--on FILE" in refused("sql", COUNT)
+        assert "publish under [sync]" in refused("state", "show")
+        assert "no run is published as duckdb:none.duckdb yet" in refused("status", "--publish", "duckdb:none.duckdb")
