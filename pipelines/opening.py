@@ -65,14 +65,18 @@ def readable(
     try:
         opened, remark = _open(settings, path, green)
     except LockHeld as error:
-        where = " or ".join(settings.publish)
-        nothing = f"Wait for it: no {'green ' if green else ''}run is published as {where} yet."
-        way = nothing if where else f"Wait for it, or read a publication: {meanwhile}."
-        raise LockHeld(error.message, remedy=way) from error
+        raise LockHeld(error.message, remedy=_while_locked(settings, meanwhile, green)) from error
     try:
         yield opened, remark
     finally:
         opened.close()
+
+
+def _while_locked(settings: SyncSettings, meanwhile: str, green: bool) -> str:
+    where = " or ".join(settings.publish)
+    if where:
+        return f"Wait for it: no {'green ' if green else ''}run is published as {where} yet."
+    return f"Wait for it, or read a publication: {meanwhile}."
 
 
 def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Reading, str]:
