@@ -274,7 +274,7 @@ def test_only_with_an_unknown_resource(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("out.duckdb", "duckdb:PATH"),
+        ("out.duckdb", "Write duckdb:out.duckdb."),
         ("csv:out", "duckdb:PATH"),
         ("duckdb:", "duckdb:PATH"),
         ("duckdb:no/such/folder/x.duckdb", "Make the folder"),

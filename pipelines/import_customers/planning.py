@@ -59,7 +59,8 @@ def plan(
         What came of it; nothing was written to the account.
 
     Raises:
-        FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with invalid rows.
+        FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with
+            invalid rows.
     """
     shown = progress or Progress()
     with alone(out):
