@@ -33,6 +33,9 @@ from pipelines.sync.publishing import check_targets
 __all__ = ["dry_run", "reading", "reset_state", "set_state", "show_state", "status", "sync"]
 
 
+_PUBLISH = "--publish duckdb:FILE or --publish parquet:FOLDER"
+
+
 def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clock = utc_now) -> Report:
     """Load what is new, prove it complete, publish it.
 
@@ -60,7 +63,7 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
         async def load(api: AsyncFlexprice) -> Report:
             return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
 
-        report = run_with_client(settings, load, progress.called)
+        report = run_with_client(settings, load, progress.called, progress.waited)
         publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
         progress.ended(report.plain())
         return report
@@ -92,7 +95,7 @@ def reading(
     settings: Settings, path: str | None = None, *, green: bool = False
 ) -> AbstractContextManager[tuple[Reading, str]]:
     """Open what there is to read; see `pipelines.opening.readable`."""
-    return readable(settings.sync, path, "--on", green=green)
+    return readable(settings.sync, path, "--on", green=green, meanwhile="--on FILE or FOLDER")
 
 
 def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
@@ -107,7 +110,7 @@ def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exac
         See `pipelines.status.describe`; and `last_green`.
     """
     ages = Ages(clock(), max_age, settings.sync.overlap)
-    with readable(settings.sync) as (opened, remark):
+    with readable(settings.sync, meanwhile=_PUBLISH) as (opened, remark):
         found = describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
     return {**found, "last_green": last_green(settings.sync)}
 

@@ -33,7 +33,12 @@ def existing_store(path: Path) -> Store:
 
 @contextmanager
 def readable(
-    settings: SyncSettings, path: str | None = None, option: str = "--store", *, green: bool = False
+    settings: SyncSettings,
+    path: str | None = None,
+    option: str = "--store",
+    *,
+    green: bool = False,
+    meanwhile: str = "set publish under [sync]",
 ) -> Iterator[tuple[Reading, str]]:
     """Open for reading: `path`, else the store, else (while a sync holds the store) the newest publication.
 
@@ -43,6 +48,7 @@ def readable(
         option: of the command, with which a user names what to read.
         green: open the last green run. If `path` is not given and the store's newest run is not green, or loaded only
             some resources, that is the one that the publications keep.
+        meanwhile: how a user of the command names a publication to read while a sync holds the store.
 
     Yields:
         The open reading, and a remark about what it is when it is not the store.
@@ -56,11 +62,21 @@ def readable(
         raise FixInput(
             f"{settings.store} does not exist.", remedy=f"Name the copy with {option}, or run `flexsync sync` first."
         )
-    opened, remark = _open(settings, path, green)
+    try:
+        opened, remark = _open(settings, path, green)
+    except LockHeld as error:
+        raise LockHeld(error.message, remedy=_while_locked(settings, meanwhile, green)) from error
     try:
         yield opened, remark
     finally:
         opened.close()
+
+
+def _while_locked(settings: SyncSettings, meanwhile: str, green: bool) -> str:
+    where = " or ".join(settings.publish)
+    if where:
+        return f"Wait for it: no {'green ' if green else ''}run is published as {where} yet."
+    return f"Wait for it, or read a publication: {meanwhile}."
 
 
 def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Reading, str]:
@@ -93,6 +109,15 @@ def last_green(settings: SyncSettings) -> dict[str, str] | None:
     with copies.open(newest, green=True) as found:
         published = found.published_at.isoformat(timespec="seconds") if found.published_at else ""
         return {"run_id": _id(found), "published_at": published, "target": newest}
+
+
+def unfinished(reading: Reading) -> str:
+    """Say that a store's last run did not finish, so that rows are missing or older than others; "" if it did."""
+    if reading.run and reading.run.finished:
+        return ""
+    if not reading.sql("FROM flexsync.runs WHERE status IN ('green', 'degraded') LIMIT 1").num_rows:
+        return f"{reading.path} has never finished a run: rows are missing"
+    return f"the last run of {reading.path}, {_id(reading)}, did not finish: some rows are older than others"
 
 
 def _lacking(reading: Reading) -> str:

@@ -6,9 +6,12 @@ Promised: a job reports progress through this class only, so it runs the same wh
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from connector.api.calls import Call
+from connector.clock import Clock, exact_now
+from connector.errors import FlexsyncError
 
 __all__ = ["CALLS", "Progress", "Unit"]
 
@@ -51,6 +54,24 @@ class Progress:
             status: of HTTP; 0 when no answer came.
             seconds: how long it took.
         """
+
+    def waited(self, seconds: float, longest: float, why: FlexsyncError | None, *, clock: Clock = exact_now) -> None:
+        """Note that every call waits because the server fails, or that the wait is over.
+
+        Args:
+            seconds: since it began.
+            longest: seconds that it may last before the run ends.
+            why: the last failure; None: the server answers again.
+            clock: this machine's.
+        """
+        if why is None:
+            self.note(f"the server answers again, after {seconds:.0f} s")
+            return
+        since = clock() - timedelta(seconds=seconds)
+        self.note(
+            f"the server has failed since {since:%H:%M:%S} UTC; waiting up to {longest:.0f} s (max_pause);"
+            f" the last sign: {why.message}"
+        )
 
     def ended(self, report: dict[str, Any]) -> None:
         """Record how the run ended: its report as plain data."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from connector.api.client import AsyncFlexprice, Observer
+from connector.api.recovery import Waiting
 from connector.errors import Interrupted
 from connector.settings import Settings
 
@@ -25,6 +26,7 @@ def run_with_client(
     settings: Settings,
     job: Callable[[AsyncFlexprice], Coroutine[Any, Any, T]],
     on_call: Observer | None = None,
+    on_wait: Waiting | None = None,
 ) -> T:
     """Open a client, run a job with it, and close it.
 
@@ -32,6 +34,7 @@ def run_with_client(
         settings: as the client takes them; the job gets only the client.
         job: takes the open client.
         on_call: called after every HTTP exchange.
+        on_wait: called when all calls wait because the server fails, and when they go on.
 
     Returns:
         What the job returns.
@@ -41,7 +44,7 @@ def run_with_client(
     """
 
     async def with_client() -> T:
-        async with AsyncFlexprice(settings, on_call=on_call) as api:
+        async with AsyncFlexprice(settings, on_call=on_call, on_wait=on_wait) as api:
             return await job(api)
 
     return run(with_client())

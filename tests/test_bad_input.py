@@ -199,10 +199,9 @@ def test_an_address_that_is_not_flexprice(tmp_path: Path, name: str, monkeypatch
 
 
 def test_a_base_url_without_v1(live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """A base URL that lacks its /v1 ends with the server's 404, not with an empty copy."""
-    done = command("sync", env=environment(live[1].removesuffix("/v1")), cwd=tmp_path)
-    assert done.code in (1, 3)
-    assert "404" in done.err
+    """A base URL that lacks its /v1 is wrong input: 2, with the URL and the server's 404, not an empty copy."""
+    base_url = live[1].removesuffix("/v1")
+    says(command("sync", env=environment(base_url), cwd=tmp_path), 2, f"base_url {base_url} ", "404", "/v1")
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -275,7 +274,7 @@ def test_only_with_an_unknown_resource(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("out.duckdb", "duckdb:PATH"),
+        ("out.duckdb", "Write duckdb:out.duckdb."),
         ("csv:out", "duckdb:PATH"),
         ("duckdb:", "duckdb:PATH"),
         ("duckdb:no/such/folder/x.duckdb", "Make the folder"),

@@ -48,6 +48,7 @@ from connector.errors import (
     StopRun,
     Unreachable,
 )
+from connector.settings import load
 
 KEY = "sk_MARKER0123456789MARKER"
 CUSTOMER = {"id": "cust_1", "external_id": "e1", "name": "Acme", "status": "published", "metadata": None}
@@ -301,13 +302,61 @@ def test_delete_answers_nothing() -> None:
 def test_final_answers_are_asked_once(status: int, kind: type[FlexsyncError]) -> None:
     """A status that repeats for ever is reported after one exchange, with the server's own words."""
     script = Script((status, {"code": "c_1", "message": "what went wrong", "details": {"limit": "too big"}}))
-    error = ask(script)
+    call = USAGE if status == 404 else LISTING  # a listing that is not there says that the address is wrong
+    error = ask(script, call)
     assert type(error) is kind
     assert len(script.seen) == 1
-    for part in (str(status), "c_1", "what went wrong", "too big", "post_customers_search"):
+    for part in (str(status), "c_1", "what went wrong", "too big", call.operation):
         assert part in str(error)
     assert isinstance(error, SkipRow | StopRun)
     assert error.details == {"limit": "too big"}  # who lists halves its page by this (contract.md 2.4)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_named_by_its_variable_and_its_address(status: int) -> None:
+    """401 and 403 say where the key comes from and where it was sent, and never the key itself."""
+
+    async def main() -> str:
+        async with serving(Script((status, {"error": "Unauthorized"}))) as base:
+            settings = load(environ={"OUR_KEY": KEY}, base_url=base, key_env="OUR_KEY")
+            async with AsyncFlexprice(settings) as api:
+                with pytest.raises(KeyRefused if status == 401 else AccessRefused) as caught:
+                    await api.send(LISTING, retry=eager())
+                assert base in str(caught.value)
+                return str(caught.value)
+
+    text = asyncio.run(main())
+    assert "OUR_KEY" in text
+    assert KEY not in text
+
+
+UNKNOWN = {"code": "not_found", "message": "Customer with ID cust_1 was not found"}
+
+
+@pytest.mark.parametrize(
+    ("call", "body"), [(LISTING, b"404 page not found"), (USAGE, b"404 page not found"), (LISTING, {"detail": "none"})]
+)
+def test_a_404_before_anything_was_answered_means_a_wrong_address(call: calls.Call, body: object) -> None:
+    """An address that has no such path is the user's input: the error names it, and what it lacks."""
+    script = Script((404, body))
+    error = ask(script, call)
+    assert type(error) is FixInput
+    assert len(script.seen) == 1
+    for part in ("base_url http://127.0.0.1:", "404", "/v1", "--base-url"):
+        assert part in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "steps"),
+    [
+        (USAGE, [(404, UNKNOWN)]),
+        (USAGE, [(200, CUSTOMER), (404, b"404 page not found")]),
+        (LISTING, [(200, CUSTOMER), (404, b"404 page not found")]),
+    ],
+)
+def test_a_404_of_a_server_that_answers_is_about_its_call(call: calls.Call, steps: list[Step]) -> None:
+    """A customer that is unknown is no wrong address, nor is a path that is missing on a server that has others."""
+    assert type(ask(Script(*steps), call, times=len(steps))) is NotFound
 
 
 # --- what is asked again --------------------------------------------------------------------------------------------

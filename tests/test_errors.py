@@ -69,6 +69,19 @@ def test_every_class_has_an_exit_code_and_a_sentence() -> None:
         assert str(kind("thing 5.", remedy="Do that.")) == "thing 5. Do that."
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "shown"),
+    [
+        ("k", "not known, key k", "not known, key ***"),
+        ("sandbox", "sandboxes refuse 'sandbox' and x_sandbox", "sandboxes refuse '***' and x_sandbox"),
+        ("sk_12345", "known: xsk_12345x", "known: x***x"),
+    ],
+)
+def test_a_short_key_is_masked_as_a_word(key: str, text: str, shown: str) -> None:
+    """A key as short as a word is masked where it stands alone, so that texts stay readable; a longer one anywhere."""
+    assert answers.redacted(text, Secret(key)) == shown
+
+
 # --- bodies ---
 
 

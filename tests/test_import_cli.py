@@ -132,9 +132,11 @@ def test_a_file_that_cannot_be_read_at_all_is_input(run: Any, tmp_path: Path, te
 
 
 def test_header_only_is_nothing_to_plan(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """A file with a header and no row exits 2 and calls nobody."""
+    """A file with a header and no row exits 2, says so and what to do, and calls nobody."""
     (tmp_path / "customers.csv").write_text("external_id,name\n,\n")
-    assert run("plan", "customers.csv").code == 2
+    done = run("plan", "customers.csv")
+    assert done.code == 2
+    assert "error: customers.csv has a header and no rows.\n       Add a row for each customer" in done.err
     assert live[0].calls_total == 0
 
 

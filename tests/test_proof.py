@@ -97,6 +97,20 @@ def test_anything_outstanding_of_a_child_degrades(field: str) -> None:
     assert not Certificate("r", good, faults=["x"]).green
 
 
+def test_a_reason_shows_three_and_counts_the_others() -> None:
+    """Of many suspects, failed calls and customers, a reason shows three, counts the rest, and names the table."""
+    three = ["a", "b", "c"]
+    child = ChildProof("usage", 30, 18, failed=12, suspect=4, examples=three, suspects=["x", "y", "z"], doubtful=3)
+    assert child.reasons() == [
+        "usage: 12 calls failed: a; b; c; and 9 more",
+        "usage: 4 figures are suspect and keep their last good value (flexsync.suspects): x; y; z; and 1 more",
+        "usage: 3 answers were given while the server was failing, twice",
+    ]
+    (reason,) = ChildProof("entitlements", 30, 30, contradicted=5, contradicting=three).reasons()
+    assert reason.endswith("loading some failed: a, b, c, and 2 more")
+    assert ChildProof("usage", 3, 3, suspect=1, suspects=["x"]).reasons()[0].endswith("(flexsync.suspects): x")
+
+
 @pytest.mark.parametrize(
     ("watch", "red"),
     [

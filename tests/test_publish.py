@@ -13,7 +13,7 @@ from sizes import Size, few, sizes
 from stores import ENVIRONMENT, KINDS, SPAWN, ask, end_run, publish_once, read_on, run_id, runs_seen, store_in, target
 
 from connector.errors import FixInput
-from connector.publications import contents, lake, parts, reading
+from connector.publications import contents, lake, parts, reading, targets
 from connector.publications.publish import publish
 from connector.store import asof
 from connector.tables.histories import HISTORIES
@@ -29,6 +29,21 @@ DIGITS = """INSERT INTO usage (customer_id, feature_id, total_limit, current_usa
     ('a', 'g', -9223372036854775808, -99999999999999999999.999999999999999999, 0, NULL)"""
 LISTS = """INSERT INTO entitlements (customer_id, feature_id, static_values) VALUES
     ('a', 'f', []), ('a', 'g', NULL), ('a', 'h', ['', NULL, 'ü', '[1, 2]'])"""
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("billing.duckdb", "duckdb:billing.duckdb"), ("DuckDB:out/billing.duckdb", "duckdb:out/billing.duckdb"),
+        (r"C:\out\b.duckdb", r"duckdb:C:\out\b.duckdb"), ("lake", "duckdb:PATH or parquet:DIR"),
+        ("s3://bucket/b.duckdb", "duckdb:PATH or parquet:DIR"),
+    ],
+)  # fmt: skip
+def test_a_file_without_its_kind_is_proposed_with_it(given: str, meant: str) -> None:
+    """Where the name of a target shows its kind, the error writes it as it has to be."""
+    with pytest.raises(FixInput) as caught:
+        targets.parse(given)
+    assert caught.value.remedy == f"Write {meant}."
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -204,7 +219,7 @@ def test_a_wrong_exclusion_is_explained(tmp_path: Path, column: str, says: str) 
     assert not (tmp_path / "out.duckdb").exists()
 
 
-@pytest.mark.parametrize("wrong", ["", "out.duckdb", "csv:out", "duckdb:", "parquet:", "s3://bucket/lake"])
+@pytest.mark.parametrize("wrong", ["", "out", "csv:out.duckdb", "duckdb:", "parquet:", "s3://bucket/lake"])
 def test_a_target_is_a_duckdb_file_or_a_parquet_folder(tmp_path: Path, wrong: str) -> None:
     """Anything else is refused with the two ways to write it."""
     with store_in(tmp_path) as store, pytest.raises(FixInput, match=r"Write duckdb:PATH or parquet:DIR\."):

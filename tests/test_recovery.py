@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import time
 from collections import Counter
@@ -26,10 +27,12 @@ from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
 from connector.api.flow import PROBES, Gate
 from connector.api.outages import Outages, Outcome
-from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, Recovery
+from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, TOLD_AFTER, Recovery
 from connector.api.retries import Failure, Retry, RetryState
 from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 from connector.sandbox import Faults, Sandbox
+from pipelines.report.log import logged
+from pipelines.report.progress import LineProgress
 
 KEY = "sk_test"
 DOWN = (500, {"code": "database_error", "message": "Failed to get customer", "http_status_code": 500})
@@ -334,7 +337,11 @@ class Account:
 
     def __post_init__(self) -> None:
         self.outages = Outages(self.loop.time)
-        self.recovery = Recovery(self.gate, self.outages, self.probe, 60.0, self.loop.time)
+        self.waits: list[tuple[float, float, str]] = []  # as told: seconds, the limit, the last sign
+        self.recovery = Recovery(self.gate, self.outages, self.probe, 60.0, self.loop.time, self.hear)
+
+    def hear(self, seconds: float, longest: float, why: FlexsyncError | None) -> None:
+        self.waits.append((seconds, longest, why.message if why else ""))
 
     async def exchange(self, call: Call) -> Failure | None:
         began = self.loop.time()
@@ -388,6 +395,40 @@ def test_a_recovered_server_is_used_within_a_second(seconds: float, callers: int
             assert len(server.outages.episodes) == 1
 
     play(main)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(2.0, 0), (60.0, 2), (10_000.0, 1)])
+def test_a_wait_is_told_once_when_it_begins_and_once_when_it_ends(seconds: float, told: int) -> None:
+    """A long outage is told after some seconds, and so is its end; a short one is not, nor an end by max_pause."""
+
+    async def main(loop: VirtualLoop) -> None:
+        server = Account(loop, Gate(max_in_flight=8, clock=loop.time), (20.0, 20.0 + seconds))
+        numbers = iter(range(10**9))
+
+        async def work() -> None:
+            with contextlib.suppress(Unreachable):
+                while loop.time() < 25.0 + seconds:
+                    await server.send(usage(next(numbers)))
+
+        await asyncio.gather(*(work() for _ in range(8)))
+        first, second = ((TOLD_AFTER, 900.0, "500"), (seconds, 900.0, ""))
+        assert [wait[1:] for wait in server.waits] == [first[1:], second[1:]][:told]
+        assert all(abs(had[0] - want[0]) < 1.5 for had, want in zip(server.waits, (first, second), strict=False))
+
+    play(main)
+
+
+def test_a_wait_is_a_note_on_the_terminal_and_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wait for a server that fails says since when, up to when and why; its end says how long it was."""
+    with logged(LineProgress(), tmp_path / "log") as progress:
+        progress.waited(5.0, 900.0, TryAgain("no connection to 127.0.0.1:1."), clock=lambda: BASE)
+        progress.waited(570.2, 900.0, None)
+    began, ended = capsys.readouterr().err.splitlines()
+    assert began.startswith("note: the server has failed since 23:59:55 UTC; waiting up to 900 s (max_pause)")
+    assert began.endswith("no connection to 127.0.0.1:1.")
+    assert ended == "note: the server answers again, after 570 s"
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(line["event"], f"note: {line['text']}") for line in lines] == [("note", began), ("note", ended)]
 
 
 # --- calls that fail by themselves ------------------------------------------------------------------------------------

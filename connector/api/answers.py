@@ -39,6 +39,7 @@ __all__ = [
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
 """Statuses that a retry may cure (design section 6). Those from 520 up are of proxies, which may have passed it on."""
 NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
+LEAST_KEY = 8  # characters: a shorter key is none that a server drew
 SHOWN = 300  # characters of a text from outside that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -240,7 +241,9 @@ def _listed(details: Mapping[str, Any]) -> str:
 
 
 def redacted(text: str, secret: Secret) -> str:
-    """Return the text with the key masked."""
+    """Return the text with the key masked; one of a few characters only as a word, or it would mask parts of others."""
+    if secret and len(secret.reveal()) < LEAST_KEY:
+        return re.sub(rf"(?<!\w){re.escape(secret.reveal())}(?!\w)", "***", text)
     return text.replace(secret.reveal(), "***") if secret else text
 
 

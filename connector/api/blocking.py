@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from connector.api.client import AsyncFlexprice, Observer
 from connector.api.flow import Gate
 from connector.api.operations import Operations
+from connector.api.recovery import Waiting
 from connector.errors import FixInput
 from connector.settings import Secret, Settings, masked
 
@@ -41,6 +42,7 @@ class Flexprice(Operations):
         allow_http: Sequence[str] | None = None,
         gate: Gate | None = None,
         on_call: Observer | None = None,
+        on_wait: Waiting | None = None,
     ) -> None:
         api_key = masked(api_key)
         self._api = self._async = AsyncFlexprice(
@@ -51,6 +53,7 @@ class Flexprice(Operations):
             allow_http=allow_http,
             gate=gate,
             on_call=on_call,
+            on_wait=on_wait,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="flexprice", daemon=True)

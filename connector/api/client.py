@@ -22,11 +22,12 @@ from types import TracebackType
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, transport
+from connector.api.address import located
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
 from connector.api.operations import AsyncOperations
 from connector.api.outages import Outages, Outcome
-from connector.api.recovery import Recovery
+from connector.api.recovery import Recovery, Waiting
 from connector.api.retries import PER_CUSTOMER, Failure, Retry, RetryState
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
 from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
@@ -66,6 +67,7 @@ class AsyncFlexprice(AsyncOperations):
         allow_http: hosts that may be called without TLS.
         gate: shared by all clients that must be throttled together; by default one of its own.
         on_call: called after every HTTP exchange.
+        on_wait: called when all calls have waited for some seconds because the server fails, and when they go on.
 
     Attributes:
         outages: spans of time in which the server failed as a whole; `outages.touched(reply.began, reply.ended)` says
@@ -85,6 +87,7 @@ class AsyncFlexprice(AsyncOperations):
         allow_http: Sequence[str] | None = None,
         gate: Gate | None = None,
         on_call: Observer | None = None,
+        on_wait: Waiting | None = None,
     ) -> None:
         api_key = masked(api_key)
         if settings is None:
@@ -98,7 +101,7 @@ class AsyncFlexprice(AsyncOperations):
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
         self.outages = Outages(time.monotonic)
-        self._recovery = Recovery(self.gate, self.outages, self._probe, self._timeout, time.monotonic)
+        self._recovery = Recovery(self.gate, self.outages, self._probe, self._timeout, time.monotonic, on_wait)
         self._read_headers = Headers(_headers(settings, self._key))
         self._write_headers = Headers({**self._read_headers, "content-type": "application/json"})
         self._transport = open_transport(self._base, self.gate.max_in_flight)
@@ -136,9 +139,8 @@ class AsyncFlexprice(AsyncOperations):
 
         Raises:
             KeyRefused: 401 twice before the key ever worked, or until the attempts were used up (contract.md 1.2).
-            AccessRefused: 403.
-            NotFound: 404.
-            Conflict: 409.
+            AccessRefused, NotFound, Conflict: 403, 404, 409.
+            FixInput: 404 to a listing, or not in JSON, before anything was ever answered: base_url is wrong.
             Refused: another 4xx, or a 5xx that stays.
             Unreachable: no answer, or transient faults until the attempts, or max_pause, were used up; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not sent again.
@@ -255,7 +257,8 @@ class AsyncFlexprice(AsyncOperations):
         status, headers = response.status_code, response.headers
         if 300 <= status < 400:
             raise answers.redirected(call, status, headers.get("location", ""), self._key)
-        error = answers.judge(call, status, headers, body, self._key)
+        judged = answers.judge(call, status, headers, body, self._key)
+        error = located(judged, call, body, self.settings.api, self._key_worked)
         if isinstance(error, TryAgain):
             slot.failed()
             return Failure(error, body)

@@ -17,14 +17,15 @@ from collections.abc import Awaitable, Callable
 from connector.api.calls import Call, search_customers
 from connector.api.flow import Gate
 from connector.api.outages import Outages, Outcome
-from connector.api.retries import PER_CUSTOMER, Failure, RetryState
+from connector.api.retries import LISTINGS, PER_CUSTOMER, Failure, RetryState
 from connector.errors import FlexsyncError, KeyRefused, Unreachable
 
-__all__ = ["Probe", "Recovery"]
+__all__ = ["Probe", "Recovery", "Waiting"]
 
 Probe = Callable[[Call, float], Awaitable[FlexsyncError | None]]  # call, time limit → None: the server answered
+Waiting = Callable[[float, float, FlexsyncError | None], None]
+"""Hears of a wait: its seconds so far, those that it may last, and the last failure; None: it is over."""
 
-LISTINGS = frozenset({"customers", "subscriptions"})
 ESSENTIAL = PER_CUSTOMER | LISTINGS | {"writes"}  # other classes are asked by the way: nobody waits for them
 SMALLEST = search_customers(limit=1)  # the control call of a class that has none of its own
 KNOWN_GOOD = 4  # calls of a class that are remembered as control calls: one may be about a customer that fails
@@ -32,6 +33,7 @@ CONTROLS = 2  # control calls that must fail: one may fail by chance
 CONTROL_TIMEOUT = 10.0  # seconds
 FIRST, LONGEST = 0.25, 1.0  # seconds between probes: a recovered server is used within LONGEST
 LEAST_TIMEOUT = 2.0  # seconds for a probe; later ones get a quarter of the time that was waited
+TOLD_AFTER = 5.0  # seconds of a wait that somebody wants to know of
 KEY_PATIENCE = 30.0  # seconds of nothing but 401: the key was withdrawn (a database outage gives them too, for less)
 
 
@@ -44,11 +46,21 @@ class Recovery:
         probe: sends one control call.
         timeout: seconds for one attempt of any call.
         clock: seconds, as the moments of `note`.
+        on_wait: hears once that a wait takes longer, and once that it is over; if it ends the run, the error says so.
     """
 
-    def __init__(self, gate: Gate, outages: Outages, probe: Probe, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        outages: Outages,
+        probe: Probe,
+        timeout: float,
+        clock: Callable[[], float],
+        on_wait: Waiting | None = None,
+    ) -> None:
         self.failing = False  # from the first sign of an outage to the first answer
         self._gate, self._outages, self._probe, self._timeout, self._clock = gate, outages, probe, timeout, clock
+        self._on_wait = on_wait or (lambda *_: None)
         self._answered: dict[str, float] = {}  # endpoint class → start of the last exchange that was answered
         self._good: defaultdict[str, deque[Call]] = defaultdict(lambda: deque(maxlen=KNOWN_GOOD))
         self._down_until = -1.0  # when a probe failed last, in an outage
@@ -147,13 +159,15 @@ class Recovery:
 
     async def _until_answered(self, call: Call) -> float:
         """Probe until an answer comes; returns when the answered probe started."""
-        began, delay, only_401 = self._clock(), FIRST, True
+        began, delay, only_401, told = self._clock(), FIRST, True, False
         while True:
             await asyncio.sleep(max(0.0, min(delay, self._gate.left())))
             asked = self._clock()
             limit = max(LEAST_TIMEOUT, (asked - began) / 4)
             error = await self._probe(self._control(call), min(self._timeout, limit))
             if error is None:
+                if told:
+                    self._on_wait(asked - began, self._gate.max_pause, None)
                 return asked
             self._down_until = self._clock()
             waited = self._down_until - began
@@ -162,6 +176,9 @@ class Recovery:
                 self._gate.give_up(KeyRefused(error.message, remedy=error.remedy))
             if waited + delay > self._gate.max_pause:
                 self._gate.give_up(_too_long(waited, error))
+            if waited >= TOLD_AFTER and not told:
+                told = True
+                self._on_wait(waited, self._gate.max_pause, error)
             delay = min(LONGEST, 2 * delay)
 
     def _control(self, call: Call) -> Call:

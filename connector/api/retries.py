@@ -18,8 +18,9 @@ from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call
 from connector.errors import FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 
-__all__ = ["PER_CUSTOMER", "Failure", "Retry", "RetryState", "Wait"]
+__all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retry", "RetryState", "Wait"]
 
+LISTINGS = frozenset({"customers", "subscriptions"})
 PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one failing customer must not end a run
 WRONG_ADDRESS = 4  # refused connections of a read before anything ever answered: more likely a typo than a blip
 PERMANENT = 3  # identical 500s in a row that make it permanent (contract.md 2.4: some are)

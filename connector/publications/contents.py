@@ -67,6 +67,11 @@ class RunInfo:
     whole: bool = True
 
     @property
+    def finished(self) -> bool:
+        """Return whether it came to its end; a publication holds no other."""
+        return self.status in ("green", "degraded")
+
+    @property
     def green(self) -> bool:
         """Return whether the certificate proves it complete, in the resources that it loaded."""
         return self.status == "green"

@@ -49,7 +49,9 @@ _REFUSED = {"ATTACH", "DETACH", "COPY", "COPY_DATABASE", "EXPORT", "LOAD", "UPDA
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _TEMPORARY = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TEMP(ORARY)?\s", re.IGNORECASE)
 _LOCKED = ("set lock on file", "already attached", "file handle conflict")
-_WRITES = ("read-only mode", "disabled by configuration", "disabled through configuration", "has been locked")
+_WRITES = ("read-only mode", "has been locked")
+_OTHER_FILES = ("disabled by configuration", "disabled through configuration")
+_SAVE = "`flexsync sql --output FILE --format csv` saves a result, and so do its methods in Python"
 
 
 class Reading:
@@ -147,7 +149,7 @@ class Reading:
         """Refuse writes that DuckDB would allow in memory: the user would believe that they were kept."""
         kind, body = statement.type.name, _COMMENT.sub(" ", statement.query)
         if kind in _REFUSED or (kind == "CREATE" and not _TEMPORARY.match(body)):
-            raise self._read_only(" ".join(body.split()[:2]).upper())
+            raise self._read_only(body.split()[0].upper())
         if kind in ("DROP", "ALTER") and set(re.findall(r"\w+", body)) & {n.split(".")[-1] for n in self.tables}:
             raise self._read_only(kind)
 
@@ -155,6 +157,11 @@ class Reading:
         message = str(error).splitlines()[0]
         if any(sign in message for sign in _WRITES):
             return self._read_only(message)
+        if any(sign in message for sign in _OTHER_FILES):
+            return FixInput(
+                f"{self.path} is all that a query can read: {message}.",
+                remedy=f"{_SAVE}; to read other files beside a publication, ATTACH it in a DuckDB of your own.",
+            )
         if asof.BEYOND in message:
             return FixInput(f"{self.path}: {message}.", remedy="Ask about a later moment; [history] sets how far back.")
         if "column" in message.lower():
@@ -172,7 +179,7 @@ class Reading:
     def _read_only(self, what: str) -> FixInput:
         return FixInput(
             f"{self.path} is read-only: {what}.",
-            remedy="Use CREATE TEMP TABLE for intermediate steps, and the result's own methods to save it.",
+            remedy=f"{_SAVE}; CREATE TEMP TABLE holds intermediate steps.",
         )
 
 

@@ -52,7 +52,9 @@ def parse(target: str) -> Target:
     """
     kind, colon, path = target.partition(":")
     if kind not in (DUCKDB, PARQUET) or not colon or not path:
-        raise FixInput(f'"{target}" is not a publication target.', remedy="Write duckdb:PATH or parquet:DIR.")
+        file = path if kind.lower() == DUCKDB else "" if colon and len(kind) > 1 else target  # C: is a drive
+        meant = f"duckdb:{file}" if file.endswith(".duckdb") else "duckdb:PATH or parquet:DIR"
+        raise FixInput(f'"{target}" is not a publication target.', remedy=f"Write {meant}.")
     return Target(kind, Path(path).expanduser().resolve())
 
 

@@ -151,7 +151,8 @@ class ChildProof:
         contradicted: customers whose usage answer has other entitlements than their entitlements answer, or than the
             answers for each of their subscriptions.
         doubtful: answers that touched an outage of the server, the second ones too.
-        examples: failed calls and suspect figures, in words.
+        examples: some of the failed calls, in words.
+        suspects: some of the suspect figures, in words.
         contradicting: some of the contradicted customers.
         doubted: some of the customers with doubtful answers.
     """
@@ -165,23 +166,28 @@ class ChildProof:
     contradicted: int = 0
     doubtful: int = 0
     examples: list[str] = field(default_factory=list)
+    suspects: list[str] = field(default_factory=list)
     contradicting: list[str] = field(default_factory=list)
     doubted: list[str] = field(default_factory=list)
 
     def reasons(self) -> list[str]:
-        """What is missing, in words, with up to three examples."""
-        some = f": {'; '.join(self.examples[:3])}" if self.examples else ""
+        """What is missing, in words, with some examples."""
         others = "answers for each subscription" if self.resource == "usage" else "usage"
         found = [
             (self.owed - self.held - self.failed, f"of {self.owed} customers have no answer of this run"),
-            (self.failed, f"calls failed{some}"),
-            (self.suspect, f"figures are suspect and keep their last good value{'' if self.failed else some}"),
+            (self.failed, f"calls failed{_some(self.examples, self.failed, '; ')}"),
+            (
+                self.suspect,
+                "figures are suspect and keep their last good value (flexsync.suspects)"
+                f"{_some(self.suspects, self.suspect, '; ')}",
+            ),
             (self.rejected, "rows do not fit and are in flexsync.rejects"),
             (
                 self.contradicted,
-                f"customers have other ones in their {others}, as when loading some failed{_named(self.contradicting)}",
+                f"customers have other ones in their {others}, as when loading some failed"
+                f"{_some(self.contradicting, self.contradicted)}",
             ),
-            (self.doubtful, f"answers were given while the server was failing, twice{_named(self.doubted)}"),
+            (self.doubtful, f"answers were given while the server was failing, twice{_some(self.doubted)}"),
         ]
         return [f"{self.resource}: {count} {what}" for count, what in found if count > 0]
 
@@ -191,8 +197,10 @@ class ChildProof:
         return {name: getattr(self, name) for name in names}
 
 
-def _named(customers: Sequence[str]) -> str:
-    return f": {', '.join(customers)}" if customers else ""
+def _some(examples: Sequence[str], count: int = 0, between: str = ", ") -> str:
+    """Give examples, and how many more of `count` there are; 0: that is not known."""
+    more = [f"and {count - len(examples)} more"] if count > len(examples) else []
+    return f": {between.join([*examples, *more])}" if examples else ""
 
 
 @dataclass(slots=True)

@@ -92,7 +92,10 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     max_pause: Annotated[
         timedelta,
-        _about("Longest pause that the server may ask for (`Retry-After`). A longer one ends the run."),
+        _about(
+            "Longest wait for a server that fails as a whole, or asks for a pause (`Retry-After`). A longer one ends"
+            " the run; its state is kept."
+        ),
     ] = timedelta(minutes=15)
     deadline: Annotated[
         timedelta | None, _about("Time limit of one run. Committed rows are kept.", flag="--deadline")

@@ -5,6 +5,7 @@ Promised: facts only; `connector.pull` says what they prove. Never done: opening
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -50,7 +51,8 @@ def _child_proof(db: Database, run: Run, name: str) -> ChildProof:
         doubted=column(db, doubted, given) if doubtful else [],
         contradicted=len(contradicted),
         contradicting=contradicted[:3],
-        examples=_examples(db, name) if failed or suspect else [],
+        examples=_failures(db, name) if failed else [],
+        suspects=_suspects(db, name) if suspect else [],
     )
 
 
@@ -63,21 +65,31 @@ def _contradicted(db: Database, run: Run, name: str) -> list[str]:
     return sorted({*column(db, _CONTRADICTED), *crosscheck.contradicted(db)})
 
 
-def _examples(db: Database, name: str) -> list[str]:
-    """Return up to three failed calls and three suspects, in words."""
-    given = {"r": name}
-    failed = rows(db, f"SELECT customer_id, error {_FAILED}", given)
-    suspects = rows(
+def _failures(db: Database, name: str) -> list[str]:
+    """Return up to three failed calls, in words."""
+    failed = rows(db, f"SELECT customer_id, error {_FAILED}", {"r": name})
+    return [f"{customer}: {error}" for customer, error in failed]
+
+
+def _suspects(db: Database, name: str) -> list[str]:
+    """Return up to three suspects, in words."""
+    found = rows(
         db,
         """SELECT customer_id, feature_id, kind, held, offered FROM flexsync.suspects WHERE resource = $r
         ORDER BY customer_id, feature_id LIMIT 3""",
-        given,
+        {"r": name},
     )
-    examples = [f"{customer}: {error}" for customer, error in failed]
-    for customer, feature, kind, held, offered in suspects:
-        figures = f" {held:f} to {offered:f}" if held else ""
+    examples = []
+    for customer, feature, kind, held, offered in found:
+        figures = f" {_trimmed(held)} to {_trimmed(offered)}" if held else ""
         examples.append(f"{customer} {feature or 'all features'} {kind}{figures}")
     return examples
+
+
+def _trimmed(figure: Decimal) -> str:
+    """Return a figure without the zeros that only its column's scale adds."""
+    text = f"{figure:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def broken_features(db: Database) -> int:

@@ -45,11 +45,12 @@ __all__ = ["sql"]
 def sql(query: str, on: str | None, green: bool, kind: str, output: Path | None, **flags: Any) -> int:
     """Run a SQL query on the copy, read-only. QUERY may be - for standard input."""
     from pipelines import jobs
+    from pipelines.opening import unfinished
     from pipelines.report.streams import write_message
 
     with jobs.reading(load_settings(**flags), on, green=green) as (opened, remark):
-        if remark:
-            write_message(f"note: {remark}")
+        for note in filter(None, (remark, unfinished(opened))):
+            write_message(f"note: {note}")
         found = opened.sql(sys.stdin.read() if query == "-" else query)
         try:
             _write(found, kind, output)
@@ -65,7 +66,7 @@ def _write(found: pa.Table, kind: str, output: Path | None) -> None:
 
     if kind == "parquet":
         if output is None:
-            raise FixInput("--format parquet cannot be printed on a terminal.", remedy="Add --output FILE.")
+            raise FixInput("--format parquet needs a file: it is not written to stdout.", remedy="Add --output FILE.")
         rows.write_parquet(found, output)
         return
     write = {"table": rows.write_table, "csv": rows.write_csv, "json": rows.write_json}[kind]

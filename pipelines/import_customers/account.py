@@ -34,10 +34,9 @@ class Account:
 
     @classmethod
     def of(cls, settings: Settings, progress: Progress) -> Account:
-        """The account that settings describe; `progress` hears of every call."""
-        return cls(
-            settings.api.base_url, partial(AsyncFlexprice, settings, on_call=progress.called), settings.require_key
-        )
+        """The account that settings describe; `progress` hears of every call, and of waits."""
+        client = partial(AsyncFlexprice, settings, on_call=progress.called, on_wait=progress.waited)
+        return cls(settings.api.base_url, client, settings.require_key)
 
     def check_address(self, header: Header) -> None:
         """Make sure that a plan was made at this address. Raises `FixInput`."""

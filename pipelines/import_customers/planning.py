@@ -59,7 +59,8 @@ def plan(
         What came of it; nothing was written to the account.
 
     Raises:
-        FixInput: the file cannot be read at all; creates without a choice of onboarding; archives with invalid rows.
+        FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with
+            invalid rows.
     """
     shown = progress or Progress()
     with alone(out):
@@ -93,6 +94,11 @@ class _Planning:
             self.progress.step("read")
             checked = rows.check()
             self.progress.advance("read", checked.rows)
+            if not checked.rows:
+                raise FixInput(
+                    f"{rows.source.name} has a header and no rows.",
+                    remedy="Add a row for each customer; `flexsync import export` writes those that exist.",
+                )
             found = Planned(_source(rows, checked), checked, rows.source.guessed)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
             seen: set[int] | None = set() if self.archive_missing else None
