@@ -38,7 +38,8 @@ def lock(path: Path) -> filelock.BaseFileLock:
         found.acquire(timeout=0)
     except filelock.Timeout as error:
         raise LockHeld(
-            f"another run is writing to {path}.", remedy="Wait for it; `flexsync status` shows the last publication."
+            f"another run is writing to {path}.",
+            remedy="Wait for it, or read a publication: `flexsync status --publish KIND:PATH`.",
         ) from error
     except OSError as error:
         raise FixInput(
