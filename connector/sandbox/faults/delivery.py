@@ -2,7 +2,8 @@
 
 Promises to change only how an answer arrives: whether the call was carried out is decided before. Never sends anything:
 `server` reads the reply's `delay` and `delivery`. To add one: a field in `switches.Faults`, a function here, its place
-in DELIVERY; a new word for `Reply.delivery` also needs its sending in `server/serve.py`.
+in DELIVERY, or a call in `injector` if its switch is in `switches.LASTING`; a new word for `Reply.delivery` also needs
+its sending in `server/serve.py`.
 """
 
 from __future__ import annotations
