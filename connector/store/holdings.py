@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from connector.errors import FixInput
-from connector.store import ddl
+from connector.store import ddl, tombstones
 from connector.store.database import Database, column, count, rows
+from connector.store.tombstones import Tombstones
 from connector.tables.personal import personal, whose
 from connector.tables.schemas import Table
 
@@ -21,6 +22,9 @@ TEXTS = {"flexsync.certificates": "body", "flexsync.runs": "concat_ws(' ', repor
 """Internal tables that hold reports, and their text: it names customers by id."""
 IDS = ("answers", "suspects", "unproven", "queue", "sweep")
 """Internal tables that name a customer by id and say nothing personal."""
+
+MINE = "{} = $id"
+"""The condition that a column, in place of `{}`, names one customer."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,29 @@ def places(db: Database, person: Person, sources: Mapping[str, str]) -> dict[str
         Path -> rows, where there are any.
     """
     found: dict[str, int] = {}
-    for path, condition in _conditions(db, sources):
-        used = {name: value for name, value in person.parameters.items() if f"${name}" in condition}
-        if number := count(db, f"SELECT count(*) FROM {sources[path]} t WHERE {condition}", used):
+    for path, condition in _conditions(db, sources, MINE):
+        if number := _count(db, sources[path], condition, person.parameters):
             found[path] = number
     return found
+
+
+def tells(db: Database, forgotten: Tombstones, sources: Mapping[str, str]) -> bool:
+    """Return whether tables of a publication hold something personal about anybody who was forgotten.
+
+    Args:
+        db: a connection that sees the sources.
+        forgotten: the tombstones of the store that is published there.
+        sources: as in `places`.
+    """
+    if not forgotten.hashes:
+        return False
+    conditions = _conditions(db, sources, tombstones.NAMED)
+    return any(_count(db, sources[path], condition, forgotten.parameters) for path, condition in conditions)
+
+
+def _count(db: Database, source: str, condition: str, parameters: Mapping[str, object]) -> int:
+    used = {name: value for name, value in parameters.items() if f"${name}" in condition}
+    return count(db, f"SELECT count(*) FROM {source} t WHERE {condition}", used)
 
 
 def mentions(db: Database, person: Person) -> dict[str, int]:
@@ -104,15 +126,15 @@ def mentions(db: Database, person: Person) -> dict[str, int]:
     return {path: number for path, number in found.items() if number}
 
 
-def _conditions(db: Database, sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and condition of every source that may hold something personal."""
+def _conditions(db: Database, sources: Mapping[str, str], mine: str) -> Iterator[tuple[str, str]]:
+    """Yield path and condition of every source that may hold something personal about those of `mine`."""
     for path, table in ddl.paths().items():
-        if path in sources and (condition := _of_table(table, _columns(db, sources[path]))):
+        if path in sources and (condition := _of_table(table, _columns(db, sources[path]), mine)):
             yield path, condition
     if "flexsync.rejects" in sources:
         there = _columns(db, sources["flexsync.rejects"])
         raw = " OR octet_length(raw) > 0" if "raw" in there else ""
-        yield "flexsync.rejects", f"{reject(there)} AND (value <> ''{raw})"
+        yield "flexsync.rejects", f"{reject(there, mine)} AND (value <> ''{raw})"
     if "flexsync.import_journal" in sources:
         yield "flexsync.import_journal", f"{JOURNAL} AND coalesce(external_id, changes, why) IS NOT NULL"
 
@@ -121,19 +143,21 @@ def _columns(db: Database, source: str) -> set[str]:
     return {row[0] for row in rows(db, f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source})")}
 
 
-def _of_table(table: Table, there: Collection[str]) -> str:
+def _of_table(table: Table, there: Collection[str], mine: str) -> str:
     held = [f'"{name}" IS NOT NULL' for name in personal(table) if name in there]
-    return f'"{whose(table)}" = $id AND ({" OR ".join(held)})' if held else ""
+    whom = mine.format(f'"{whose(table)}"')
+    return f"{whom} AND ({' OR '.join(held)})" if held else ""
 
 
-def reject(there: Collection[str]) -> str:
+def reject(there: Collection[str], mine: str = MINE) -> str:
     """Return the condition for rejects of a customer; a body that names the customer is the customer's.
 
     Args:
         there: the columns of the table.
+        mine: the condition that a column, in place of `{}`, names the customer.
     """
     raw = " OR coalesce(contains(hex(raw), $hex), false)" if "raw" in there else ""
-    return f"(table_name <> 'features' AND (owner = $id OR key = $id{raw}))"
+    return f"(table_name <> 'features' AND ({mine.format('owner')} OR {mine.format('key')}{raw}))"
 
 
 JOURNAL = "(customer_id = $id OR (coalesce(customer_id, '') = '' AND list_contains($names, external_id)))"

@@ -1,0 +1,53 @@
+"""Places where a forgotten customer was missed: each is found and emptied, or named, and what tells nothing stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sizes import few
+from stores import KINDS, end_run, run_id, store_in, target
+from test_forget import add_version, holding, settings, soon
+
+from connector.publications import reading
+from connector.publications.publish import publish
+from connector.store.store import Store
+from pipelines import forget as job
+
+# --- publications and their kept runs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_a_green_run_that_holds_the_person_is_not_kept_later(tmp_path: Path, kind: str) -> None:
+    """Forgotten while a run was interrupted; when it ends degraded, its publication leaves nobody in older files."""
+    to = target(kind, tmp_path)
+    with store_in(tmp_path, customers=3) as store:
+        add_version(store, 1)
+        publish(store, to)
+        end_run(store, 2, status="interrupted", customers=3)
+    left = job.forget(settings(tmp_path, to), job.find(settings(tmp_path, to), "c1"), clock=soon)
+    assert left
+    assert holding(tmp_path)
+    with Store.open(tmp_path / "work.duckdb") as store:
+        with store.transaction() as db:
+            db.execute("UPDATE flexsync.runs SET status = 'degraded' WHERE run_id = $run", {"run": run_id(2)})
+        assert publish(store, to, clock=soon).last_green is None
+    assert holding(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_a_green_run_that_does_not_hold_the_person_stays(tmp_path: Path, kind: str) -> None:
+    """The person came after it, and only the newest, degraded run holds it; it stays at the next publication too."""
+    to = target(kind, tmp_path)
+    with store_in(tmp_path, customers=1) as store:
+        publish(store, to)
+        end_run(store, 2, status="degraded", customers=3)
+        publish(store, to)
+    given = settings(tmp_path, to)
+    assert job.forget(given, job.find(given, "c1"), clock=soon) == []
+    assert holding(tmp_path) == []
+    with Store.open(tmp_path / "work.duckdb") as store:
+        end_run(store, 3, status="degraded", customers=1)
+        assert publish(store, to, clock=soon).last_green == run_id(1)
+    with reading.open(to, green=True) as opened:
+        assert opened.table("customers").num_rows == 1
