@@ -89,7 +89,8 @@ def find(settings: Settings, customer: str, plans: Sequence[Path] = (), folders:
         folders: folders whose files are looked into.
 
     Raises:
-        FixInput: there is no store, or it knows no such customer, or several; a plan or a folder does not exist.
+        FixInput: there is no store, or it knows no such customer, or several; a publication, a plan or a folder does not
+            exist.
         LockHeld: a sync holds the store.
     """
     given = _given(plans, folders)
@@ -128,9 +129,20 @@ def _copies(settings: Settings, person: Person) -> Iterator[Place]:
         if copy.holds:
             yield _place(copy, REMOVED)
     for target in settings.sync.publish:
-        for copy in forgetting.published(target, person):
+        for copy in _published(target, person):
             if copy.holds:
                 yield _place(copy, PUBLISHED)
+
+
+def _published(target: str, person: Person) -> list[Copy]:
+    """Return the files of a publication; refuse one that is not there: the one that was meant keeps the person."""
+    found = forgetting.published(target, person)
+    if not found:
+        raise FixInput(
+            f"there is no publication at {target}.",
+            remedy="Correct --publish, or leave it out: what was never published holds nobody.",
+        )
+    return found
 
 
 def _place(copy: Copy, then: str) -> Place:

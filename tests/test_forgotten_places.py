@@ -9,6 +9,7 @@ from sizes import few
 from stores import KINDS, end_run, run_id, store_in, target
 from test_forget import add_version, holding, settings, soon
 
+from connector.errors import FixInput
 from connector.publications import reading
 from connector.publications.publish import publish
 from connector.store.store import Store
@@ -51,3 +52,16 @@ def test_a_green_run_that_does_not_hold_the_person_stays(tmp_path: Path, kind: s
         assert publish(store, to, clock=soon).last_green == run_id(1)
     with reading.open(to, green=True) as opened:
         assert opened.table("customers").num_rows == 1
+
+
+@pytest.mark.parametrize("kind", few(KINDS))
+def test_a_publication_that_is_not_there_is_refused(tmp_path: Path, kind: str) -> None:
+    """Its name is mistyped, and the real one would keep the person: nothing is changed, and none is made."""
+    to = target(kind, tmp_path)
+    with store_in(tmp_path, customers=3) as store:
+        publish(store, to)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FixInput, match="there is no publication at") as refused:
+        job.find(settings(tmp_path, to, f"{kind}:{tmp_path / 'mistyped'}"), "c1")
+    assert "--publish" in str(refused.value.remedy)
+    assert sorted(tmp_path.rglob("*")) == before
