@@ -12,8 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pyarrow as pa
+from pyarrow import parquet
 
 __all__ = ["Mention", "beside", "inside", "mentions"]
 
@@ -55,8 +58,8 @@ def mentions(paths: Iterable[Path], names: Sequence[str]) -> Iterator[Mention]:
     wanted = _pattern(names)
     for path in paths:
         try:
-            found = _in_parquet(path, names) if path.suffix == ".parquet" else _in_bytes(path, wanted)
-        except (OSError, ValueError) as error:
+            found = _in_parquet(path, wanted) if path.suffix == ".parquet" else _in_bytes(path, wanted)
+        except (OSError, ValueError, pa.ArrowException) as error:
             yield Mention(path, str(error).splitlines()[0])
             continue
         if found:
@@ -77,13 +80,24 @@ def _in_bytes(path: Path, wanted: re.Pattern[bytes]) -> bool:
         return wanted.search(text) is not None
 
 
-def _in_parquet(path: Path, names: Sequence[str]) -> bool:
-    from pyarrow import parquet
-
-    wanted = _pattern(names)
+def _in_parquet(path: Path, wanted: re.Pattern[bytes]) -> bool:
     with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            for column in batch.columns:
-                if any(wanted.search(str(value).encode()) for value in column.unique().to_pylist()):
-                    return True
-    return False
+        columns = (column for batch in file.iter_batches() for column in batch.columns)
+        return any(wanted.search(text) for column in columns for text in _texts(_distinct(column)))
+
+
+def _distinct(column: pa.Array) -> list[Any]:
+    """Return the values of a column, each once where Arrow can compare them: it cannot with maps, lists and structs."""
+    found: list[Any] = (column if pa.types.is_nested(column.type) else column.unique()).to_pylist()
+    return found
+
+
+def _texts(value: object) -> Iterator[bytes]:
+    """Yield what a value holds, as text; of a nested one every part."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+    else:
+        yield value if isinstance(value, bytes) else str(value).encode()

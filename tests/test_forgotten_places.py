@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sizes import few
 from stores import KINDS, end_run, run_id, store_in, target
 from test_forget import add_version, holding, settings, soon
@@ -14,6 +16,7 @@ from connector.publications import reading
 from connector.publications.publish import publish
 from connector.store.store import Store
 from pipelines import forget as job
+from pipelines import mentions
 
 # --- publications and their kept runs -------------------------------------------------------------------------------
 
@@ -65,3 +68,35 @@ def test_a_publication_that_is_not_there_is_refused(tmp_path: Path, kind: str) -
         job.find(settings(tmp_path, to, f"{kind}:{tmp_path / 'mistyped'}"), "c1")
     assert "--publish" in str(refused.value.remedy)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+# --- files of folders -----------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_a_lake_is_looked_into(tmp_path: Path) -> None:
+    """Maps, lists and structs too, whose values Arrow does not compare; the copy of somebody else is not named."""
+    texts, both = pa.list_(pa.string()), pa.map_(pa.string(), pa.string())
+    columns = {
+        "map": pa.array([[("n", 'ann"1')]], both),
+        "list": pa.array([["x", 'ann"1']], texts),
+        "struct": pa.array([{"a": {"b": ['ann"1']}}], pa.struct({"a": pa.struct({"b": texts})})),
+        "key": pa.array([[('ann"1', None)]], both),
+        "bytes": pa.array([b'\xff ann"1']),
+        "other": pa.array([[("n", "bob")]], both),
+    }
+    for name, column in columns.items():
+        parquet.write_table(pa.table({"n": [1], "c": column}), tmp_path / f"{name}.parquet")
+    found = [(one.path.stem, one.why) for one in mentions.mentions(mentions.inside(tmp_path), ['ann"1'])]
+    assert found == [(name, "") for name in sorted(columns) if name != "other"]
+
+
+@pytest.mark.sampled
+def test_a_folder_with_a_lake_is_named_and_the_store_is_forgotten_in(tmp_path: Path) -> None:
+    """The whole command: the copy of a lake in a folder of backups is yours to remove."""
+    with store_in(tmp_path, customers=3) as store:
+        publish(store, target("parquet", tmp_path))
+    (tmp_path / "lake").rename(tmp_path / "backups")
+    found = job.find(settings(tmp_path), "c1", folders=[tmp_path / "backups"])
+    left = job.forget(settings(tmp_path), found, clock=soon)
+    assert {Path(place.where).parent.name for place in left} >= {"customers"}
+    assert {place.then for place in left} == {job.NAMED}
