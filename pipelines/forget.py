@@ -89,7 +89,7 @@ def find(settings: Settings, customer: str, plans: Sequence[Path] = (), folders:
         folders: folders whose files are looked into.
 
     Raises:
-        FixInput: there is no store, or it knows no such customer, or several; a publication, a plan or a folder does not
+        FixInput: there is no store, or it knows no such customer, or several; a publication, plan or folder does not
             exist.
         LockHeld: a sync holds the store.
     """
