@@ -9,11 +9,14 @@ import pytest
 from pyarrow import parquet
 from sizes import few
 from stores import KINDS, end_run, run_id, store_in, target
+from support import NOON
 from test_forget import add_version, holding, settings, soon
 
 from connector.errors import FixInput
 from connector.publications import reading
 from connector.publications.publish import publish
+from connector.store import holdings
+from connector.store.holdings import Person
 from connector.store.store import Store
 from pipelines import forget as job
 from pipelines import mentions
@@ -100,3 +103,68 @@ def test_a_folder_with_a_lake_is_named_and_the_store_is_forgotten_in(tmp_path: P
     left = job.forget(settings(tmp_path), found, clock=soon)
     assert {Path(place.where).parent.name for place in left} >= {"customers"}
     assert {place.then for place in left} == {job.NAMED}
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+CLAIMED = "external_id 'ann@example.org' belongs to c1. Free it in a plan of its own first."
+JOURNAL = (
+    # id, action, external id, why, changes, and what is left of the three
+    ("c2", "conflict", "ann@example.org", CLAIMED, "", (None, None, "")),
+    ("c1", "update", "x", "x", "x", (None, None, None)),
+    (
+        "typo",
+        "conflict",
+        "ann@example.org",
+        "no customer has the id 'typo'.",
+        "",
+        (None, "no customer has the id 'typo'.", ""),
+    ),
+    ("", "create", "ann@example.org ", "", '{"name":[null,"Ann"]}', (None, None, None)),
+    (None, "create", "ann3", "", '{"email":[null,"ANN@Example.org"]}', (None, None, None)),
+    (
+        "c3",
+        "create",
+        "ann",
+        "c1 had this external_id and is archived: a new customer is made.",
+        "{}",
+        ("ann", None, "{}"),
+    ),
+    ("c4", "update", "o", "", '{"email":["ann@example.org","n"]}', ("o", "", None)),
+    ("c5", "update", "ann@example.org.uk", "it has 'family@example.org'.", "c12", "kept"),
+)
+
+
+def test_the_journal_names_the_person_in_no_row_of_others(tmp_path: Path) -> None:
+    """Rows that stand under another, a mistyped or no id lose what tells of the person, and nothing of the others."""
+    with store_in(tmp_path, customers=6) as store:
+        with store.transaction() as db:
+            db.execute("UPDATE customers SET external_id = 'ann@example.org' WHERE id = 'c1'")
+            db.execute("UPDATE customers SET email = 'family@example.org' WHERE id IN ('c1', 'c5')")
+            for line, (id, action, name, why, changes, _) in enumerate(JOURNAL):
+                db.execute(
+                    """INSERT INTO flexsync.import_journal (line, customer_id, action, external_id, why, changes)
+                    VALUES ($line, $id, $action, $name, $why, $changes)""",
+                    {"line": line, "id": id, "action": action, "name": name, "why": why, "changes": changes},
+                )
+        person = store.facts(holdings.find, "ann@example.org")
+        assert person.names == ("ann@example.org", "family@example.org", "x")
+        assert store.facts(holdings.find, "c2").names == ("c2@example.org",)
+        sources = {"flexsync.import_journal": "flexsync.import_journal"}
+        assert store.facts(holdings.places, person, sources) == {"flexsync.import_journal": len(JOURNAL) - 1}
+        store.forget(person, NOON)
+        assert store.facts(holdings.places, person, sources) == {}
+        found = store.rows("SELECT external_id, why, changes FROM flexsync.import_journal ORDER BY line")
+    assert found == [row[2:5] if row[5] == "kept" else row[5] for row in JOURNAL]
+
+
+def test_an_import_that_is_recorded_later_does_not_bring_the_person_back(tmp_path: Path) -> None:
+    """Its conflicts name the forgotten customer by id, and hold the external id that another row wanted."""
+    row = {"line": 2, "id": "c2", "do": "conflict", "outcome": "conflict", "external_id": "ann", "changes": ""}
+    other = {**row, "line": 3, "do": "create", "why": "c1 had this external_id and is archived"}
+    with store_in(tmp_path, customers=3) as store:
+        store.forget(Person("c1"), NOON)
+        rows = [{**row, "why": "external_id 'ann' belongs to c1."}, other, {**row, "line": 4, "why": "belongs to c0."}]
+        store.record_import("run", NOON, iter(rows))
+        query = "SELECT external_id, why, changes FROM flexsync.import_journal ORDER BY line"
+        assert store.rows(query) == [(None, None, None), ("ann", None, ""), ("ann", "belongs to c0.", "")]

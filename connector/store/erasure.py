@@ -132,13 +132,11 @@ def _version(path: str, table: Table, base: Table) -> str:
 
 
 _MINE = holdings.reject(("raw",))
+_LOST = ", ".join(f"CASE WHEN {holdings.journal(c)} THEN NULL ELSE {c} END AS {c}" for c in holdings.JOURNAL)
 _INTERNAL = {
     "flexsync.rejects": f"""SELECT * REPLACE (CASE WHEN {_MINE} THEN '' ELSE value END AS value,
             CASE WHEN {_MINE} THEN '{tombstones.WITHHELD}' ELSE reason END AS reason,
             CASE WHEN {_MINE} OR coalesce(contains(hex(raw), $hex), false) THEN ''::BLOB ELSE raw END AS raw)
         FROM store.flexsync.rejects""",
-    "flexsync.import_journal": f"""SELECT * REPLACE (CASE WHEN {holdings.JOURNAL} THEN NULL ELSE why END AS why,
-            CASE WHEN {holdings.JOURNAL} THEN NULL ELSE changes END AS changes,
-            CASE WHEN {holdings.JOURNAL} THEN NULL ELSE external_id END AS external_id)
-        FROM store.flexsync.import_journal""",
+    "flexsync.import_journal": f"SELECT * REPLACE ({_LOST}) FROM store.flexsync.import_journal",
 }

@@ -6,8 +6,11 @@ Promised: a row that says nothing but ids, states, figures and times is not coun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from connector.errors import FixInput
 from connector.store import ddl, tombstones
@@ -26,6 +29,8 @@ IDS = ("answers", "suspects", "unproven", "queue", "sweep")
 MINE = "{} = $id"
 """The condition that a column, in place of `{}`, names one customer."""
 
+_WITHIN = r"\p{L}\p{N}_@.+-"  # so that "ann" is found neither in "ann-2" nor in "ann@example.org"
+
 
 @dataclass(frozen=True)
 class Person:
@@ -34,15 +39,28 @@ class Person:
     Attributes:
         id: FlexPrice's.
         names: its external ids and e-mail addresses, present and past.
+        shared: those of them that are another customer's too, as a family's e-mail address.
     """
 
     id: str
     names: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
 
     @property
     def parameters(self) -> dict[str, object]:
         """Return the parameters of the conditions of this module."""
-        return {"id": self.id, "names": list(self.names), "hex": self.id.encode().hex().upper()}
+        names, code = list(self.names), self.id.encode().hex().upper()
+        return {"id": self.id, "names": names, "hex": code, "words": self._words()}
+
+    def _words(self) -> str:
+        """Return the pattern of a text that names the customer and nobody else, quoted as JSON or Python quote it."""
+        own = [self.id, *(name for name in self.names if name not in self.shared)]
+        quoted = {text for name in own for text in (name, repr(name)[1:-1], msgspec.json.encode(name).decode()[1:-1])}
+        words = "|".join(map(re.escape, sorted(quoted)))
+        return rf"(?i)(^|[^{_WITHIN}])({words})($|[^{_WITHIN}]|\.($|\s))"
+
+
+_SETTLED = "action IS DISTINCT FROM 'conflict'"  # there the file's external id may be another customer's
 
 
 def find(db: Database, wanted: str) -> Person:
@@ -51,11 +69,11 @@ def find(db: Database, wanted: str) -> Person:
     Raises:
         FixInput: the store knows none, or several.
     """
-    query = """SELECT DISTINCT id FROM (
+    query = f"""SELECT DISTINCT id FROM (
             SELECT id, external_id FROM customers UNION ALL SELECT id, external_id FROM flexsync.customers_versions
-            UNION ALL SELECT customer_id, external_id FROM flexsync.import_journal
+            UNION ALL SELECT customer_id, external_id FROM flexsync.import_journal WHERE {_SETTLED}
             UNION ALL SELECT key, '' FROM flexsync.rejects WHERE table_name = 'customers')
-        WHERE id <> '' AND {} = $wanted ORDER BY id"""
+        WHERE id <> '' AND {{}} = $wanted ORDER BY id"""
     ids = column(db, query.format("id"), {"wanted": wanted}) or column(
         db, query.format("external_id"), {"wanted": wanted}
     )
@@ -66,14 +84,17 @@ def find(db: Database, wanted: str) -> Person:
         )
     if len(ids) > 1:
         raise FixInput(f'"{wanted}" is the external id of {", ".join(ids)}.', remedy="Give one of these ids.")
-    return Person(ids[0], tuple(_names(db, ids[0])))
+    names = _names(db, ids[0])
+    held = "SELECT unnest([external_id, email]) FROM customers WHERE id <> $id"
+    return Person(ids[0], tuple(names), frozenset(names) & frozenset(column(db, held, {"id": ids[0]})))
 
 
 def _names(db: Database, customer_id: str) -> list[str]:
-    query = """SELECT DISTINCT unnest([external_id, email]) AS name FROM (
+    query = f"""SELECT DISTINCT unnest([external_id, email]) AS name FROM (
             SELECT external_id, email FROM customers WHERE id = $id
             UNION ALL SELECT external_id, email FROM flexsync.customers_versions WHERE id = $id
-            UNION ALL SELECT external_id, '' FROM flexsync.import_journal WHERE customer_id = $id)"""
+            UNION ALL SELECT external_id, '' FROM flexsync.import_journal
+                WHERE customer_id = $id AND {_SETTLED})"""
     return sorted(name for name in column(db, query, {"id": customer_id}) if name)
 
 
@@ -136,7 +157,8 @@ def _conditions(db: Database, sources: Mapping[str, str], mine: str) -> Iterator
         raw = " OR octet_length(raw) > 0" if "raw" in there else ""
         yield "flexsync.rejects", f"{reject(there, mine)} AND (value <> ''{raw})"
     if "flexsync.import_journal" in sources:
-        yield "flexsync.import_journal", f"{JOURNAL} AND coalesce(external_id, changes, why) IS NOT NULL"
+        told = (f"({journal(name)} AND {name} IS NOT NULL)" for name in JOURNAL)
+        yield "flexsync.import_journal", " OR ".join(told)
 
 
 def _columns(db: Database, source: str) -> set[str]:
@@ -160,5 +182,16 @@ def reject(there: Collection[str], mine: str = MINE) -> str:
     return f"(table_name <> 'features' AND ({mine.format('owner')} OR {mine.format('key')}{raw}))"
 
 
-JOURNAL = "(customer_id = $id OR (coalesce(customer_id, '') = '' AND list_contains($names, external_id)))"
-"""The condition for rows of flexsync.import_journal about a customer; a create that failed has no id."""
+JOURNAL = ("external_id", "why", "changes")
+"""The columns of flexsync.import_journal that may hold something personal."""
+
+
+def journal(name: str) -> str:
+    """Return the condition that such a column tells of a customer, in rows about others too: they may name it.
+
+    A row without an id is a create that failed; it is the customer's if it names the customer anywhere.
+    """
+    text = "concat_ws(chr(10), external_id, why, changes)"
+    about = f"list_contains($names, external_id) OR regexp_matches({text}, $words)"
+    mine = f"customer_id = $id OR (coalesce(customer_id, '') = '' AND ({about}))"
+    return f"coalesce({mine} OR regexp_matches({name}, $words), false)"
