@@ -157,12 +157,20 @@ def _in_files(settings: Settings, given: Sequence[Path], person: Person) -> Iter
     for target in map(targets.parse, settings.sync.publish):
         ours |= {target.path, targets.green_copy(target.path)}
     others = [path for path in given if path.exists() and not {path.resolve(), *path.resolve().parents} & ours]
-    databases = [path for path in others if path.suffix == ".duckdb"]
+    databases = [path for path in others if _is_database(path)]
     for copy in (forgetting.look_into(path, person) for path in databases):
         if copy.holds:
             yield _place(copy, NAMED)
     for found in mentions.mentions((p for p in others if p not in databases), [person.id, *person.names]):
         yield Place(str(found.path), None, f"cannot be read: {found.why}" if found.why else NAMED)
+
+
+def _is_database(path: Path) -> bool:
+    """Return whether a file is DuckDB's: by what it holds, as backups get other names; its texts are compressed."""
+    try:
+        return path.suffix == ".duckdb" or targets.is_duckdb(path)
+    except OSError:
+        return False
 
 
 def forget(settings: Settings, found: Found, *, clock: Clock = exact_now) -> list[Place]:

@@ -1,8 +1,8 @@
 """Files that name a person: an import's plan, journal, results and rejected rows, and whatever lies in a folder.
 
-Promised: a file that cannot be read is named, never passed over; text is found in the encodings that imports read, in
-Parquet and as JSON writes it. Never done: changing a file: a plan has a digest and a journal is its proof, so a person
-decides about them.
+Promised: a file that cannot be read, or that is compressed, is named, never passed over; text is found in the encodings
+that imports read, in Parquet and as JSON writes it. Never done: changing a file: a plan has a digest and a journal is
+its proof, so a person decides about them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = ["Mention", "beside", "inside", "mentions"]
 
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
 _WORD = rb"[0-9A-Za-z_\-]"  # so that "acme-1" is not found in "acme-12"
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c")
+_LONGEST = max(map(len, _COMPRESSED))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def mentions(paths: Iterable[Path], names: Sequence[str]) -> Iterator[Mention]:
     wanted = _pattern(names)
     for path in paths:
         try:
-            found = _in_parquet(path, wanted) if path.suffix == ".parquet" else _in_bytes(path, wanted)
+            found = _in_parquet(path, wanted) if _is_parquet(path) else _in_bytes(path, wanted)
         except (OSError, ValueError, pa.ArrowException) as error:
             yield Mention(path, str(error).splitlines()[0])
             continue
@@ -73,7 +75,18 @@ def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:
     return re.compile(rb"(?<!" + _WORD + rb")(?:" + words + rb")(?!" + _WORD + rb")")
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet" or _begin(path).startswith(b"PAR1")
+
+
+def _begin(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LONGEST)
+
+
 def _in_bytes(path: Path, wanted: re.Pattern[bytes]) -> bool:
+    if _begin(path).startswith(_COMPRESSED):
+        raise ValueError("it is compressed; unpack it into a folder, and give that")
     if not path.stat().st_size:  # an empty file cannot be mapped
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -103,6 +104,25 @@ def test_a_folder_with_a_lake_is_named_and_the_store_is_forgotten_in(tmp_path: P
     left = job.forget(settings(tmp_path), found, clock=soon)
     assert {Path(place.where).parent.name for place in left} >= {"customers"}
     assert {place.then for place in left} == {job.NAMED}
+
+
+def test_copies_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    """Backups of a DuckDB or Parquet file under any name are looked into; what is compressed is named with a reason."""
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    with store_in(tmp_path, customers=3) as store:
+        publish(store, target("parquet", tmp_path))
+    work, (part,) = tmp_path / "work.duckdb", (tmp_path / "lake").rglob("customers/*.parquet")
+    for name in ("store.db", "store.duckdb.bak", "store.2026-11-20"):
+        (backups / name).write_bytes(work.read_bytes())
+    (backups / "part.old").write_bytes(part.read_bytes())
+    (backups / "plan.gz").write_bytes(gzip.compress(b"c1"))
+    (backups / "short").write_bytes(b"x")
+    found = job.find(settings(tmp_path), "c1", folders=[backups])
+    held = {Path(place.where).name: place.then for place in found.held if place.where.startswith(str(backups))}
+    assert "compressed" in held.pop("plan.gz")
+    assert held == dict.fromkeys(("part.old", "store.2026-11-20", "store.db", "store.duckdb.bak"), job.NAMED)
+    assert {place.rows for place in found.held if place.where.endswith("store.db")} == {1}
 
 
 # --- the store ------------------------------------------------------------------------------------------------------
