@@ -14,7 +14,7 @@ from support import NOON
 from test_forget import add_version, holding, settings, soon
 
 from connector.errors import FixInput
-from connector.publications import reading
+from connector.publications import forgetting, reading
 from connector.publications.publish import publish
 from connector.store import holdings
 from connector.store.holdings import Person
@@ -188,3 +188,31 @@ def test_an_import_that_is_recorded_later_does_not_bring_the_person_back(tmp_pat
         store.record_import("run", NOON, iter(rows))
         query = "SELECT external_id, why, changes FROM flexsync.import_journal ORDER BY line"
         assert store.rows(query) == [(None, None, None), ("ann", None, ""), ("ann", "belongs to c0.", "")]
+
+
+def test_rejects_of_the_persons_subscriptions_are_found_without_a_body(tmp_path: Path) -> None:
+    """As in a restored store and in publications: by their key; where nothing says whose they are, they are blanked."""
+    kept, lost = ["c2", "f", "s_body", "sc2"], ["m1", "s_named", "s_own", "s_unknown"]
+    rejects = {"c2": "customers", "f": "features", "m1": "customer_integrations"}
+    to = target("duckdb", tmp_path)
+    with store_in(tmp_path, customers=3) as store:
+        with store.transaction() as db:
+            db.execute("INSERT INTO subscriptions (id, customer_id) VALUES ('s_own', 'c1')")
+            db.execute("INSERT INTO customer_integrations (id, entity_id) VALUES ('m1', 'c1')")
+            for key in (*kept, *lost):
+                db.execute(
+                    """INSERT INTO flexsync.rejects (table_name, owner, key, value, reason, raw)
+                    VALUES ($table, '', $key, 'secret', '', $raw)""",
+                    {
+                        "table": rejects.get(key, "subscriptions"),
+                        "key": key,
+                        "raw": {"s_body": b'"c2"', "s_named": b'"c1"'}.get(key),
+                    },
+                )
+        publish(store, to)
+        person = store.facts(holdings.find, "c1")
+        assert person.keys == ("m1", "s_named", "s_own", "s_unknown", "sc1")
+        assert [copy.rows for copy in forgetting.published(to, person)] == [1 + len(lost)]
+        store.forget(person, NOON)
+        found = store.rows("SELECT key, value FROM flexsync.rejects ORDER BY key")
+    assert found == sorted([*((key, "secret") for key in kept), *((key, "") for key in lost)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -29,6 +29,8 @@ IDS = ("answers", "suspects", "unproven", "queue", "sweep")
 MINE = "{} = $id"
 """The condition that a column, in place of `{}`, names one customer."""
 
+KEYED = "list_contains($keys, key)"
+"""The condition that a reject has one of the customer's keys."""
 _WITHIN = r"\p{L}\p{N}_@.+-"  # so that "ann" is found neither in "ann-2" nor in "ann@example.org"
 
 
@@ -40,17 +42,19 @@ class Person:
         id: FlexPrice's.
         names: its external ids and e-mail addresses, present and past.
         shared: those of them that are another customer's too, as a family's e-mail address.
+        keys: ids of its subscriptions and integrations, and of rejected ones that may be its.
     """
 
     id: str
     names: tuple[str, ...] = ()
     shared: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:
         """Return the parameters of the conditions of this module."""
         names, code = list(self.names), self.id.encode().hex().upper()
-        return {"id": self.id, "names": names, "hex": code, "words": self._words()}
+        return {"id": self.id, "names": names, "keys": list(self.keys), "hex": code, "words": self._words()}
 
     def _words(self) -> str:
         """Return the pattern of a text that names the customer and nobody else, quoted as JSON or Python quote it."""
@@ -60,6 +64,18 @@ class Person:
         return rf"(?i)(^|[^{_WITHIN}])({words})($|[^{_WITHIN}]|\.($|\s))"
 
 
+# A reject of a listing has no owner. Its body names the customer; a restored store has no bodies, and where no table
+# knows whose it is, it may be the customer's.
+_KEYS = """WITH owned AS (SELECT id AS key, customer_id AS who FROM subscriptions
+            UNION ALL SELECT id, customer_id FROM flexsync.subscriptions_versions
+            UNION ALL SELECT subscription_id, customer_id FROM flexsync.sweep
+            UNION ALL SELECT subscription_id, customer_id FROM flexsync.answers
+            UNION ALL SELECT id, entity_id FROM customer_integrations)
+        SELECT key FROM owned WHERE who = $id AND key <> '' UNION
+        SELECT key FROM flexsync.rejects WHERE owner = '' AND key <> '' AND table_name <> 'features'
+            AND (contains(hex(raw), $hex) OR (raw IS NULL AND table_name <> 'customers'
+                AND NOT EXISTS (SELECT 1 FROM owned WHERE owned.key = rejects.key AND who IS NOT NULL)))
+        ORDER BY ALL"""
 _SETTLED = "action IS DISTINCT FROM 'conflict'"  # there the file's external id may be another customer's
 
 
@@ -86,7 +102,8 @@ def find(db: Database, wanted: str) -> Person:
         raise FixInput(f'"{wanted}" is the external id of {", ".join(ids)}.', remedy="Give one of these ids.")
     names = _names(db, ids[0])
     held = "SELECT unnest([external_id, email]) FROM customers WHERE id <> $id"
-    return Person(ids[0], tuple(names), frozenset(names) & frozenset(column(db, held, {"id": ids[0]})))
+    person = Person(ids[0], tuple(names), frozenset(names) & frozenset(column(db, held, {"id": ids[0]})))
+    return replace(person, keys=tuple(column(db, _KEYS, {"id": person.id, "hex": person.parameters["hex"]})))
 
 
 def _names(db: Database, customer_id: str) -> list[str]:
@@ -155,7 +172,8 @@ def _conditions(db: Database, sources: Mapping[str, str], mine: str) -> Iterator
     if "flexsync.rejects" in sources:
         there = _columns(db, sources["flexsync.rejects"])
         raw = " OR octet_length(raw) > 0" if "raw" in there else ""
-        yield "flexsync.rejects", f"{reject(there, mine)} AND (value <> ''{raw})"
+        keyed = KEYED if mine == MINE else "table_name <> 'customers'"  # a publication does not say whose they are
+        yield "flexsync.rejects", f"{reject(there, mine, keyed)} AND (value <> ''{raw})"
     if "flexsync.import_journal" in sources:
         told = (f"({journal(name)} AND {name} IS NOT NULL)" for name in JOURNAL)
         yield "flexsync.import_journal", " OR ".join(told)
@@ -171,15 +189,17 @@ def _of_table(table: Table, there: Collection[str], mine: str) -> str:
     return f"{whom} AND ({' OR '.join(held)})" if held else ""
 
 
-def reject(there: Collection[str], mine: str = MINE) -> str:
+def reject(there: Collection[str], mine: str = MINE, keyed: str = KEYED) -> str:
     """Return the condition for rejects of a customer; a body that names the customer is the customer's.
 
     Args:
         there: the columns of the table.
         mine: the condition that a column, in place of `{}`, names the customer.
+        keyed: the condition that a reject without an owner is the customer's.
     """
     raw = " OR coalesce(contains(hex(raw), $hex), false)" if "raw" in there else ""
-    return f"(table_name <> 'features' AND ({mine.format('owner')} OR {mine.format('key')}{raw}))"
+    whose = f"{mine.format('owner')} OR {mine.format('key')} OR (owner = '' AND {keyed}){raw}"
+    return f"(table_name <> 'features' AND ({whose}))"
 
 
 JOURNAL = ("external_id", "why", "changes")
