@@ -216,3 +216,38 @@ def test_rejects_of_the_persons_subscriptions_are_found_without_a_body(tmp_path:
         store.forget(person, NOON)
         found = store.rows("SELECT key, value FROM flexsync.rejects ORDER BY key")
     assert found == sorted([*((key, "secret") for key in kept), *((key, "") for key in lost)])
+
+
+def test_a_version_that_lacks_columns_stays_so(tmp_path: Path) -> None:
+    """Forgotten between a restore with columns left out and the sync that fills them: no made-up version follows."""
+    with store_in(tmp_path, customers=3) as store:
+        with store.transaction() as db:
+            for key, hashed in (("s1", None), ("s2", "'h'")):
+                db.execute(
+                    f"""INSERT INTO flexsync.subscriptions_versions (id, customer_id, lookup_key, content_hash, ended)
+                    VALUES ('{key}', 'c1', 'ann', {hashed or "NULL"}, false)"""
+                )
+        store.forget(Person("c1"), NOON)
+        query = """SELECT id, lookup_key, content_hash IS NULL, content_hash IS DISTINCT FROM 'h'
+            FROM flexsync.subscriptions_versions ORDER BY id"""
+        assert store.rows(query) == [("s1", None, True, True), ("s2", None, False, True)]
+
+
+OWN = (
+    "CREATE VIEW mine AS SELECT id FROM customers",
+    "CREATE MACRO flexsync.mine(x) AS x + 1",
+    "CREATE MACRO mine(x) AS TABLE SELECT x",
+    "CREATE SEQUENCE mine",
+    "CREATE TYPE mine AS ENUM ('a')",
+    "CREATE INDEX mine ON customers (id)",
+)
+
+
+@pytest.mark.parametrize("statement", few(OWN))
+def test_a_store_with_views_of_ones_own_is_refused(tmp_path: Path, statement: str) -> None:
+    """Views, macros, sequences, types and indexes would be lost, as tables would."""
+    with store_in(tmp_path, customers=3) as store:
+        with store.transaction() as db:
+            db.execute(statement)
+        with pytest.raises(FixInput, match=r"\.mine"):
+            store.forget(Person("c1"), NOON)
