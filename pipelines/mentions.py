@@ -1,20 +1,22 @@
 """Files that name a person: an import's plan, journal, results and rejected rows, and whatever lies in a folder.
 
 Promised: a file that cannot be read, or that is compressed, is named, never passed over; text is found in the encodings
-that imports read, in Parquet and as JSON writes it. Never done: changing a file: a plan has a digest and a journal is
-its proof, so a person decides about them.
+that imports read, in Parquet, in other letter case, and as JSON, CSV and HTML write it. Never done: changing a file: a
+plan has a digest and a journal is its proof, so a person decides about them.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import mmap
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -69,10 +71,21 @@ def mentions(paths: Iterable[Path], names: Sequence[str]) -> Iterator[Mention]:
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:
-    texts = {text for name in names for text in (name, msgspec.json.encode(name).decode()[1:-1])}
+    texts = {text for name in names for text in _spelled(name)}
     found = {text.encode(encoding, "ignore") for text in texts for encoding in _ENCODINGS}
     words = rb"|".join(re.escape(text) for text in sorted(found) if text)
-    return re.compile(rb"(?<!" + _WORD + rb")(?:" + words + rb")(?!" + _WORD + rb")")
+    return re.compile(rb"(?<!" + _WORD + rb")(?:" + words + rb")(?!" + _WORD + rb")", re.IGNORECASE)
+
+
+def _spelled(name: str) -> set[str]:
+    """Return the ways in which files write a name: as it is, in JSON, and either of it in CSV and in HTML."""
+    cases = {name, name.lower(), name.upper()}  # bytes ignore the case of ASCII letters only
+    plain = {unicodedata.normalize(form, text) for text in cases for form in ("NFC", "NFD")} | cases
+    in_json = {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in plain for ascii in (True, False)}
+    found = plain | in_json | {text.replace("/", "\\/") for text in in_json}
+    in_html = {html.escape(text, quote) for text in found for quote in (True, False)}
+    numbered = {text.replace("&#x27;", "&#39;").replace("&quot;", "&#34;") for text in in_html}
+    return found | in_html | numbered | {text.replace('"', '""') for text in found}
 
 
 def _is_parquet(path: Path) -> bool:

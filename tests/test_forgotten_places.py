@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import html
+import io
+import json
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,6 +128,28 @@ def test_copies_are_known_by_what_they_hold(tmp_path: Path) -> None:
     assert "compressed" in held.pop("plan.gz")
     assert held == dict.fromkeys(("part.old", "store.2026-11-20", "store.db", "store.duckdb.bak"), job.NAMED)
     assert {place.rows for place in found.held if place.where.endswith("store.db")} == {1}
+
+
+@pytest.mark.parametrize("name", few(["Ännchen O'Neil", 'a"b/&c', "Ann@Example.org", "a\\b"], 2))
+def test_a_name_is_found_however_a_file_writes_it(tmp_path: Path, name: str) -> None:
+    """In other letter case, with an accent apart, and as JSON, CSV and HTML escape it; another name is not found."""
+    row = io.StringIO()
+    csv.writer(row).writerow(["1", name, json.dumps({"e": name})])
+    texts = {
+        "page.html": f"<td>{html.escape(name)}</td>",
+        "page39.html": f"<td>{html.escape(name).replace('&#x27;', '&#39;')}</td>",
+        "rejected.csv": row.getvalue(),
+        "ascii.json": json.dumps({"e": name}),
+        "slash.json": json.dumps({"e": name}).replace("/", "\\/"),
+        "lower.csv": name.lower(),
+        "upper.csv": name.upper(),
+        "apart.csv": unicodedata.normalize("NFD", name),
+        "longer.csv": f"x{name}",
+    }
+    for file, text in texts.items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    found = {one.path.name for one in mentions.mentions(mentions.inside(tmp_path), [name])}
+    assert found == {*texts} - {"longer.csv"}
 
 
 # --- the store ------------------------------------------------------------------------------------------------------
