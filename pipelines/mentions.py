@@ -72,7 +72,7 @@ def mentions(paths: Iterable[Path], names: Sequence[str]) -> Iterator[Mention]:
 
 def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:
     texts = {text for name in names for text in _spelled(name)}
-    found = {text.encode(encoding, "ignore") for text in texts for encoding in _ENCODINGS}
+    found = {text.encode(encoding, "ignore").lower() for text in texts for encoding in _ENCODINGS}
     words = rb"|".join(re.escape(text) for text in sorted(found) if text)
     return re.compile(rb"(?<!" + _WORD + rb")(?:" + words + rb")(?!" + _WORD + rb")", re.IGNORECASE)
 

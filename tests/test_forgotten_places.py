@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from command import command, environment
 from pyarrow import parquet
 from sizes import few
 from stores import KINDS, end_run, run_id, store_in, target
@@ -21,7 +22,8 @@ from test_forget import add_version, holding, settings, soon
 from connector.errors import FixInput
 from connector.publications import forgetting, reading
 from connector.publications.publish import publish
-from connector.store import holdings
+from connector.publications.restore import restore
+from connector.store import holdings, tombstones
 from connector.store.holdings import Person
 from connector.store.store import Store
 from pipelines import forget as job
@@ -278,3 +280,22 @@ def test_a_store_with_views_of_ones_own_is_refused(tmp_path: Path, statement: st
             db.execute(statement)
         with pytest.raises(FixInput, match=r"\.mine"):
             store.forget(Person("c1"), NOON)
+
+
+@pytest.mark.sampled
+def test_without_a_store_the_publications_lose_the_person_too(tmp_path: Path) -> None:
+    """As in a container: the store is restored from the newest publication, and says so; a later one has nobody."""
+    to = target("duckdb", tmp_path)
+    with store_in(tmp_path, customers=3) as store:
+        add_version(store, 1)
+        publish(store, to)
+    (tmp_path / "work.duckdb").unlink()
+    words = ("forget", "c1", "--store", "work.duckdb", "--publish", to)
+    done = command(*words, "--yes", env=environment(), cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert f"work.duckdb was missing: restored from {to}" in done.err
+    assert holding(tmp_path) == []
+    (tmp_path / "work.duckdb").unlink()
+    restore(to, tmp_path / "work.duckdb")
+    with Store.open(tmp_path / "work.duckdb") as store:
+        assert store.facts(tombstones.read).names("c1")
