@@ -89,7 +89,8 @@ def find(settings: Settings, customer: str, plans: Sequence[Path] = (), folders:
         folders: folders whose files are looked into.
 
     Raises:
-        FixInput: there is no store, or it knows no such customer, or several; a plan or a folder does not exist.
+        FixInput: there is no store, or it knows no such customer, or several; a publication, plan or folder does not
+            exist.
         LockHeld: a sync holds the store.
     """
     given = _given(plans, folders)
@@ -128,9 +129,20 @@ def _copies(settings: Settings, person: Person) -> Iterator[Place]:
         if copy.holds:
             yield _place(copy, REMOVED)
     for target in settings.sync.publish:
-        for copy in forgetting.published(target, person):
+        for copy in _published(target, person):
             if copy.holds:
                 yield _place(copy, PUBLISHED)
+
+
+def _published(target: str, person: Person) -> list[Copy]:
+    """Return the files of a publication; refuse one that is not there: the one that was meant keeps the person."""
+    found = forgetting.published(target, person)
+    if not found:
+        raise FixInput(
+            f"there is no publication at {target}.",
+            remedy="Correct --publish, or leave it out: what was never published holds nobody.",
+        )
+    return found
 
 
 def _place(copy: Copy, then: str) -> Place:
@@ -145,12 +157,20 @@ def _in_files(settings: Settings, given: Sequence[Path], person: Person) -> Iter
     for target in map(targets.parse, settings.sync.publish):
         ours |= {target.path, targets.green_copy(target.path)}
     others = [path for path in given if path.exists() and not {path.resolve(), *path.resolve().parents} & ours]
-    databases = [path for path in others if path.suffix == ".duckdb"]
+    databases = [path for path in others if _is_database(path)]
     for copy in (forgetting.look_into(path, person) for path in databases):
         if copy.holds:
             yield _place(copy, NAMED)
     for found in mentions.mentions((p for p in others if p not in databases), [person.id, *person.names]):
         yield Place(str(found.path), None, f"cannot be read: {found.why}" if found.why else NAMED)
+
+
+def _is_database(path: Path) -> bool:
+    """Return whether a file is DuckDB's: by what it holds, as backups get other names; its texts are compressed."""
+    try:
+        return path.suffix == ".duckdb" or targets.is_duckdb(path)
+    except OSError:
+        return False
 
 
 def forget(settings: Settings, found: Found, *, clock: Clock = exact_now) -> list[Place]:

@@ -12,11 +12,8 @@ from typing import Any
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, exact_now, utc_now
-from connector.publications import reading as copies
 from connector.publications.reading import Reading
-from connector.publications.restore import restore
 from connector.settings import Settings
-from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from connector.tables.resources import chosen
 from connector.tables.schemas import SCHEMA_VERSION
@@ -24,6 +21,7 @@ from pipelines import state
 from pipelines.dry_run import estimate
 from pipelines.opening import existing_store, last_green, readable
 from pipelines.progress import Progress
+from pipelines.restoring import restore_missing
 from pipelines.runner import run_with_client
 from pipelines.status import Ages, describe
 from pipelines.summary import Report
@@ -55,7 +53,8 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
     settings.require_key()
     chosen(settings.sync.only)
     check_targets(settings.sync.publish, settings.sync.store, settings.privacy)
-    _restore(settings.sync, progress)
+    if restored := restore_missing(settings.sync):
+        progress.note(restored)
     with Store.open(settings.sync.store) as store:
         if store.older:
             progress.note(f"{store.path} now has schema version {SCHEMA_VERSION}; as it was, it is {store.older}")
@@ -67,14 +66,6 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
         publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
         progress.ended(report.plain())
         return report
-
-
-def _restore(settings: SyncSettings, progress: Progress) -> None:
-    """Make a missing store from the newest publication, if there is one, and bring as much history as there is."""
-    newest = "" if settings.store.exists() else copies.newest(settings.publish, history=True)
-    if newest:
-        restore(newest, settings.store)
-        progress.note(f"{settings.store} was missing: restored from {newest}")
 
 
 def dry_run(settings: Settings, options: Options) -> dict[str, Any]:

@@ -358,7 +358,7 @@ def test_a_customer_is_found_by_its_external_ids(tmp_path: Path) -> None:
             db.execute("UPDATE customers SET external_id = 'both' WHERE id IN ('c2', 'c3')")
             db.execute("INSERT INTO flexsync.customers_versions (id, external_id) VALUES ('c1', 'before')")
         for name in ("c1", "now", "before"):
-            assert store.facts(holdings.find, name) == Person("c1", ("before", MAIL, "now"))
+            assert store.facts(holdings.find, name) == Person("c1", ("before", MAIL, "now"), keys=("sc1",))
         with pytest.raises(FixInput, match="c2, c3"):
             store.facts(holdings.find, "both")
         with pytest.raises(FixInput, match="nobody"):

@@ -18,6 +18,7 @@ from connector.errors import FixInput
 from connector.store import asof, ddl, keeping, tombstones
 from connector.store.database import Database, literal, rows
 from connector.store.keeping import Horizon
+from connector.store.tombstones import Tombstones
 from connector.tables import histories
 from connector.tables.histories import FIGURES, HISTORIES, needed_by_histories, origin
 from connector.tables.schemas import SCHEMA_VERSION, STAMPS, TABLES, Table
@@ -120,6 +121,7 @@ class Snapshot:
         excluded: columns left out, as `table.column`.
         tables: its tables.
         forgotten: whose personal data it lacks, as `tombstones.digest`.
+        tombstones: who that is.
         since: how far back its histories can be asked; None: they hold everything.
     """
 
@@ -129,6 +131,7 @@ class Snapshot:
     excluded: tuple[str, ...]
     tables: tuple[PublishedTable, ...]
     forgotten: str
+    tombstones: Tombstones
     since: datetime | None
 
 
@@ -205,7 +208,8 @@ def snapshot(
     without = excluded(exclude)
     environment, forgotten = str(found[0][0]) if found else None, tombstones.digest(db, store)
     since = max(filter(None, [keeping.reach(db, store), horizon and horizon.since]), default=None)
-    return Snapshot(run, environment, now, without, tuple(_tables(without, now, since, horizon)), forgotten, since)
+    known, tables = tombstones.read(db, f"{store}.flexsync"), tuple(_tables(without, now, since, horizon))
+    return Snapshot(run, environment, now, without, tables, forgotten, known, since)
 
 
 def reaching(found: Snapshot, since: datetime | None) -> Snapshot:

@@ -106,13 +106,14 @@ def republish(
     Raises:
         FixInput, LockHeld: as `publish`; nothing was removed.
     """
-    held = [copy.path for copy in published(target, person) if copy.holds]
-    publish.publish(store, target, exclude, keep_green=keep_green and not held, since=since, clock=clock)
+    found = published(target, person)
+    keep_green = keep_green and all(copy.rows is not None for copy in found)  # what cannot be read is not kept
+    publish.publish(store, target, exclude, keep_green=keep_green, since=since, clock=clock)
     place = targets.parse(target)
     if place.kind != DUCKDB:
         with targets.exclusive(place):
             _remove_runs(place, person)
-    return [path for path in held if not path.exists()]
+    return [copy.path for copy in found if copy.holds and not copy.path.exists()]
 
 
 def _remove_runs(place: Target, person: Person) -> None:

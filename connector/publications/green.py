@@ -2,8 +2,9 @@
 
 Newer ones are degraded, or green in some resources only (`--only`), which proves nothing about the others.
 Promised: a green file gets its second name before such a run takes the first one, so a killed publisher leaves it
-readable under at least one of them; a copy never holds a column that `[privacy] exclude` names by now; a file that is
-not a publication of the same environment is not replaced. Never done: writing into a publication; a copy of a lake's
+readable under at least one of them; a copy never holds a column that `[privacy] exclude` names by now, nor anything
+personal about a customer that was forgotten by now; a file that is not a publication of the same environment is not
+replaced. Never done: writing into a publication; a copy of a lake's
 run (its manifest names it, see `lake`).
 """
 
@@ -17,7 +18,9 @@ from connector import files
 from connector.errors import FixInput, FlexsyncError
 from connector.publications import reading, targets
 from connector.publications.contents import Snapshot
+from connector.publications.reading import Reading
 from connector.publications.targets import Target
+from connector.store import holdings, tombstones
 
 
 def keep(place: Target, snapshot: Snapshot) -> str | None:
@@ -56,7 +59,7 @@ def drop(place: Target, snapshot: Snapshot) -> None:
 
 
 def _green_run(path: Path, snapshot: Snapshot) -> str | None:
-    """Return the run of a publication, if it is green and whole, and leaves out all that has to be left out now."""
+    """Return the run of a publication, if it is green and whole, and lacks all that may not be kept now."""
     if not path.exists():
         return None
     with reading.open(path) as found:
@@ -67,7 +70,15 @@ def _green_run(path: Path, snapshot: Snapshot) -> str | None:
                 remedy="Move it away, or set keep_green = false in [sync].",
             )
         kept = found.run is not None and found.run.proven and set(snapshot.excluded) <= set(found.excluded)
-        return found.run.run_id if kept and found.run else None
+        return found.run.run_id if kept and found.run and not _tells(found, snapshot) else None
+
+
+def _tells(found: Reading, snapshot: Snapshot) -> bool:
+    """Return whether a publication holds anybody who was forgotten; one that was written since then does not."""
+    if tombstones.digest(found.connection, reading.CATALOG) == snapshot.forgotten:
+        return False
+    sources = {name: f"{reading.CATALOG}.{name}" for name in found.tables}
+    return holdings.tells(found.connection, snapshot.tombstones, sources)
 
 
 def _link(place: Target, copy: Path) -> None:

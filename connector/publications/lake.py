@@ -3,16 +3,19 @@
 The histories lie beside the runs (`connector.publications.increments`).
 
 Promised: a reader reads the manifest once and sees one run; the files of a run never change; the run before the newest
-stays, for readers that have just read the older manifest, and so does the last green run, which the manifest names too;
-only folders with a manifest of Flexsync's are ever deleted. Never done: following a path out of the lake.
+stays, for readers that have just read the older manifest, and so does the last green run, which the manifest names too,
+unless they hold anything personal about a customer that was forgotten by now; only folders with a manifest of
+Flexsync's are ever deleted. Never done: following a path out of the lake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+import duckdb
 import msgspec
 
 from connector.errors import FixInput
@@ -21,7 +24,8 @@ from connector.publications import increments, targets
 from connector.publications.contents import PublishedTable, Snapshot, check_version, reaching
 from connector.publications.parts import FORMAT, FORMAT_VERSION, Entry, LastGreen, Manifest, copy
 from connector.publications.targets import Target
-from connector.store.database import Database
+from connector.store import holdings
+from connector.store.database import Database, literal
 from connector.store.keeping import Horizon
 
 MANIFEST = "manifest.json"
@@ -109,7 +113,7 @@ def write(
         _switch(target, body)
     finally:
         remove(unfinished)
-    _prune(target, {*named[:1], *_folders(manifest)})
+    _prune(target, {*_untelling(snapshot, target.path, named[:1]), *_folders(manifest)})
     prune_histories(target.path)
     return manifest
 
@@ -125,16 +129,35 @@ def of_run(folder: Path) -> Manifest:
 
 
 def _last_green(snapshot: Snapshot, lake: Path, folder: str, keep: bool) -> LastGreen | None:
-    """Return the last green run from now on. One that holds a column which is to be left out now is not kept."""
+    """Return the last green run from now on. One that holds what is to be left out now is not kept."""
     if snapshot.run.proven:
         return LastGreen(snapshot.run.run_id, snapshot.published_at, f"runs/{folder}/{MANIFEST}")
     try:
         found = read(lake, green=True) if keep else None
     except (FixInput, FileNotFoundError):
         return None
-    if found is None or not set(snapshot.excluded) <= set(found.excluded):
+    if found is None or not set(snapshot.excluded) <= set(found.excluded) or _tells(snapshot, lake, found):
         return None
     return LastGreen(found.run_id, found.published_at, f"runs/{_folders(found)[0]}/{MANIFEST}")
+
+
+def _untelling(snapshot: Snapshot, lake: Path, folders: Sequence[str]) -> list[str]:
+    """Return the runs that hold nobody who was forgotten."""
+    found = ((name, lake / "runs" / name) for name in folders)
+    return [name for name, run in found if (run / MANIFEST).exists() and not _tells(snapshot, lake, of_run(run))]
+
+
+def _tells(snapshot: Snapshot, lake: Path, found: Manifest) -> bool:
+    """Return whether a run holds anybody who was forgotten, for all that is known."""
+    if found.forgotten == snapshot.forgotten:
+        return False
+    lists = {name: ", ".join(literal(lake / file.path) for file in entry.files) for name, entry in found.tables.items()}
+    sources = {name: f"read_parquet([{paths}], union_by_name = true)" for name, paths in lists.items() if paths}
+    try:
+        with closing(duckdb.connect()) as db:  # an error would end the transaction that the store is read in
+            return holdings.tells(db, snapshot.tombstones, sources)
+    except (duckdb.Error, OSError):
+        return True
 
 
 def _files(

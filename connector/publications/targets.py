@@ -69,7 +69,7 @@ def check(target: Target) -> None:
         raise FixInput(f"{target.path} is a file, not a folder.", remedy=own)
     if target.kind == DUCKDB and target.path.is_dir():
         raise FixInput(f"{target.path} is a folder, not a file.", remedy=own)
-    if target.kind == DUCKDB and target.path.exists() and not _is_duckdb(target.path):
+    if target.kind == DUCKDB and target.path.exists() and not is_duckdb(target.path):
         raise FixInput(f"{target.path} is not a DuckDB file.", remedy=own)
 
 
@@ -106,14 +106,15 @@ def green_copy(path: Path) -> Path:
     return path.with_name(f"{path.stem}.green{path.suffix}")
 
 
+def is_duckdb(path: Path) -> bool:
+    """Return whether a file is a DuckDB file, whatever its name. Raises `OSError` if it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+
+
 def wal(path: Path) -> Path:
     """Return where DuckDB keeps the write-ahead log of a file."""
     return path.with_name(path.name + ".wal")
-
-
-def _is_duckdb(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(12)[8:] == b"DUCK"
 
 
 def _stem(target: Target) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from connector import files
 from connector.errors import FixInput
-from connector.store import ddl, holdings, opening, tombstones
+from connector.store import asof, ddl, holdings, opening, tombstones
 from connector.store.database import column, literal
 from connector.store.holdings import Person
 from connector.store.versions import content_hash
@@ -38,7 +38,8 @@ def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
         now: by this machine's clock.
 
     Raises:
-        FixInput: the file holds tables that Flexsync did not make, and that would be lost; it cannot be written.
+        FixInput: the file holds tables, views, macros or the like that Flexsync did not make, and that would be lost;
+            it cannot be written.
     """
     _refuse_foreign(db, path)
     file = path.resolve()  # the file itself, not a link to it
@@ -65,13 +66,25 @@ def leftovers(path: Path) -> list[Path]:
     return sorted(file.parent.glob(f"{_TEMPORARY}{file.name}-*"))
 
 
+_OBJECTS = " UNION ".join(
+    f"SELECT schema_name || '.' || {name} AS path FROM {listing}() WHERE database_name = 'store'{but}"
+    for listing, name, but in (
+        ("duckdb_tables", "table_name", ""),
+        ("duckdb_views", "view_name", " AND NOT internal"),
+        ("duckdb_functions", "function_name", " AND NOT internal"),
+        ("duckdb_sequences", "sequence_name", ""),
+        ("duckdb_types", "type_name", " AND NOT internal"),
+        ("duckdb_indexes", "index_name", ""),
+    )
+)
+
+
 def _refuse_foreign(db: Any, path: Path) -> None:
-    query = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'store' ORDER BY ALL"
-    known = {_qualified(name) for name in paths()}
-    if foreign := [name for name in column(db, query) if name not in known]:
+    known = {_qualified(name) for name in (*paths(), *asof.VIEWS, *asof.MACROS)}
+    if foreign := [name for name in column(db, f"{_OBJECTS} ORDER BY path") if name not in known]:
         raise FixInput(
-            f"{path} holds tables that Flexsync did not make: {', '.join(foreign)}.",
-            remedy="Move them to another file: this one is written anew.",
+            f"{path} holds what Flexsync did not make: {', '.join(foreign)}.",
+            remedy="Move it to another file: this one is written anew.",
         )
 
 
@@ -124,21 +137,22 @@ def _blanked(path: str, table: Table, also: str = "") -> str:
 
 
 def _version(path: str, table: Table, base: Table) -> str:
-    """Return the query of a history's rows; a version that lost something gets the hash of what is left."""
+    """Return the query of a history's rows; a version that lost something gets the hash of what is left.
+
+    One without a hash lacks columns since a restore, and is completed by a later row: it stays without.
+    """
     lost = " OR ".join(f'"{name}" IS NOT NULL' for name in personal(table))
-    inner = _blanked(path, table, f', "{whose(table)}" = $id AND NOT ended AND ({lost}) AS lost')
+    inner = _blanked(path, table, f', "{whose(table)}" = $id AND content_hash IS NOT NULL AND ({lost}) AS lost')
     hashed = f"CASE WHEN lost THEN {content_hash(base)} ELSE content_hash END AS content_hash"
     return f"SELECT * EXCLUDE (lost) REPLACE ({hashed}) FROM ({inner}) t"
 
 
 _MINE = holdings.reject(("raw",))
+_LOST = ", ".join(f"CASE WHEN {holdings.journal(c)} THEN NULL ELSE {c} END AS {c}" for c in holdings.JOURNAL)
 _INTERNAL = {
     "flexsync.rejects": f"""SELECT * REPLACE (CASE WHEN {_MINE} THEN '' ELSE value END AS value,
             CASE WHEN {_MINE} THEN '{tombstones.WITHHELD}' ELSE reason END AS reason,
             CASE WHEN {_MINE} OR coalesce(contains(hex(raw), $hex), false) THEN ''::BLOB ELSE raw END AS raw)
         FROM store.flexsync.rejects""",
-    "flexsync.import_journal": f"""SELECT * REPLACE (CASE WHEN {holdings.JOURNAL} THEN NULL ELSE why END AS why,
-            CASE WHEN {holdings.JOURNAL} THEN NULL ELSE changes END AS changes,
-            CASE WHEN {holdings.JOURNAL} THEN NULL ELSE external_id END AS external_id)
-        FROM store.flexsync.import_journal""",
+    "flexsync.import_journal": f"SELECT * REPLACE ({_LOST}) FROM store.flexsync.import_journal",
 }

@@ -6,12 +6,16 @@ Promised: a row that says nothing but ids, states, figures and times is not coun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from connector.errors import FixInput
-from connector.store import ddl
+from connector.store import ddl, tombstones
 from connector.store.database import Database, column, count, rows
+from connector.store.tombstones import Tombstones
 from connector.tables.personal import personal, whose
 from connector.tables.schemas import Table
 
@@ -22,6 +26,13 @@ TEXTS = {"flexsync.certificates": "body", "flexsync.runs": "concat_ws(' ', repor
 IDS = ("answers", "suspects", "unproven", "queue", "sweep")
 """Internal tables that name a customer by id and say nothing personal."""
 
+MINE = "{} = $id"
+"""The condition that a column, in place of `{}`, names one customer."""
+
+KEYED = "list_contains($keys, key)"
+"""The condition that a reject has one of the customer's keys."""
+_WITHIN = r"\p{L}\p{N}_@.+-"  # so that "ann" is found neither in "ann-2" nor in "ann@example.org"
+
 
 @dataclass(frozen=True)
 class Person:
@@ -30,15 +41,42 @@ class Person:
     Attributes:
         id: FlexPrice's.
         names: its external ids and e-mail addresses, present and past.
+        shared: those of them that are another customer's too, as a family's e-mail address.
+        keys: ids of its subscriptions and integrations, and of rejected ones that may be its.
     """
 
     id: str
     names: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:
         """Return the parameters of the conditions of this module."""
-        return {"id": self.id, "names": list(self.names), "hex": self.id.encode().hex().upper()}
+        names, code = list(self.names), self.id.encode().hex().upper()
+        return {"id": self.id, "names": names, "keys": list(self.keys), "hex": code, "words": self._words()}
+
+    def _words(self) -> str:
+        """Return the pattern of a text that names the customer and nobody else, quoted as JSON or Python quote it."""
+        own = [self.id, *(name for name in self.names if name not in self.shared)]
+        quoted = {text for name in own for text in (name, repr(name)[1:-1], msgspec.json.encode(name).decode()[1:-1])}
+        words = "|".join(map(re.escape, sorted(quoted)))
+        return rf"(?i)(^|[^{_WITHIN}])({words})($|[^{_WITHIN}]|\.($|\s))"
+
+
+# A reject of a listing has no owner. Its body names the customer; a restored store has no bodies, and where no table
+# knows whose it is, it may be the customer's.
+_KEYS = """WITH owned AS (SELECT id AS key, customer_id AS who FROM subscriptions
+            UNION ALL SELECT id, customer_id FROM flexsync.subscriptions_versions
+            UNION ALL SELECT subscription_id, customer_id FROM flexsync.sweep
+            UNION ALL SELECT subscription_id, customer_id FROM flexsync.answers
+            UNION ALL SELECT id, entity_id FROM customer_integrations)
+        SELECT key FROM owned WHERE who = $id AND key <> '' UNION
+        SELECT key FROM flexsync.rejects WHERE owner = '' AND key <> '' AND table_name <> 'features'
+            AND (contains(hex(raw), $hex) OR (raw IS NULL AND table_name <> 'customers'
+                AND NOT EXISTS (SELECT 1 FROM owned WHERE owned.key = rejects.key AND who IS NOT NULL)))
+        ORDER BY ALL"""
+_SETTLED = "action IS DISTINCT FROM 'conflict'"  # there the file's external id may be another customer's
 
 
 def find(db: Database, wanted: str) -> Person:
@@ -47,11 +85,11 @@ def find(db: Database, wanted: str) -> Person:
     Raises:
         FixInput: the store knows none, or several.
     """
-    query = """SELECT DISTINCT id FROM (
+    query = f"""SELECT DISTINCT id FROM (
             SELECT id, external_id FROM customers UNION ALL SELECT id, external_id FROM flexsync.customers_versions
-            UNION ALL SELECT customer_id, external_id FROM flexsync.import_journal
+            UNION ALL SELECT customer_id, external_id FROM flexsync.import_journal WHERE {_SETTLED}
             UNION ALL SELECT key, '' FROM flexsync.rejects WHERE table_name = 'customers')
-        WHERE id <> '' AND {} = $wanted ORDER BY id"""
+        WHERE id <> '' AND {{}} = $wanted ORDER BY id"""
     ids = column(db, query.format("id"), {"wanted": wanted}) or column(
         db, query.format("external_id"), {"wanted": wanted}
     )
@@ -62,14 +100,18 @@ def find(db: Database, wanted: str) -> Person:
         )
     if len(ids) > 1:
         raise FixInput(f'"{wanted}" is the external id of {", ".join(ids)}.', remedy="Give one of these ids.")
-    return Person(ids[0], tuple(_names(db, ids[0])))
+    names = _names(db, ids[0])
+    held = "SELECT unnest([external_id, email]) FROM customers WHERE id <> $id"
+    person = Person(ids[0], tuple(names), frozenset(names) & frozenset(column(db, held, {"id": ids[0]})))
+    return replace(person, keys=tuple(column(db, _KEYS, {"id": person.id, "hex": person.parameters["hex"]})))
 
 
 def _names(db: Database, customer_id: str) -> list[str]:
-    query = """SELECT DISTINCT unnest([external_id, email]) AS name FROM (
+    query = f"""SELECT DISTINCT unnest([external_id, email]) AS name FROM (
             SELECT external_id, email FROM customers WHERE id = $id
             UNION ALL SELECT external_id, email FROM flexsync.customers_versions WHERE id = $id
-            UNION ALL SELECT external_id, '' FROM flexsync.import_journal WHERE customer_id = $id)"""
+            UNION ALL SELECT external_id, '' FROM flexsync.import_journal
+                WHERE customer_id = $id AND {_SETTLED})"""
     return sorted(name for name in column(db, query, {"id": customer_id}) if name)
 
 
@@ -85,11 +127,29 @@ def places(db: Database, person: Person, sources: Mapping[str, str]) -> dict[str
         Path -> rows, where there are any.
     """
     found: dict[str, int] = {}
-    for path, condition in _conditions(db, sources):
-        used = {name: value for name, value in person.parameters.items() if f"${name}" in condition}
-        if number := count(db, f"SELECT count(*) FROM {sources[path]} t WHERE {condition}", used):
+    for path, condition in _conditions(db, sources, MINE):
+        if number := _count(db, sources[path], condition, person.parameters):
             found[path] = number
     return found
+
+
+def tells(db: Database, forgotten: Tombstones, sources: Mapping[str, str]) -> bool:
+    """Return whether tables of a publication hold something personal about anybody who was forgotten.
+
+    Args:
+        db: a connection that sees the sources.
+        forgotten: the tombstones of the store that is published there.
+        sources: as in `places`.
+    """
+    if not forgotten.hashes:
+        return False
+    conditions = _conditions(db, sources, tombstones.NAMED)
+    return any(_count(db, sources[path], condition, forgotten.parameters) for path, condition in conditions)
+
+
+def _count(db: Database, source: str, condition: str, parameters: Mapping[str, object]) -> int:
+    used = {name: value for name, value in parameters.items() if f"${name}" in condition}
+    return count(db, f"SELECT count(*) FROM {source} t WHERE {condition}", used)
 
 
 def mentions(db: Database, person: Person) -> dict[str, int]:
@@ -104,37 +164,54 @@ def mentions(db: Database, person: Person) -> dict[str, int]:
     return {path: number for path, number in found.items() if number}
 
 
-def _conditions(db: Database, sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and condition of every source that may hold something personal."""
+def _conditions(db: Database, sources: Mapping[str, str], mine: str) -> Iterator[tuple[str, str]]:
+    """Yield path and condition of every source that may hold something personal about those of `mine`."""
     for path, table in ddl.paths().items():
-        if path in sources and (condition := _of_table(table, _columns(db, sources[path]))):
+        if path in sources and (condition := _of_table(table, _columns(db, sources[path]), mine)):
             yield path, condition
     if "flexsync.rejects" in sources:
         there = _columns(db, sources["flexsync.rejects"])
         raw = " OR octet_length(raw) > 0" if "raw" in there else ""
-        yield "flexsync.rejects", f"{reject(there)} AND (value <> ''{raw})"
+        keyed = KEYED if mine == MINE else "table_name <> 'customers'"  # a publication does not say whose they are
+        yield "flexsync.rejects", f"{reject(there, mine, keyed)} AND (value <> ''{raw})"
     if "flexsync.import_journal" in sources:
-        yield "flexsync.import_journal", f"{JOURNAL} AND coalesce(external_id, changes, why) IS NOT NULL"
+        told = (f"({journal(name)} AND {name} IS NOT NULL)" for name in JOURNAL)
+        yield "flexsync.import_journal", " OR ".join(told)
 
 
 def _columns(db: Database, source: str) -> set[str]:
     return {row[0] for row in rows(db, f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source})")}
 
 
-def _of_table(table: Table, there: Collection[str]) -> str:
+def _of_table(table: Table, there: Collection[str], mine: str) -> str:
     held = [f'"{name}" IS NOT NULL' for name in personal(table) if name in there]
-    return f'"{whose(table)}" = $id AND ({" OR ".join(held)})' if held else ""
+    whom = mine.format(f'"{whose(table)}"')
+    return f"{whom} AND ({' OR '.join(held)})" if held else ""
 
 
-def reject(there: Collection[str]) -> str:
+def reject(there: Collection[str], mine: str = MINE, keyed: str = KEYED) -> str:
     """Return the condition for rejects of a customer; a body that names the customer is the customer's.
 
     Args:
         there: the columns of the table.
+        mine: the condition that a column, in place of `{}`, names the customer.
+        keyed: the condition that a reject without an owner is the customer's.
     """
     raw = " OR coalesce(contains(hex(raw), $hex), false)" if "raw" in there else ""
-    return f"(table_name <> 'features' AND (owner = $id OR key = $id{raw}))"
+    whose = f"{mine.format('owner')} OR {mine.format('key')} OR (owner = '' AND {keyed}){raw}"
+    return f"(table_name <> 'features' AND ({whose}))"
 
 
-JOURNAL = "(customer_id = $id OR (coalesce(customer_id, '') = '' AND list_contains($names, external_id)))"
-"""The condition for rows of flexsync.import_journal about a customer; a create that failed has no id."""
+JOURNAL = ("external_id", "why", "changes")
+"""The columns of flexsync.import_journal that may hold something personal."""
+
+
+def journal(name: str) -> str:
+    """Return the condition that such a column tells of a customer, in rows about others too: they may name it.
+
+    A row without an id is a create that failed; it is the customer's if it names the customer anywhere.
+    """
+    text = "concat_ws(chr(10), external_id, why, changes)"
+    about = f"list_contains($names, external_id) OR regexp_matches({text}, $words)"
+    mine = f"customer_id = $id OR (coalesce(customer_id, '') = '' AND ({about}))"
+    return f"coalesce({mine} OR regexp_matches({name}, $words), false)"

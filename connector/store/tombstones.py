@@ -24,6 +24,8 @@ from connector.tables.schemas import TABLES, Table
 SALT, FORGOTTEN = "forget_salt", "forgotten/"
 """Keys of flexsync.meta: the salt, and the beginning of one key for each tombstone."""
 WITHHELD = "withheld: the customer was forgotten"
+NAMED = "list_contains($hashes, sha256(concat($salt, {})))"
+"""The condition, as SQL, that a column names a forgotten customer."""
 
 _TEXTS = re.compile(rb'"([^"\\]{1,200})"')  # an id needs no escaping
 
@@ -43,6 +45,11 @@ class Tombstones:
     def names(self, customer_id: str | None) -> bool:
         """Return whether a customer was forgotten."""
         return bool(self.hashes and customer_id) and hashed(self.salt, str(customer_id)) in self.hashes
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Return the parameters of `NAMED`."""
+        return {"salt": self.salt, "hashes": sorted(self.hashes)}
 
     def blank(self, decoded: Decoded) -> Decoded:
         """Return decoded answers without anything personal about forgotten customers."""
@@ -73,10 +80,10 @@ class Tombstones:
         return replace(reject, value="", reason=WITHHELD, raw=b"")
 
 
-def read(db: Database) -> Tombstones:
-    """Return the tombstones of a store."""
+def read(db: Database, schema: str = "flexsync") -> Tombstones:
+    """Return the tombstones of a store; `schema`: of its internal tables, with their catalog."""
     where = f"starts_with(key, '{FORGOTTEN}') OR key = '{SALT}'"
-    found: dict[str, str] = dict(rows(db, f"SELECT key, value FROM flexsync.meta WHERE {where}"))
+    found: dict[str, str] = dict(rows(db, f"SELECT key, value FROM {schema}.meta WHERE {where}"))
     salt = found.pop(SALT, "")
     return Tombstones(salt, frozenset(key.removeprefix(FORGOTTEN) for key in found))
 

@@ -52,8 +52,11 @@ def forget(
     """
     from pipelines import forget as job
     from pipelines.report.streams import write_message
+    from pipelines.restoring import restore_missing
 
     settings = load_settings(**flags)
+    if restored := restore_missing(settings.sync):
+        write_message(f"note: {restored}")
     found = job.find(settings, customer, plans, folders)
     if not as_json:
         _write_places(found)
