@@ -4,8 +4,8 @@ Promised: a file holds the rows that were added since the publication before, an
 over, its files become one, `MONTH.parquet`, when the manifest that names it takes over, and so do those of all months
 before the time that is kept, without the rows that no question about that time needs; files are deleted only when no
 kept manifest names them. A history begins anew where the store does not continue the lake's: the store knows no run of
-it, other columns are left out, somebody was forgotten, or the schema version changed. Never done: switching the
-manifest.
+it, or has removed rows that the lake never got, other columns are left out, somebody was forgotten, or the schema
+version changed. Never done: switching the manifest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ def continued(db: Database, store: str, snapshot: Snapshot, before: Manifest | N
         return None
     known = f"SELECT count(*) FROM {store}.flexsync.runs WHERE run_id = $run AND started_at = $began"
     given = {"run": before.run_id, "began": before.started_at}
-    return before if count(db, known, given) else None
+    if not count(db, known, given):
+        return None
+    pruned = store_horizon(db, store, snapshot.since)
+    # Of what the lake never got, ends may be gone: what ended would be open in it for ever. What the store still has
+    # answers as far back as a lake with such a gap could.
+    return None if pruned and pruned.known > before.run_id else before
 
 
 def due(before: Manifest, horizon: Horizon | None) -> bool:
@@ -44,21 +49,14 @@ def due(before: Manifest, horizon: Horizon | None) -> bool:
     return horizon is not None and any(sum(_over(file, horizon) for file in group) > 1 for group in files)
 
 
-def reached(db: Database, store: str, snapshot: Snapshot, before: Manifest, horizon: Horizon | None) -> datetime | None:
+def reached(before: Manifest, horizon: Horizon | None) -> datetime | None:
     """Return how far back a lake can be asked that goes on; None: its histories hold everything.
 
     Args:
-        db: a connection to the store, inside a transaction.
-        store: the store's catalog, quoted.
-        snapshot: what is added.
         before: the manifest whose files it continues.
         horizon: what its files are cut to now.
     """
-    moments = [before.history_since, horizon and horizon.since]
-    pruned = store_horizon(db, store, snapshot.since)
-    if pruned and pruned.known > before.run_id:  # the store lost rows that the lake never got
-        moments.append(snapshot.since)
-    return max(filter(None, moments), default=None)
+    return max(filter(None, [before.history_since, horizon and horizon.since]), default=None)
 
 
 def write(

@@ -154,7 +154,7 @@ def _files(
     before = increments.continued(db, store, snapshot, _before(lake))
     if before:
         horizon = horizon if increments.due(before, horizon) else None
-        snapshot = reaching(snapshot, increments.reached(db, store, snapshot, before, horizon))
+        snapshot = reaching(snapshot, increments.reached(before, horizon))
     entries = {
         table.name: increments.write(db, store, table, lake, snapshot.run.run_id, before, horizon)
         if table.history
