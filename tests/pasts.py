@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from histories import TICK, reach
 from stores import BEGAN, run_id
@@ -103,7 +104,7 @@ class Past:
                 assert asked(opened, name, valid, known) == self.asof(name, valid, known), (name, valid, known)
 
 
-def asked(opened: Reading, name: str, valid: datetime, known: datetime | None) -> dict[int, int]:
+def asked(opened: Reading, name: str, valid: datetime, known: datetime | None) -> dict[int, Any]:
     query = f"SELECT {KEYS[name][0]}::INT AS key, {MARKS[name]}::INT AS mark FROM {name}_asof($valid, known := $known)"
     found = opened.sql(query, {"valid": str(valid), "known": str(known or "infinity")}).to_pylist()
     assert len({row["key"] for row in found}) == len(found)
