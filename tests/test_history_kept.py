@@ -215,6 +215,13 @@ def test_the_day_before_the_kept_time_is_refused(past: Past, tmp_path: Path) -> 
     assert "[history]" in refused.value.remedy
 
 
+def test_what_was_known_is_asked_about_a_moment(past: Past, tmp_path: Path) -> None:
+    """Without the moment, `table` would give the rows of today, whatever was known."""
+    past.store.close()
+    with reading.open(tmp_path / "work.duckdb") as opened, pytest.raises(FixInput, match="known= needs as_of="):
+        opened.table("customers", known=past.now)
+
+
 @pytest.mark.sampled
 def test_a_missing_store_is_restored_from_what_holds_most(past: Past, tmp_path: Path) -> None:
     """Of two publications of one run, the lake has the longer history; readers open the first."""
