@@ -262,7 +262,7 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
 
 
 @pytest.mark.sampled
-def test_a_lake_that_was_not_told_begins_its_histories_anew(tmp_path: Path) -> None:
+def test_a_lake_that_was_not_told_loses_the_person_when_it_is_published_to(tmp_path: Path) -> None:
     """Its target was not among the settings when the customer was forgotten: what it had holds the person."""
     to = target("parquet", tmp_path)
     with store_in(tmp_path) as store:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from histories import TICK, reach
+from histories import reach
 from hypothesis import strategies as st
+from pasts import DAY, KEYS, Kept, Past, prune
 from sizes import Size, few, sizes
 from stores import BEGAN, KINDS, run_id, store_in, target
 from support import World, calm, empty_store
@@ -20,7 +20,6 @@ from support import World, calm, empty_store
 from connector.errors import FixInput
 from connector.publications import lake, reading
 from connector.publications.publish import publish
-from connector.publications.reading import Reading
 from connector.publications.restore import restore
 from connector.settings import History, Privacy
 from connector.settings import Sync as SyncSettings
@@ -30,112 +29,11 @@ from connector.tables.histories import HISTORIES
 from pipelines.summary import Report
 from pipelines.sync.publishing import publish_all
 
-DAY = timedelta(days=1)
-MARKS = {"customers": "name", "subscriptions": "plan_name", "entitlements": "extra", "usage": "usage_percent"}
-KEYS = {
-    "customers": ("id",),
-    "subscriptions": ("id",),
-    "entitlements": ("customer_id", "feature_id"),
-    "usage": ("customer_id", "subscription_id", "feature_id"),
-}
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A row of a history: whose, since when, of which run; a mark of 0 is an end."""
-
-    key: int
-    moment: datetime
-    run: str
-    mark: int
-
-
-@dataclass
-class Past:
-    """Runs and their rows, written into a store without a sync, and remembered."""
-
-    store: Store
-    chance: Random
-    runs: list[tuple[str, datetime | None]] = field(default_factory=list)
-    rows: dict[str, list[Kept]] = field(default_factory=lambda: {name: [] for name in KEYS})
-    now: datetime = BEGAN
-
-    def run(self, days: float, *, ends: bool = True) -> None:
-        """So many days later, a run that finds changes, and ends or is given up."""
-        self.now += days * DAY
-        run = run_id(int((self.now - BEGAN) / timedelta(hours=1)))
-        with self.store.transaction():
-            if ends:
-                self.end(run, self.now)
-            for name in KEYS:
-                for key in range(3):
-                    if self.chance.random() < 0.6:
-                        self._add(name, key, run)
-
-    def end(self, run: str, began: datetime) -> None:
-        ended = began + timedelta(minutes=5)
-        self.runs.append((run, ended))
-        self.store.db.execute(
-            """INSERT INTO flexsync.runs BY NAME SELECT $run AS run_id, 'green' AS status, $began AS started_at,
-            $ended AS finished_at, 'full' AS mode""",
-            {"run": run, "began": began, "ended": ended},
-        )
-
-    def _add(self, name: str, key: int, run: str) -> None:
-        last = next((row for row in reversed(self.rows[name]) if row.key == key), None)
-        mark = 0 if last and last.mark and self.chance.random() < 0.3 else self.chance.randrange(1, 10**6)
-        moment = self.now
-        if name != "usage":
-            moment -= self.chance.choice((-0.00001, 0, 0, 2, 40)) * DAY
-        if last and name != "usage":
-            moment = max(moment, last.moment + TICK)
-        self.rows[name].append(Kept(key, moment, run, mark))
-        self._write(name, self.rows[name][-1])
-
-    def _write(self, name: str, row: Kept) -> None:
-        table = "usage_figures" if name == "usage" else f"{name}_versions"
-        known = {"run_id": row.run, "observed_at": row.moment, "ended": row.mark == 0, MARKS[name]: row.mark}
-        values = known | ({} if name == "usage" else {"valid_from": row.moment}) | dict.fromkeys(KEYS[name], row.key)
-        names = ", ".join(f"${column} AS {column}" for column in values)
-        self.store.db.execute(f"INSERT INTO flexsync.{table} BY NAME SELECT {names}", values)
-
-    def asof(self, name: str, valid: datetime, known: datetime | None) -> dict[int, int]:
-        """What the answer is: by key, the mark of the last row that was there, and known."""
-        last = max((run for run, ended in self.runs if known is None or (ended and ended <= known)), default="")
-        if name == "usage":
-            valid = valid.replace(hour=0, minute=0, second=0, microsecond=0) + DAY - TICK
-        found = {row.key: row.mark for row in self.rows[name] if row.moment <= valid and row.run <= last}
-        return {key: mark for key, mark in found.items() if mark}
-
-    def check(self, opened: Reading, questions: int = 6) -> None:
-        """At moments in the kept time that matter, every answer is right."""
-        since = reach(opened)
-        ended = [moment for _, moment in self.runs if moment]
-        for name in KEYS:
-            asked = {since, self.now} | {row.moment + step for row in self.rows[name] for step in (-TICK, 0 * DAY)}
-            pairs = [
-                (v, k) for v in sorted(asked) for k in (since, *ended, None) if v >= since and (not k or k >= since)
-            ]
-            for valid, known in self.chance.sample(pairs, min(questions, len(pairs))):
-                assert _asked(opened, name, valid, known) == self.asof(name, valid, known), (name, valid, known)
-
-
-def _asked(opened: Reading, name: str, valid: datetime, known: datetime | None) -> dict[int, int]:
-    query = f"SELECT {KEYS[name][0]}::INT AS key, {MARKS[name]}::INT AS mark FROM {name}_asof($valid, known := $known)"
-    found = opened.sql(query, {"valid": str(valid), "known": str(known or "infinity")}).to_pylist()
-    assert len({row["key"] for row in found}) == len(found)
-    return {row["key"]: row["mark"] for row in found}
-
 
 @pytest.fixture
 def past(tmp_path: Path) -> Iterator[Past]:
     with store_in(tmp_path, 0, customers=0) as store:
         yield Past(store, Random(5))
-
-
-def prune(store: Store, since: datetime) -> None:
-    with store.transaction() as db:
-        keeping.prune(db, since)
 
 
 def counted(store: Store) -> list[int]:
@@ -201,7 +99,7 @@ def test_an_open_version_stays_however_old_it_is(past: Past) -> None:
             for number, mark in enumerate(marks):
                 row = Kept(key, BEGAN + number * DAY, run_id(24 * number), mark)
                 past.rows[name].append(row)
-                past._write(name, row)
+                past.write(name, row)
     for day in (1, 2000):
         past.end(run_id(24 * day), BEGAN + day * DAY)
     prune(past.store, BEGAN + 1000 * DAY)
@@ -315,6 +213,13 @@ def test_the_day_before_the_kept_time_is_refused(past: Past, tmp_path: Path) -> 
         with pytest.raises(FixInput, match="reaches back to 2026-01-14") as refused:
             opened.table("usage", as_of=past.now - 3 * DAY)
     assert "[history]" in refused.value.remedy
+
+
+def test_what_was_known_is_asked_about_a_moment(past: Past, tmp_path: Path) -> None:
+    """Without the moment, `table` would give the rows of today, whatever was known."""
+    past.store.close()
+    with reading.open(tmp_path / "work.duckdb") as opened, pytest.raises(FixInput, match="known= needs as_of="):
+        opened.table("customers", known=past.now)
 
 
 @pytest.mark.sampled

@@ -17,6 +17,7 @@ from connector.publications import contents, lake, parts, reading, targets
 from connector.publications.publish import publish
 from connector.store import asof
 from connector.tables.histories import HISTORIES
+from pipelines.sync.publishing import check_target
 
 AWKWARD = """INSERT INTO customers (id, name, email, metadata, created_at, updated_at, gone_at, extra, run_id) VALUES
     ('a', '', NULL, MAP {}, '9999-12-31 23:59:59.999999+00', '0001-01-01 00:00:00+00', NULL, '{"x": "\\u003c"}', 'r'),
@@ -224,6 +225,24 @@ def test_a_target_is_a_duckdb_file_or_a_parquet_folder(tmp_path: Path, wrong: st
     """Anything else is refused with the two ways to write it."""
     with store_in(tmp_path) as store, pytest.raises(FixInput, match=r"Write duckdb:PATH or parquet:DIR\."):
         publish(store, wrong)
+
+
+def test_a_new_file_that_duckdb_would_call_flexsync_is_refused(tmp_path: Path) -> None:
+    """It names a file up to the first dot; no view works in one called flexsync. One that stands is published to."""
+    path, store = tmp_path / "Flexsync.v2.duckdb", tmp_path / "work.duckdb"
+    for name in ("flexsync.duckdb", path.name):
+        with pytest.raises(FixInput, match="cannot be asked"):
+            check_target(f"duckdb:{tmp_path / name}", store)
+    check_target(f"parquet:{tmp_path / 'flexsync'}", store)
+    with store_in(tmp_path) as opened:
+        publish(opened, f"duckdb:{path}")
+    with duckdb.connect(path, read_only=True) as db, pytest.raises(duckdb.Error, match="Ambiguous"):
+        db.sql("FROM customers_history")
+    assert check_target(f"duckdb:{path}", store) == tmp_path
+    with duckdb.connect() as db:  # as docs/asking.md says
+        db.execute(f"ATTACH '{path}' AS billing (READ_ONLY)")
+        db.execute("USE billing")
+        assert db.sql("FROM customers_asof('2026-01-01')").fetchall() == []
 
 
 @pytest.mark.parametrize("kind", few(KINDS))

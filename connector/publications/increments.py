@@ -4,8 +4,8 @@ Promised: a file holds the rows that were added since the publication before, an
 over, its files become one, `MONTH.parquet`, when the manifest that names it takes over, and so do those of all months
 before the time that is kept, without the rows that no question about that time needs; files are deleted only when no
 kept manifest names them. A history begins anew where the store does not continue the lake's: the store knows no run of
-it, other columns are left out, somebody was forgotten, or the schema version changed. Never done: switching the
-manifest.
+it, or removed rows that the lake never got; other columns are left out; the lake forgot somebody whom the store still
+knows; or the schema version changed. Never done: switching the manifest.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from connector.files import remove, replace
 from connector.publications.contents import PublishedTable, Snapshot
 from connector.publications.parts import Entry, File, Manifest, copy
 from connector.publications.targets import TEMPORARY
+from connector.store import tombstones
 from connector.store.database import Database, count, literal
 from connector.store.keeping import Horizon, needed
 from connector.store.keeping import horizon as store_horizon
@@ -27,15 +28,39 @@ from connector.tables.schemas import SCHEMA_VERSION
 FOLDER = "history"
 
 
-def continued(db: Database, store: str, snapshot: Snapshot, before: Manifest | None) -> Manifest | None:
-    """Return the manifest of before if the store's histories continue those that it names."""
-    if before is None or before.schema_version != SCHEMA_VERSION:
+def continued(db: Database, store: str, snapshot: Snapshot, lake: Path, before: Manifest | None) -> Manifest | None:
+    """Return the manifest of before if the store's histories continue those that it names.
+
+    Args:
+        db: a connection to the store, inside a transaction.
+        store: the store's catalog, quoted.
+        snapshot: what is added.
+        lake: the lake's folder.
+        before: the manifest of before; None: there is none.
+    """
+    if before is None or before.schema_version != SCHEMA_VERSION or before.excluded != snapshot.excluded:
         return None
-    if (before.excluded, before.forgotten) != (snapshot.excluded, snapshot.forgotten):
+    if before.forgotten != snapshot.forgotten and not _remembers(db, store, lake, before):
         return None
     known = f"SELECT count(*) FROM {store}.flexsync.runs WHERE run_id = $run AND started_at = $began"
     given = {"run": before.run_id, "began": before.started_at}
-    return before if count(db, known, given) else None
+    if not count(db, known, given):
+        return None
+    pruned = store_horizon(db, store, snapshot.since)
+    # Of what the lake never got, ends may be gone: what ended would be open in it for ever. What the store still has
+    # answers as far back as a lake with such a gap could.
+    return None if pruned and pruned.known > before.run_id else before
+
+
+def _remembers(db: Database, store: str, lake: Path, before: Manifest) -> bool:
+    """Return whether the store knows everybody who was forgotten in a lake, and the lake's files are there."""
+    files = [file for name, entry in before.tables.items() if _of(name) in HISTORIES for file in entry.files]
+    meta = before.tables["flexsync.meta"].files[0]
+    if not all((lake / file.path).is_file() for file in (meta, *files)):
+        return False  # what cannot be blanked is given up
+    source, known = f"read_parquet({literal(lake / meta.path)})", f"SELECT key FROM {store}.flexsync.meta"
+    mine = f"starts_with(key, '{tombstones.FORGOTTEN}')"
+    return not count(db, f"SELECT count(*) FROM {source} WHERE {mine} AND key NOT IN ({known})")
 
 
 def due(before: Manifest, horizon: Horizon | None) -> bool:
@@ -44,21 +69,14 @@ def due(before: Manifest, horizon: Horizon | None) -> bool:
     return horizon is not None and any(sum(_over(file, horizon) for file in group) > 1 for group in files)
 
 
-def reached(db: Database, store: str, snapshot: Snapshot, before: Manifest, horizon: Horizon | None) -> datetime | None:
+def reached(before: Manifest, horizon: Horizon | None) -> datetime | None:
     """Return how far back a lake can be asked that goes on; None: its histories hold everything.
 
     Args:
-        db: a connection to the store, inside a transaction.
-        store: the store's catalog, quoted.
-        snapshot: what is added.
         before: the manifest whose files it continues.
         horizon: what its files are cut to now.
     """
-    moments = [before.history_since, horizon and horizon.since]
-    pruned = store_horizon(db, store, snapshot.since)
-    if pruned and pruned.known > before.run_id:  # the store lost rows that the lake never got
-        moments.append(snapshot.since)
-    return max(filter(None, moments), default=None)
+    return max(filter(None, [before.history_since, horizon and horizon.since]), default=None)
 
 
 def write(
@@ -90,7 +108,7 @@ def write(
         query = f"FROM ({query}) WHERE run_id > {literal(before.run_id if before else '')}"
         if not count(db, f"SELECT count(*) FROM ({query})"):
             return _entry(files)
-    return _entry([*files, _add(db, query, folder, run_id, lake)])
+    return _entry([*files, add(db, query, folder, run_id, lake)])
 
 
 def _merged(
@@ -107,7 +125,7 @@ def _merged(
             continue
         source = f"read_parquet([{', '.join(literal(lake / file.path) for file in group)}])"
         query = f"FROM {source}" if name or not horizon else needed(HISTORIES[_of(table.name)], source, horizon)
-        found.append(_add(db, query, lake / FOLDER / table.name, max(map(_month, group)), lake))
+        found.append(add(db, query, lake / FOLDER / table.name, max(map(_month, group)), lake))
     return found
 
 
@@ -124,8 +142,16 @@ def _of(name: str) -> str:
     return name.removeprefix("flexsync.")
 
 
-def _add(db: Database, query: str, folder: Path, stem: str, lake: Path) -> File:
-    """Write a file under a name that no file has: one that is there may belong to a kept manifest."""
+def add(db: Database, query: str, folder: Path, stem: str, lake: Path) -> File:
+    """Write a file under a name that no file has: one that is there may belong to a kept manifest.
+
+    Args:
+        db: a connection that the query runs on.
+        query: its rows.
+        folder: where it will lie.
+        stem: its name without the suffix; begins with its month.
+        lake: the lake's folder.
+    """
     unfinished, path = folder / f"{TEMPORARY}{stem}", _free(folder, stem)
     file = copy(db, query, unfinished, lake, final=path)
     replace(unfinished, path)

@@ -20,7 +20,7 @@ import msgspec
 
 from connector.errors import FixInput
 from connector.files import remove, replace
-from connector.publications import increments, targets
+from connector.publications import blanking, increments, targets
 from connector.publications.contents import PublishedTable, Snapshot, check_version, reaching
 from connector.publications.parts import FORMAT, FORMAT_VERSION, Entry, LastGreen, Manifest, copy
 from connector.publications.targets import Target
@@ -174,10 +174,11 @@ def _files(
     Returns:
         The files by table, and how far back the histories can be asked.
     """
-    before = increments.continued(db, store, snapshot, _before(lake))
+    before = increments.continued(db, store, snapshot, lake, _before(lake))
     if before:
+        before = blanking.blanked(db, lake, snapshot, before)
         horizon = horizon if increments.due(before, horizon) else None
-        snapshot = reaching(snapshot, increments.reached(db, store, snapshot, before, horizon))
+        snapshot = reaching(snapshot, increments.reached(before, horizon))
     entries = {
         table.name: increments.write(db, store, table, lake, snapshot.run.run_id, before, horizon)
         if table.history

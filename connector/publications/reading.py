@@ -113,13 +113,16 @@ class Reading:
             name: one of `tables`.
             as_of: for customers, subscriptions, entitlements: the rows that were true then; for usage and
                 subscription_usage: the last figures up to the end of that day (UTC).
-            known: only what the last run that had ended then had found; by default what is known now.
+            known: with `as_of`: only what the last run that had ended then had found; by default what is known now.
 
         Raises:
-            FixInput: there is no table of that name, or it has no history, or none that reaches so far back.
+            FixInput: there is no table of that name, or it has no history, or none that reaches so far back; `known`
+                without `as_of`.
         """
         if as_of is not None:
             return self._as_of(name, as_of, known)
+        if known is not None:
+            raise FixInput("known= needs as_of=.", remedy="Give as_of too: the moment whose rows you want.")
         if name not in self.tables:
             near = difflib.get_close_matches(name, self.tables, 1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(self.tables)}."

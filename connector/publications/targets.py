@@ -62,15 +62,26 @@ def check(target: Target) -> None:
     """Refuse a target where something else stands already, without opening it.
 
     Raises:
-        FixInput: a file that is not DuckDB's, a folder in place of a file, or a file in place of a lake.
+        FixInput: a file that is not DuckDB's, a folder in place of a file, or a file in place of a lake; a new file
+            that DuckDB would call `flexsync`.
     """
     own = "Give the publication a name of its own."
+    if target.kind == DUCKDB and not target.path.exists() and _hides_schema(target.path):
+        raise FixInput(
+            f"{target.path.name} cannot be asked: its views read the schema flexsync, and DuckDB calls the file so.",
+            remedy="Give the publication another name, as billing.duckdb.",
+        )
     if target.kind == PARQUET and target.path.is_file():
         raise FixInput(f"{target.path} is a file, not a folder.", remedy=own)
     if target.kind == DUCKDB and target.path.is_dir():
         raise FixInput(f"{target.path} is a folder, not a file.", remedy=own)
     if target.kind == DUCKDB and target.path.exists() and not is_duckdb(target.path):
         raise FixInput(f"{target.path} is not a DuckDB file.", remedy=own)
+
+
+def _hides_schema(path: Path) -> bool:
+    """Return whether the name that DuckDB gives a file, up to its first dot, is that of the schema in it."""
+    return path.name.partition(".")[0].lower() == "flexsync"
 
 
 @contextmanager

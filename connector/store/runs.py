@@ -156,6 +156,7 @@ def finish(
 ) -> None:
     """Finish a run: its status, reasons and report, one row of counts per table, and histories from `since` on."""
     counts.compact(db, run_id)
+    versions.settle(db)
     keeping.prune(db, since)
     db.execute(
         """UPDATE flexsync.runs SET status = $status, finished_at = $now, reasons = $reasons,
