@@ -45,12 +45,24 @@ class Rows:
         figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
         self.answer("usage", b"hash")
 
-    def answer(self, resource: str, hash: bytes | None) -> None:
-        self.store.db.execute("DELETE FROM flexsync.answers WHERE resource = $r", {"r": resource})
+    def own_usage(self, figure: int) -> None:
+        """The figure of subscription s1, by whichever answer."""
+        self.store.db.execute("DELETE FROM subscription_usage")
         self.store.db.execute(
-            """INSERT INTO flexsync.answers BY NAME SELECT 'c1' AS customer_id, $r AS resource, '' AS subscription_id,
-            $run AS run_id, $now AS observed_at, $h::BLOB AS body_hash""",
-            {"r": resource, "run": self.run, "now": self.now, "h": hash},
+            """INSERT INTO subscription_usage BY NAME SELECT 'c1' AS customer_id, 's1' AS subscription_id,
+            'f' AS feature_id, $f AS current_usage, $p AS current_period_start, $run AS run_id, $now AS observed_at""",
+            {"f": figure, "p": JULY, "run": self.run, "now": self.now},
+        )
+        figures.follow(self.store.db, "subscription_usage", self.run, TOUCHED, self.now)
+
+    def answer(self, resource: str, hash: bytes | None, subscription: str = "", active: str = "") -> None:
+        """The answer, in place of the last one; `active` are the subscriptions that counted, as queues tell them."""
+        given = {"r": resource, "s": subscription}
+        self.store.db.execute("DELETE FROM flexsync.answers WHERE resource = $r AND subscription_id = $s", given)
+        self.store.db.execute(
+            """INSERT INTO flexsync.answers BY NAME SELECT 'c1' AS customer_id, $r AS resource, $s AS subscription_id,
+            $run AS run_id, $now AS observed_at, $h::BLOB AS body_hash, $a AS context""",
+            {**given, "run": self.run, "now": self.now, "h": hash, "a": f"3|{active}|0"},
         )
 
     def entitlement(self, period: str, sources: int, limit: int = 10) -> None:
@@ -171,6 +183,34 @@ def test_an_answer_that_was_held_back_in_part_confirms_nothing(rows: Rows) -> No
     rows.usage(130)
     assert rows.told(CONFIRMED) == [("r1", NOON)]
     assert rows.told(DAILY) == [(30, False)]
+
+
+@pytest.mark.parametrize(("active", "own", "run"), [
+    ("s1", False, "r2"), ("s1,s2", False, "r1"), ("s2", False, "r1"), ("", False, "r1"), ("s1", True, "r1"),
+])  # fmt: skip
+def test_a_plain_answer_confirms_the_figure_of_a_sole_subscription_alone(
+    rows: Rows, active: str, own: bool, run: str
+) -> None:
+    """Where others counted too it is about the newest; and never where an answer of its own was held back."""
+    rows.own_usage(100)
+    rows.night()
+    rows.answer("usage", b"hash", active=active)
+    if own:
+        rows.answer("usage", None, "s1", active)
+    rows.night()
+    rows.own_usage(130)
+    assert rows.told("SELECT last_confirmed_run FROM usage_history ORDER BY run_id LIMIT 1") == [(run,)]
+
+
+def test_an_own_answer_confirms_the_figure_of_one_of_several_subscriptions(rows: Rows) -> None:
+    """Whatever the customer's plain answer is about."""
+    rows.own_usage(100)
+    rows.night()
+    rows.answer("usage", b"hash", "s1", "s1,s2")
+    rows.night()
+    rows.answer("usage", b"hash", active="s1,s2")
+    rows.own_usage(130)
+    assert rows.told("SELECT last_confirmed_run FROM usage_history ORDER BY run_id LIMIT 1") == [("r2",)]
 
 
 # --- customers ------------------------------------------------------------------------------------------------------

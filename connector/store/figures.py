@@ -27,20 +27,24 @@ _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.featur
     FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
-# A customer's plain answer of this run may be the first one that does not settle its subscriptions.
-_CONFIRMS = "{a}.customer_id = f.customer_id AND {a}.resource = 'usage' AND {a}.body_hash IS NOT NULL"
+# A subscription that nobody asked about alone is confirmed by the customer's plain answer, if it was the only one then:
+# the context names all that counted (see connector.store.queue). One of this run may not settle its subscriptions.
+_OWN = "a.customer_id = f.customer_id AND a.resource = 'usage' AND a.subscription_id = f.subscription_id"
+_SOLE = """p.customer_id = f.customer_id AND p.resource = 'usage' AND p.subscription_id = '' AND p.run_id < $run
+        AND p.body_hash IS NOT NULL AND split_part(p.context, '|', 2) = f.subscription_id AND a.customer_id IS NULL"""
+_CONFIRMED = "CASE WHEN a.customer_id IS NULL THEN p.{0} WHEN a.body_hash IS NOT NULL THEN a.{0} END"
 _LATEST = """newest AS (SELECT f.* FROM (
         FROM {earlier} UNION ALL BY NAME FROM flexsync.usage_figures WHERE run_id = $run) f
     WHERE {ours}
     WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
     QUALIFY row_number() OVER figure = 1),
 latest AS (SELECT f.*,
-        greatest(f.run_id, coalesce(u.previous_confirmed_run, a.run_id, p.run_id)) AS confirmed_run,
-        greatest(f.observed_at, coalesce(u.previous_confirmed_at, a.observed_at, p.observed_at)) AS confirmed_at
+        greatest(f.run_id, coalesce(u.previous_confirmed_run, {run})) AS confirmed_run,
+        greatest(f.observed_at, coalesce(u.previous_confirmed_at, {at})) AS confirmed_at
     FROM newest f
     LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
-    LEFT JOIN flexsync.answers a ON {alone_confirms} AND a.subscription_id = f.subscription_id
-    LEFT JOIN flexsync.answers p ON {plain_confirms} AND p.subscription_id = '' AND p.run_id < $run)"""
+    LEFT JOIN flexsync.answers a ON {own}
+    LEFT JOIN flexsync.answers p ON {sole})"""
 # The newest figures of earlier runs do not change while a run lasts, so they are looked for once: it takes all of them.
 _EARLIER = """CREATE TEMP TABLE IF NOT EXISTS {earlier} AS SELECT * FROM flexsync.usage_figures WHERE rowid IN (
     SELECT arg_max(rowid, run_id) FROM flexsync.usage_figures WHERE run_id <> {run}
@@ -111,8 +115,10 @@ def _text(template: str, table: str, earlier: str) -> str:
         "match": _MATCH,
         "window": _WINDOW,
         "same": _SAME.format(window=_WINDOW),
-        "alone_confirms": _CONFIRMS.format(a="a"),
-        "plain_confirms": _CONFIRMS.format(a="p"),
+        "own": _OWN,
+        "sole": _SOLE,
+        "run": _CONFIRMED.format("run_id"),
+        "at": _CONFIRMED.format("observed_at"),
     }
     fields |= {"ours": _OURS.format(**fields)}
     fields |= {"state": _STATE.format(**fields), "latest": _LATEST.format(**fields)}
