@@ -71,8 +71,8 @@ _IN_VIEWS = {
     "observed_at": "server's clock of the answer that showed it",
     "day": "day (UTC) of the second of the two observations",
     "since": "when the figure before was last seen",
-    "used": "units used in between; a lower bound where complete is false",
-    "complete": "neither a reset nor the beginning of a period lies in between, nor a day without an observation",
+    "used": "units used in between; a lower bound where complete is false; NULL where nothing is known",
+    "complete": "exact: one window of one subscription, seen on this day or the day before, and again now",
 }
 """Meanings of the columns that only views have, or that mean something narrower there."""
 

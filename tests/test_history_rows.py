@@ -31,15 +31,20 @@ class Rows:
     def night(self, days: float = 1) -> None:
         self.run, self.now = f"r{int(self.run[1:]) + 1}", self.now + timedelta(days=days)
 
-    def usage(self, figure: int | None, start: datetime = JULY, reset: datetime | None = None) -> None:
+    def usage(
+        self, figure: int | None, start: datetime = JULY, reset: datetime | None = None, counted: str = "s1"
+    ) -> None:
         """An answer that holds this figure, or none."""
-        self.store.db.execute("DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f", {"f": figure})
-        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now}
+        self.store.db.execute(
+            "DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f OR subscription_id <> $c",
+            {"f": figure, "c": counted},
+        )
+        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now, "c": counted}
         if figure is not None:
             self.store.db.execute(
                 """INSERT INTO usage BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id, $f AS current_usage,
-                $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id, $now AS observed_at
-                WHERE NOT EXISTS (FROM usage)""",
+                $c AS subscription_id, $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id,
+                $now AS observed_at WHERE NOT EXISTS (FROM usage)""",
                 given,
             )
         figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
@@ -121,14 +126,39 @@ def test_a_new_period_without_a_moment_of_reset_is_another_window(rows: Rows, fi
     assert rows.told(DAILY) == ([(used, False)] if used else [])
 
 
-def test_a_plain_figure_that_counts_another_subscription_is_not_restated(rows: Rows) -> None:
-    """A new subscription begins at zero, in a period of its own, though both are reset at one moment."""
+@pytest.mark.parametrize("start", [JULY, NOON])
+@pytest.mark.parametrize(("first", "second"), [(20, 500), (500, 20), (20, 20)])
+def test_what_a_plain_figure_of_another_subscription_used_is_not_known(
+    rows: Rows, first: int, second: int, start: datetime
+) -> None:
+    """The newest was cancelled, or another came: it is no restatement, and the difference is nobody's usage."""
     reset = NOON + timedelta(days=9)
-    rows.usage(500, reset=reset)
+    rows.usage(first, reset=reset, counted="s1")
     rows.night()
-    rows.usage(3, start=NOON, reset=reset)
-    assert rows.told(HISTORY)[1] == ("r2", 3, False)
-    assert rows.told(DAILY) == [(3, False)]
+    rows.usage(second, start=start, reset=reset, counted="s2")
+    assert rows.told(HISTORY) == [("r1", first, False), ("r2", second, False)]
+    assert rows.told("SELECT counted_subscription_id FROM usage_history ORDER BY run_id") == [("s1",), ("s2",)]
+    assert rows.told(DAILY) == [(None, False)]
+    rows.night()
+    rows.usage(second + 5, start=start, reset=reset, counted="s2")
+    assert rows.told(DAILY) == [(None, False), (5, True)]
+
+
+def test_a_window_that_does_not_follow_the_last_one_says_nothing_about_what_was_used(rows: Rows) -> None:
+    """The reset period became another one: what the new window holds may be older than the observation before."""
+    rows.usage(20, reset=NOON + timedelta(days=2))
+    rows.night()
+    rows.usage(500, reset=NOON + timedelta(days=9))
+    assert rows.told(DAILY) == [(None, False)]
+
+
+def test_a_figure_that_comes_back_in_its_window_is_compared_with_the_one_before_its_end(rows: Rows) -> None:
+    """Nothing was seen in between, so that only one that comes back within a day is complete."""
+    rows.usage(500)
+    for days, figure in ((0.5, None), (0.5, 510), (1, None), (1, 515)):
+        rows.night(days)
+        rows.usage(figure)
+    assert rows.told(DAILY) == [(10, True), (5, False)]
 
 
 def test_a_second_answer_of_a_run_replaces_the_figure_and_keeps_what_confirmed_the_one_before(rows: Rows) -> None:

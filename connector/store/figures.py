@@ -19,11 +19,13 @@ _MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_i
 _SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
     AND {window}"""
 # Most reset periods send no moment of the next reset (contract.md 6.1): there only the subscription's period tells.
-_WINDOW = """s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
+_WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
+    AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
     AND s.current_period_start IS NOT DISTINCT FROM f.current_period_start"""
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
-_STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at, {figures}
+_STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
+        t.subscription_id AS counted_subscription_id, {figures}
     FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
@@ -111,7 +113,7 @@ def _text(template: str, table: str, earlier: str) -> str:
         "alone": _ALONE[table],
         "plain": str(table == "usage").lower(),
         "figures": ", ".join(f"t.{name}" for name in _FIGURES),
-        "new": ", ".join(f"s.{name}" for name in _FIGURES),
+        "new": ", ".join(f"s.{name}" for name in ("counted_subscription_id", *_FIGURES)),
         "match": _MATCH,
         "window": _WINDOW,
         "same": _SAME.format(window=_WINDOW),

@@ -54,6 +54,7 @@ FIGURES = Table(
         made(TEXT, "customer_id", "customer, see customers.id"),
         made(TEXT, "subscription_id", "subscription; empty for the customer's plain usage"),
         made(TEXT, "feature_id", "feature, see features.id"),
+        made(TEXT, "counted_subscription_id", "the one subscription whose events were counted; NULL where it ended"),
         made(TIME, "current_period_start", "start of the subscription's period, as known when asked"),
         made(TIME, "next_usage_reset_at", "end of the window; NULL = never, or not metered"),
         made(DECIMAL, "current_usage", "units used in the window; NULL where the figure ended"),
@@ -72,7 +73,9 @@ HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLE
 """Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
 
 
-_DERIVED = {"restated": ("current_usage", "next_usage_reset_at", "current_period_start")}  # of figures
+_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "current_period_start")
+_DERIVED = {"restated": ("current_usage", *_WINDOW)}  # of figures
+_RENAMED = {"usage.subscription_id": "counted_subscription_id"}
 _IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key
 
 
@@ -83,7 +86,8 @@ def without(history: Table, excluded: Collection[str]) -> set[str]:
         history: the history.
         excluded: columns of tables, as `customers.email`.
     """
-    found = {column for name, _, column in (full.partition(".") for full in excluded) if name in origin(history.name)}
+    parts = [(full, *full.split(".", 1)) for full in excluded]
+    found = {_RENAMED.get(full, column) for full, name, column in parts if name in origin(history.name)}
     left_out = (found & set(history.names)) - set(history.key)
     if left_out and history is not FIGURES:
         return left_out | {"content_hash"}

@@ -61,7 +61,8 @@ _VERSIONS = """INSERT INTO flexsync.customers_versions BY NAME
         $at AS updated_at), $at AS valid_from, 'updated_at' AS valid_basis, false AS ended, md5($run) AS content_hash
     FROM customers WHERE id[6:]::BIGINT % 100 = $night % 100"""
 _FIGURES = """INSERT INTO flexsync.usage_figures BY NAME
-    SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, current_period_start, $night AS current_usage,
+    SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, s.id AS counted_subscription_id,
+        current_period_start, $night AS current_usage,
         1000000 AS total_limit, $night / 1000000 AS usage_percent, false AS restated, false AS ended,
         $before AS previous_confirmed_run, $at - INTERVAL 1 DAY AS previous_confirmed_at, $run AS run_id,
         $at AS observed_at
