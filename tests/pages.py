@@ -56,7 +56,8 @@ Views and macros show the versions and figures that the runs found.
 _VIEWS = {
     **{f"{name}_history": f"Every version of every row of `{name}`." for name in VERSIONED},
     "usage_history": "Every figure or limit of usage that was seen to change, one row for each change.",
-    "usage_daily": "What was used between two observations of a figure; days without use are left out.",
+    "usage_daily": "What was used between two observations of a figure that adds up (`additive`); days without use are "
+    "left out.",
 }
 
 _IN_VIEWS = {

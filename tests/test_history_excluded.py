@@ -133,6 +133,16 @@ def test_a_column_can_be_excluded_alone(store: Store, tmp_path: Path, size: Size
         check(store, target("duckdb", tmp_path), [name])
 
 
+@pytest.mark.parametrize("column", ["usage.subscription_id", "features.meter_aggregation_type"])
+def test_what_usage_a_figure_tells_stems_from_other_columns_too(store: Store, tmp_path: Path, column: str) -> None:
+    """Which subscription was counted, and whether its meter adds up: without them there is no `usage_daily`."""
+    check(store, target("duckdb", tmp_path), [column])
+    with reading.open(target("duckdb", tmp_path)) as opened:
+        assert "usage_daily" not in opened.tables
+        told = {"counted_subscription_id", "additive"} & set(opened.sql("FROM usage_history").column_names)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     "column", ["customers.updated_at", "subscriptions.updated_at", "subscription_usage.customer_id"]
 )

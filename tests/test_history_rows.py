@@ -27,6 +27,15 @@ class Rows:
         self.path = path
         self.store = Store.open(path)
         self.run, self.now = "r1", NOON
+        self.meter("COUNT")
+
+    def meter(self, aggregation: str | None) -> None:
+        self.store.db.execute("DELETE FROM features")
+        self.store.db.execute(
+            """INSERT INTO features BY NAME
+            SELECT 'f' AS id, 'metered' AS type, $a AS meter_aggregation_type""",
+            {"a": aggregation},
+        )
 
     def night(self, days: float = 1) -> None:
         self.run, self.now = f"r{int(self.run[1:]) + 1}", self.now + timedelta(days=days)
@@ -159,6 +168,25 @@ def test_a_figure_that_comes_back_in_its_window_is_compared_with_the_one_before_
         rows.night(days)
         rows.usage(figure)
     assert rows.told(DAILY) == [(10, True), (5, False)]
+
+
+@pytest.mark.parametrize(("aggregation", "restated", "daily"), [
+    ("COUNT", True, [(10, True), (-30, False), (5, True)]),
+    ("SUM", True, [(10, True), (-30, False), (5, True)]),
+    ("SUM_WITH_MULTIPLIER", True, [(10, True), (-30, False), (5, True)]),
+    *((name, True, []) for name in ("MAX", "COUNT_UNIQUE")),
+    *((name, False, []) for name in ("AVG", "LATEST", "WEIGHTED_SUM", "NEW_TYPE", None)),
+])  # fmt: skip
+def test_only_figures_that_add_up_have_differences(
+    rows: Rows, aggregation: str | None, restated: bool, daily: list[tuple[int, bool]]
+) -> None:
+    """The difference of two averages, or of two largest values, is no usage; an average that falls is no correction."""
+    rows.meter(aggregation)
+    for figure in (120, 130, 100, 105):
+        rows.usage(figure)
+        rows.night()
+    assert [row[2] for row in rows.told(HISTORY)] == [False, False, restated, False]
+    assert rows.told(DAILY) == daily
 
 
 def test_a_second_answer_of_a_run_replaces_the_figure_and_keeps_what_confirmed_the_one_before(rows: Rows) -> None:

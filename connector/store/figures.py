@@ -11,7 +11,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from connector.pull.suspicion import GROWING
 from connector.store.database import Database, count, identifier, literal, registered
+from connector.tables.histories import ADDITIVE
 
 _FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
@@ -25,8 +27,10 @@ _WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscripti
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
 _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
-        t.subscription_id AS counted_subscription_id, {figures}
-    FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
+        t.subscription_id AS counted_subscription_id, {figures},
+        coalesce(m.meter_aggregation_type IN {additive}, false) AS additive,
+        coalesce(m.meter_aggregation_type IN {steady}, false) AS steady
+    FROM "{table}" t LEFT JOIN features m ON m.id = t.feature_id WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
 # A subscription that nobody asked about alone is confirmed by the customer's plain answer, if it was the only one then:
@@ -56,8 +60,9 @@ _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $r
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
     AND NOT (f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
 _ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
-    SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id, false AS ended,
-        coalesce(NOT f.ended AND {window} AND s.current_usage < f.current_usage, false) AS restated,
+    SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id,
+        s.additive, false AS ended,
+        coalesce(NOT f.ended AND {window} AND s.steady AND s.current_usage < f.current_usage, false) AS restated,
         f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
 _END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
@@ -117,6 +122,8 @@ def _text(template: str, table: str, earlier: str) -> str:
         "match": _MATCH,
         "window": _WINDOW,
         "same": _SAME.format(window=_WINDOW),
+        "additive": ADDITIVE,
+        "steady": (*ADDITIVE, *sorted(GROWING)),  # an average or a last value may fall without a correction
         "own": _OWN,
         "sole": _SOLE,
         "run": _CONFIRMED.format("run_id"),
