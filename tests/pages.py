@@ -71,9 +71,9 @@ _IN_VIEWS = {
     "run_id": "run that found it",
     "observed_at": "server's clock of the answer that showed it",
     "day": "day (UTC) of the second of the two observations",
-    "since": "when the figure before was last seen",
-    "used": "units used in between; a lower bound where complete is false; NULL where nothing is known",
-    "complete": "exact: one window of one subscription, seen on this day or the day before, and again now",
+    "since": "when the figure that this one is compared with, the last proven one, was last seen",
+    "used": "units used in between; where complete is false a lower bound, a correction (negative), or NULL: not known",
+    "complete": "exact: two proven figures of one window of one subscription, the first seen a day before at most",
 }
 """Meanings of the columns that only views have, or that mean something narrower there."""
 

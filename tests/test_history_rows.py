@@ -57,7 +57,7 @@ class Rows:
                 given,
             )
         figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
-        self.answer("usage", b"hash")
+        self.answer("usage", b"hash", active=counted)
 
     def own_usage(self, figure: int) -> None:
         """The figure of subscription s1, by whichever answer."""
@@ -187,6 +187,41 @@ def test_only_figures_that_add_up_have_differences(
         rows.night()
     assert [row[2] for row in rows.told(HISTORY)] == [False, False, restated, False]
     assert rows.told(DAILY) == daily
+
+
+def test_nothing_is_known_of_what_was_used_after_an_unproven_zero(rows: Rows) -> None:
+    """The first zero of a window may be a failure: it is no base, however often it was seen; also as an own figure."""
+    for figure in (0, 0, 510, 515):
+        rows.own_usage(figure)
+        rows.usage(figure)
+        rows.night()
+    told = rows.told("SELECT current_usage::INT, unproven FROM usage_history ORDER BY subscription_id, run_id")
+    assert told == [(0, True), (510, False), (515, False)] * 2
+    daily = [(None, False, NOON + timedelta(days=1)), (5, True, NOON + timedelta(days=2))]
+    query = "SELECT used::INT, complete, since FROM usage_daily ORDER BY subscription_id, run_id"
+    assert rows.told(query) == daily * 2
+
+
+def test_an_unproven_zero_of_a_new_window_leaves_the_last_proven_figure_as_the_base(rows: Rows) -> None:
+    """Whatever it hides was used in the new window, thus after that figure: the next one is a lower bound."""
+    reset = NOON + timedelta(days=0.5)
+    rows.usage(500, reset=reset)
+    for figure in (0, 510):
+        rows.night()
+        rows.usage(figure, reset=reset + timedelta(days=30))
+    daily = "SELECT used::INT, complete, since FROM usage_daily"
+    assert rows.told(daily) == [(510, False, NOON)]
+
+
+def test_a_zero_that_is_believed_after_figures_of_its_window_is_no_unproven_one(rows: Rows) -> None:
+    """It was compared, and held back until it was believed; a figure of no meter is always zero."""
+    for figure in (0, 500, 0, 7):
+        rows.usage(figure)
+        rows.night()
+    assert rows.told("SELECT unproven FROM usage_history ORDER BY run_id") == [(True,), (False,), (False,), (False,)]
+    rows.store.db.execute("UPDATE features SET type = 'boolean'")
+    rows.usage(0, start=NOON)
+    assert rows.told("SELECT unproven FROM usage_history ORDER BY run_id DESC LIMIT 1") == [(False,)]
 
 
 def test_a_second_answer_of_a_run_replaces_the_figure_and_keeps_what_confirmed_the_one_before(rows: Rows) -> None:

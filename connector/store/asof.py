@@ -48,7 +48,7 @@ _SINCE_DAY = "(since AT TIME ZONE 'UTC')::DATE"
 _USED = """CASE WHEN NOT comparable THEN NULL
             WHEN same OR (same_reset AND current_usage >= base.current_usage) THEN current_usage - base.current_usage
             WHEN same_reset OR base.next_usage_reset_at <= observed_at THEN current_usage END"""
-# Each figure that adds up is compared with its base, the last one before it; `since` is when that was last seen.
+# Each figure that adds up is compared with its base, the last proven one before it; `since` is when that was last seen.
 _USAGE_DAILY = f"""SELECT * FROM (
         SELECT {_DAY} AS day, customer_id, subscription_id, feature_id, since, {_USED} AS used,
             coalesce(comparable AND same AND current_usage >= base.current_usage
@@ -62,7 +62,7 @@ _USAGE_DAILY = f"""SELECT * FROM (
                 FROM (SELECT *, lead(previous_confirmed_at) OVER figure AS confirmed_at,
                         lag(run_id) OVER figure IS NOT NULL AS follows
                     FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE})) f
-                WHERE NOT ended AND additive WINDOW figure AS ({_FIGURE})))
+                WHERE NOT ended AND additive AND unproven IS NOT TRUE WINDOW figure AS ({_FIGURE})))
         WHERE follows)
     WHERE used IS DISTINCT FROM 0"""
 
@@ -107,7 +107,7 @@ def statements(without: Sequence[str] = ()) -> Iterator[str]:
         asked = "valid, known := 'infinity'"
         yield f"CREATE OR REPLACE MACRO {name}_asof({asked}) AS TABLE {_written(_ASOF, name, without)}"
     lost = histories.without(FIGURES, without)
-    rest = "".join(f", {name}" for name in ("additive", "restated") if name not in lost)
+    rest = "".join(f", {name}" for name in ("additive", "restated", "unproven") if name not in lost)
     yield f"CREATE OR REPLACE VIEW usage_history AS {_USAGE_HISTORY}"
     if "restated" not in lost:  # what is used stems from the same columns
         yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"

@@ -29,7 +29,8 @@ _WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscripti
 _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
         t.subscription_id AS counted_subscription_id, {figures},
         coalesce(m.meter_aggregation_type IN {additive}, false) AS additive,
-        coalesce(m.meter_aggregation_type IN {steady}, false) AS steady
+        coalesce(m.meter_aggregation_type IN {steady}, false) AS steady,
+        coalesce(m.type = 'metered' AND t.current_usage = 0, false) AS zero
     FROM "{table}" t LEFT JOIN features m ON m.id = t.feature_id WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
@@ -59,10 +60,12 @@ _OF_RUN = "SELECT f.* FROM flexsync.usage_figures f WHERE f.run_id = $run AND {o
 _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
     AND NOT (f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
+# A zero with no earlier figure of its window may be a failure (contract.md 11), and so stays unproven while it lasts.
 _ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
     SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id,
         s.additive, false AS ended,
         coalesce(NOT f.ended AND {window} AND s.steady AND s.current_usage < f.current_usage, false) AS restated,
+        s.zero AND (f.run_id IS NULL OR f.ended OR NOT ({window}) OR coalesce(f.unproven, false)) AS unproven,
         f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
 _END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME

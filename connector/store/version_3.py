@@ -33,6 +33,6 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS flexsync.usage_figures (customer_id VARCHAR, subscription_id VARCHAR, feature_id
     VARCHAR, counted_subscription_id VARCHAR, current_period_start TIMESTAMPTZ, next_usage_reset_at TIMESTAMPTZ,
     current_usage DECIMAL(38, 18), total_limit BIGINT, usage_percent DECIMAL(38, 18), additive BOOLEAN, restated
-    BOOLEAN, ended BOOLEAN, previous_confirmed_run VARCHAR, previous_confirmed_at TIMESTAMPTZ, run_id VARCHAR,
-    observed_at TIMESTAMPTZ)""",
+    BOOLEAN, unproven BOOLEAN, ended BOOLEAN, previous_confirmed_run VARCHAR, previous_confirmed_at TIMESTAMPTZ,
+    run_id VARCHAR, observed_at TIMESTAMPTZ)""",
 )

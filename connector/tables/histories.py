@@ -78,6 +78,7 @@ FIGURES = Table(
         made(
             BOOL, "restated", "lower than the one before in the same window, and believed; not of types that can fall"
         ),
+        made(BOOL, "unproven", "a zero with no earlier figure of its window: true, or a failure of the server"),
         made(BOOL, "ended", "there is no figure from here on, as when its subscription ended"),
         made(TEXT, "previous_confirmed_run", "last run that still saw the figure before this one; NULL for the first"),
         made(TIME, "previous_confirmed_at", "when that run saw it"),
@@ -91,7 +92,7 @@ HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLE
 
 
 _WINDOW = ("counted_subscription_id", "next_usage_reset_at", "current_period_start")
-_DERIVED = {"restated": ("current_usage", "additive", *_WINDOW)}  # of figures
+_DERIVED = {"restated": ("current_usage", "additive", *_WINDOW), "unproven": ("current_usage", *_WINDOW)}  # of figures
 _TOLD = {"usage.subscription_id": "counted_subscription_id", "features.meter_aggregation_type": "additive"}
 _IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key
 

@@ -62,8 +62,8 @@ _VERSIONS = """INSERT INTO flexsync.customers_versions BY NAME
     FROM customers WHERE id[6:]::BIGINT % 100 = $night % 100"""
 _FIGURES = """INSERT INTO flexsync.usage_figures BY NAME
     SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, s.id AS counted_subscription_id,
-        current_period_start, $night AS current_usage,
-        1000000 AS total_limit, $night / 1000000 AS usage_percent, true AS additive, false AS restated, false AS ended,
+        current_period_start, $night AS current_usage, 1000000 AS total_limit, $night / 1000000 AS usage_percent,
+        true AS additive, false AS restated, false AS unproven, false AS ended,
         $before AS previous_confirmed_run, $at - INTERVAL 1 DAY AS previous_confirmed_at, $run AS run_id,
         $at AS observed_at
     FROM subscriptions s, range($features) r(f), (SELECT unnest(['', s.id]) AS alone)"""
