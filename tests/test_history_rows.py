@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -373,3 +373,24 @@ def test_a_day_is_that_of_the_moment_in_utc(rows: Rows) -> None:
         for moment in (text, datetime.fromisoformat(text), "2026-11-21"):
             assert opened.table("usage", as_of=moment).column("current_usage").to_pylist() == [Decimal(130)]
         assert opened.table("usage", as_of="2026-11-20").column("current_usage").to_pylist() == [Decimal(100)]
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Asia/Tokyo"])
+def test_days_are_those_of_utc_in_whatever_zone_a_session_is(rows: Rows, zone: str) -> None:
+    """Another program's session may have any: a figure of 23:00 belongs to that day, one of 1:00 to its own."""
+    rows.now = datetime(2026, 11, 20, 23, tzinfo=UTC)
+    for figure, hours in ((100, 2), (130, 22), (150, 0)):
+        rows.usage(figure)
+        rows.night(hours / 24)
+    db = rows.store.db
+    db.execute("INSERT INTO flexsync.runs BY NAME SELECT 'r3' AS run_id, $n AS finished_at", {"n": rows.now})
+    db.execute(f"SET TimeZone = '{zone}'")
+    assert rows.told("SELECT day::VARCHAR, used::INT, complete FROM usage_daily ORDER BY run_id") == [
+        ("2026-11-21", 30, True),
+        ("2026-11-21", 20, True),
+    ]
+    asked = ("'2026-11-20'", "DATE '2026-11-20'", "'2026-11-20 23:59'", "TIMESTAMP '2026-11-20 23:59'",
+             "'2026-11-20T23:59:00Z'", "'2026-11-21 08:00+09:00'", "TIMESTAMPTZ '2026-11-20 15:59-08'")  # fmt: skip
+    for day in asked:
+        assert rows.told(f"SELECT current_usage::INT FROM usage_asof({day})") == [(100,)], day
+    assert rows.told("SELECT current_usage::INT FROM usage_asof('2026-11-20 16:00-08')") == [(150,)]

@@ -35,7 +35,10 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
         lead(previous_confirmed_run) OVER following AS last_confirmed_run,
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
-_END = "(day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY)"
+# Days are those of UTC in whatever zone a session is; so is a text without a zone, with a time of day or without one.
+_MOMENT = """coalesce(try_cast(day::VARCHAR || '+00' AS TIMESTAMPTZ),
+        try_cast(day::VARCHAR || ' 00:00+00' AS TIMESTAMPTZ), day::TIMESTAMPTZ)"""
+_END = f"((({_MOMENT} AT TIME ZONE 'UTC')::DATE + INTERVAL 1 DAY) AT TIME ZONE 'UTC')"
 _USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
         WHERE run_id <= {_KNOWN.format(asked=f"{_END} - INTERVAL 1 MICROSECOND")} AND observed_at < {_END}
