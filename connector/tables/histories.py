@@ -70,7 +70,9 @@ FIGURES = Table(
         made(TEXT, "feature_id", "feature, see features.id"),
         made(TEXT, "counted_subscription_id", "the one subscription whose events were counted; NULL where it ended"),
         made(TIME, "current_period_start", "start of the subscription's period, as known when asked"),
-        made(TIME, "next_usage_reset_at", "end of the window; NULL = never, or not metered"),
+        made(
+            TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"
+        ),
         made(DECIMAL, "current_usage", "units used in the window; NULL where the figure ended"),
         made(INT, "total_limit", "units; NULL = no limit, or not metered"),
         made(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half)"),
