@@ -123,10 +123,15 @@ def same(old: Row | None, new: Row | None) -> bool:
 
 
 def same_figure(old: Row | None, new: Row | None) -> bool:
-    """Whether a figure, its limit and its window are those of before."""
+    """Whether a figure, its limit, its window and the subscription that was counted are those of before."""
     if old is None or new is None:
         return old is new
-    return all(old[name] == new[name] for name in FIGURE)
+    return _counted(old) == _counted(new) and all(old[name] == new[name] for name in FIGURE)
+
+
+def _counted(row: Row) -> str:
+    """The subscription that a figure is about, in a row of a table or of a history."""
+    return str(row.get("counted_subscription_id", row["subscription_id"]))
 
 
 def versions(diary: Diary, name: str) -> dict[Key, list[Version]]:

@@ -56,7 +56,8 @@ Views and macros show the versions and figures that the runs found.
 _VIEWS = {
     **{f"{name}_history": f"Every version of every row of `{name}`." for name in VERSIONED},
     "usage_history": "Every figure or limit of usage that was seen to change, one row for each change.",
-    "usage_daily": "What was used between two observations of a figure; days without use are left out.",
+    "usage_daily": "What was used between two observations of a figure that adds up (`additive`); days without use are "
+    "left out.",
 }
 
 _IN_VIEWS = {
@@ -70,9 +71,9 @@ _IN_VIEWS = {
     "run_id": "run that found it",
     "observed_at": "server's clock of the answer that showed it",
     "day": "day (UTC) of the second of the two observations",
-    "since": "when the figure before was last seen",
-    "used": "units used in between; a lower bound where complete is false",
-    "complete": "neither a reset nor the beginning of a period lies in between, nor a day without an observation",
+    "since": "when the figure that this one is compared with, the last proven one, was last seen",
+    "used": "units used in between; where complete is false a lower bound, a correction (negative), or NULL: not known",
+    "complete": "exact: two proven figures of one window of one subscription, the first seen a day before at most",
 }
 """Meanings of the columns that only views have, or that mean something narrower there."""
 

@@ -454,7 +454,7 @@ IMPERSONAL = """id entity_id entity_type provider_type environment_id tenant_id 
     parent_subscription_id payment_terms subscription_type feature_id usage_reset_period static_values config_values
     aggregation_mode subscription_id entity_name entitlement_id static_value config_value source_entity_id
     grant_measure grant_duration_unit credit_grant_id application_status subscription_status_at_application
-    valid_basis content_hash previous_confirmed_run"""
+    valid_basis content_hash previous_confirmed_run counted_subscription_id"""
 
 
 @pytest.mark.parametrize("table", [*TABLES.values(), *HISTORIES.values()], ids=lambda table: str(table.name))

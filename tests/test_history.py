@@ -258,8 +258,8 @@ def test_across_a_reset_used_is_a_lower_bound(story: Story, opened: Reading) -> 
     """A DAILY feature read once a night is never complete, and what is used is the new figure."""
     query = """SELECT DISTINCT complete, used = h.current_usage AS whole FROM usage_daily d JOIN usage_history h
         USING (customer_id, subscription_id, feature_id, run_id) JOIN features f ON f.id = feature_id
-        WHERE lookup_key = 'storage_gb'"""
-    assert opened.sql(query).to_pylist() == [{"complete": False, "whole": True}]
+        WHERE lookup_key = 'storage_gb' AND customer_id = $c"""
+    assert opened.sql(query, {"c": story.a}).to_pylist() == [{"complete": False, "whole": True}]
 
 
 def test_an_ended_subscription_ends_its_figures(story: Story, opened: Reading) -> None:

@@ -30,6 +30,9 @@ OF_FIGURES = [
 ]
 
 
+_RENAMED = {("usage", "counted_subscription_id"): "subscription_id"}
+
+
 def planted(name: str, kind: str) -> Any:
     """A value that stands in no other column; None where a type has too few values for that."""
     number = NUMBERS.get(name, 0)
@@ -78,8 +81,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _plant(db: Any, path: str, table: Table, source: str) -> None:
     values: dict[str, Any] = {}
     for column in table.columns:
-        if f"{source}.{column.name}" in NUMBERS and column.name not in table.key:
-            values[column.name] = planted(f"{source}.{column.name}", column.kind)
+        name = _RENAMED.get((source, column.name), column.name) if table is FIGURES else column.name
+        if f"{source}.{name}" in NUMBERS and column.name not in table.key:
+            values[column.name] = planted(f"{source}.{name}", column.kind)
         elif column.name in (*table.key, table.owner) and column.kind == TEXT:
             values[column.name] = "" if source == "usage" and column.name == "subscription_id" else "k"
     values |= {"run_id": run_id(1), "observed_at": datetime(2026, 1, 1, 1, tzinfo=UTC)}
@@ -127,6 +131,16 @@ def test_a_column_can_be_excluded_alone(store: Store, tmp_path: Path, size: Size
     """The publication opens, every view and macro that is left answers, and every other column is there."""
     for name in size.chance().sample(COLUMNS, size.count) if size.count > 1 else ["usage.current_usage"]:
         check(store, target("duckdb", tmp_path), [name])
+
+
+@pytest.mark.parametrize("column", ["usage.subscription_id", "features.meter_aggregation_type"])
+def test_what_usage_a_figure_tells_stems_from_other_columns_too(store: Store, tmp_path: Path, column: str) -> None:
+    """Which subscription was counted, and whether its meter adds up: without them there is no `usage_daily`."""
+    check(store, target("duckdb", tmp_path), [column])
+    with reading.open(target("duckdb", tmp_path)) as opened:
+        assert "usage_daily" not in opened.tables
+        told = {"counted_subscription_id", "additive"} & set(opened.sql("FROM usage_history").column_names)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(

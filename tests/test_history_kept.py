@@ -118,8 +118,8 @@ def test_a_day_whose_figure_before_was_pruned_is_not_shown(past: Past) -> None:
         past.end(run, at)
         past.store.db.execute(
             """INSERT INTO flexsync.usage_figures BY NAME SELECT 'c' AS customer_id, '' AS subscription_id,
-            'f' AS feature_id, $figure AS current_usage, false AS restated, false AS ended, $run AS run_id,
-            $at AS observed_at, $before AS previous_confirmed_at""",
+            'f' AS feature_id, $figure AS current_usage, true AS additive, false AS restated, false AS ended,
+            $run AS run_id, $at AS observed_at, $before AS previous_confirmed_at""",
             {"figure": figure, "run": run, "at": at, "before": before},
         )
     daily = "SELECT used::INT, complete FROM usage_daily ORDER BY day"

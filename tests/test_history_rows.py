@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,30 +27,56 @@ class Rows:
         self.path = path
         self.store = Store.open(path)
         self.run, self.now = "r1", NOON
+        self.meter("COUNT")
+
+    def meter(self, aggregation: str | None) -> None:
+        self.store.db.execute("DELETE FROM features")
+        self.store.db.execute(
+            """INSERT INTO features BY NAME
+            SELECT 'f' AS id, 'metered' AS type, $a AS meter_aggregation_type""",
+            {"a": aggregation},
+        )
 
     def night(self, days: float = 1) -> None:
         self.run, self.now = f"r{int(self.run[1:]) + 1}", self.now + timedelta(days=days)
 
-    def usage(self, figure: int | None, start: datetime = JULY, reset: datetime | None = None) -> None:
+    def usage(
+        self, figure: int | None, start: datetime = JULY, reset: datetime | None = None, counted: str = "s1"
+    ) -> None:
         """An answer that holds this figure, or none."""
-        self.store.db.execute("DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f", {"f": figure})
-        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now}
+        self.store.db.execute(
+            "DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f OR subscription_id <> $c",
+            {"f": figure, "c": counted},
+        )
+        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now, "c": counted}
         if figure is not None:
             self.store.db.execute(
                 """INSERT INTO usage BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id, $f AS current_usage,
-                $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id, $now AS observed_at
-                WHERE NOT EXISTS (FROM usage)""",
+                $c AS subscription_id, $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id,
+                $now AS observed_at WHERE NOT EXISTS (FROM usage)""",
                 given,
             )
         figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
-        self.answer("usage", b"hash")
+        self.answer("usage", b"hash", active=counted)
 
-    def answer(self, resource: str, hash: bytes | None) -> None:
-        self.store.db.execute("DELETE FROM flexsync.answers WHERE resource = $r", {"r": resource})
+    def own_usage(self, figure: int) -> None:
+        """The figure of subscription s1, by whichever answer."""
+        self.store.db.execute("DELETE FROM subscription_usage")
         self.store.db.execute(
-            """INSERT INTO flexsync.answers BY NAME SELECT 'c1' AS customer_id, $r AS resource, '' AS subscription_id,
-            $run AS run_id, $now AS observed_at, $h::BLOB AS body_hash""",
-            {"r": resource, "run": self.run, "now": self.now, "h": hash},
+            """INSERT INTO subscription_usage BY NAME SELECT 'c1' AS customer_id, 's1' AS subscription_id,
+            'f' AS feature_id, $f AS current_usage, $p AS current_period_start, $run AS run_id, $now AS observed_at""",
+            {"f": figure, "p": JULY, "run": self.run, "now": self.now},
+        )
+        figures.follow(self.store.db, "subscription_usage", self.run, TOUCHED, self.now)
+
+    def answer(self, resource: str, hash: bytes | None, subscription: str = "", active: str = "") -> None:
+        """The answer, in place of the last one; `active` are the subscriptions that counted, as queues tell them."""
+        given = {"r": resource, "s": subscription}
+        self.store.db.execute("DELETE FROM flexsync.answers WHERE resource = $r AND subscription_id = $s", given)
+        self.store.db.execute(
+            """INSERT INTO flexsync.answers BY NAME SELECT 'c1' AS customer_id, $r AS resource, $s AS subscription_id,
+            $run AS run_id, $now AS observed_at, $h::BLOB AS body_hash, $a AS context""",
+            {**given, "run": self.run, "now": self.now, "h": hash, "a": f"3|{active}|0"},
         )
 
     def entitlement(self, period: str, sources: int, limit: int = 10) -> None:
@@ -109,14 +135,93 @@ def test_a_new_period_without_a_moment_of_reset_is_another_window(rows: Rows, fi
     assert rows.told(DAILY) == ([(used, False)] if used else [])
 
 
-def test_a_plain_figure_that_counts_another_subscription_is_not_restated(rows: Rows) -> None:
-    """A new subscription begins at zero, in a period of its own, though both are reset at one moment."""
+@pytest.mark.parametrize("start", [JULY, NOON])
+@pytest.mark.parametrize(("first", "second"), [(20, 500), (500, 20), (20, 20)])
+def test_what_a_plain_figure_of_another_subscription_used_is_not_known(
+    rows: Rows, first: int, second: int, start: datetime
+) -> None:
+    """The newest was cancelled, or another came: it is no restatement, and the difference is nobody's usage."""
     reset = NOON + timedelta(days=9)
-    rows.usage(500, reset=reset)
+    rows.usage(first, reset=reset, counted="s1")
     rows.night()
-    rows.usage(3, start=NOON, reset=reset)
-    assert rows.told(HISTORY)[1] == ("r2", 3, False)
-    assert rows.told(DAILY) == [(3, False)]
+    rows.usage(second, start=start, reset=reset, counted="s2")
+    assert rows.told(HISTORY) == [("r1", first, False), ("r2", second, False)]
+    assert rows.told("SELECT counted_subscription_id FROM usage_history ORDER BY run_id") == [("s1",), ("s2",)]
+    assert rows.told(DAILY) == [(None, False)]
+    rows.night()
+    rows.usage(second + 5, start=start, reset=reset, counted="s2")
+    assert rows.told(DAILY) == [(None, False), (5, True)]
+
+
+def test_a_window_that_does_not_follow_the_last_one_says_nothing_about_what_was_used(rows: Rows) -> None:
+    """The reset period became another one: what the new window holds may be older than the observation before."""
+    rows.usage(20, reset=NOON + timedelta(days=2))
+    rows.night()
+    rows.usage(500, reset=NOON + timedelta(days=9))
+    assert rows.told(DAILY) == [(None, False)]
+
+
+def test_a_figure_that_comes_back_in_its_window_is_compared_with_the_one_before_its_end(rows: Rows) -> None:
+    """Nothing was seen in between, so that only one that comes back within a day is complete."""
+    rows.usage(500)
+    for days, figure in ((0.5, None), (0.5, 510), (1, None), (1, 515)):
+        rows.night(days)
+        rows.usage(figure)
+    assert rows.told(DAILY) == [(10, True), (5, False)]
+
+
+@pytest.mark.parametrize(("aggregation", "restated", "daily"), [
+    ("COUNT", True, [(10, True), (-30, False), (5, True)]),
+    ("SUM", True, [(10, True), (-30, False), (5, True)]),
+    ("SUM_WITH_MULTIPLIER", True, [(10, True), (-30, False), (5, True)]),
+    *((name, True, []) for name in ("MAX", "COUNT_UNIQUE")),
+    *((name, False, []) for name in ("AVG", "LATEST", "WEIGHTED_SUM", "NEW_TYPE", None)),
+])  # fmt: skip
+def test_only_figures_that_add_up_have_differences(
+    rows: Rows, aggregation: str | None, restated: bool, daily: list[tuple[int, bool]]
+) -> None:
+    """The difference of two averages, or of two largest values, is no usage; an average that falls is no correction."""
+    rows.meter(aggregation)
+    for figure in (120, 130, 100, 105):
+        rows.usage(figure)
+        rows.night()
+    assert [row[2] for row in rows.told(HISTORY)] == [False, False, restated, False]
+    assert rows.told(DAILY) == daily
+
+
+def test_nothing_is_known_of_what_was_used_after_an_unproven_zero(rows: Rows) -> None:
+    """The first zero of a window may be a failure: it is no base, however often it was seen; also as an own figure."""
+    for figure in (0, 0, 510, 515):
+        rows.own_usage(figure)
+        rows.usage(figure)
+        rows.night()
+    told = rows.told("SELECT current_usage::INT, unproven FROM usage_history ORDER BY subscription_id, run_id")
+    assert told == [(0, True), (510, False), (515, False)] * 2
+    daily = [(None, False, NOON + timedelta(days=1)), (5, True, NOON + timedelta(days=2))]
+    query = "SELECT used::INT, complete, since FROM usage_daily ORDER BY subscription_id, run_id"
+    assert rows.told(query) == daily * 2
+
+
+def test_an_unproven_zero_of_a_new_window_leaves_the_last_proven_figure_as_the_base(rows: Rows) -> None:
+    """Whatever it hides was used in the new window, thus after that figure: the next one is a lower bound."""
+    reset = NOON + timedelta(days=0.5)
+    rows.usage(500, reset=reset)
+    for figure in (0, 510):
+        rows.night()
+        rows.usage(figure, reset=reset + timedelta(days=30))
+    daily = "SELECT used::INT, complete, since FROM usage_daily"
+    assert rows.told(daily) == [(510, False, NOON)]
+
+
+def test_a_zero_that_is_believed_after_figures_of_its_window_is_no_unproven_one(rows: Rows) -> None:
+    """It was compared, and held back until it was believed; a figure of no meter is always zero."""
+    for figure in (0, 500, 0, 7):
+        rows.usage(figure)
+        rows.night()
+    assert rows.told("SELECT unproven FROM usage_history ORDER BY run_id") == [(True,), (False,), (False,), (False,)]
+    rows.store.db.execute("UPDATE features SET type = 'boolean'")
+    rows.usage(0, start=NOON)
+    assert rows.told("SELECT unproven FROM usage_history ORDER BY run_id DESC LIMIT 1") == [(False,)]
 
 
 def test_a_second_answer_of_a_run_replaces_the_figure_and_keeps_what_confirmed_the_one_before(rows: Rows) -> None:
@@ -171,6 +276,34 @@ def test_an_answer_that_was_held_back_in_part_confirms_nothing(rows: Rows) -> No
     rows.usage(130)
     assert rows.told(CONFIRMED) == [("r1", NOON)]
     assert rows.told(DAILY) == [(30, False)]
+
+
+@pytest.mark.parametrize(("active", "own", "run"), [
+    ("s1", False, "r2"), ("s1,s2", False, "r1"), ("s2", False, "r1"), ("", False, "r1"), ("s1", True, "r1"),
+])  # fmt: skip
+def test_a_plain_answer_confirms_the_figure_of_a_sole_subscription_alone(
+    rows: Rows, active: str, own: bool, run: str
+) -> None:
+    """Where others counted too it is about the newest; and never where an answer of its own was held back."""
+    rows.own_usage(100)
+    rows.night()
+    rows.answer("usage", b"hash", active=active)
+    if own:
+        rows.answer("usage", None, "s1", active)
+    rows.night()
+    rows.own_usage(130)
+    assert rows.told("SELECT last_confirmed_run FROM usage_history ORDER BY run_id LIMIT 1") == [(run,)]
+
+
+def test_an_own_answer_confirms_the_figure_of_one_of_several_subscriptions(rows: Rows) -> None:
+    """Whatever the customer's plain answer is about."""
+    rows.own_usage(100)
+    rows.night()
+    rows.answer("usage", b"hash", "s1", "s1,s2")
+    rows.night()
+    rows.answer("usage", b"hash", active="s1,s2")
+    rows.own_usage(130)
+    assert rows.told("SELECT last_confirmed_run FROM usage_history ORDER BY run_id LIMIT 1") == [("r2",)]
 
 
 # --- customers ------------------------------------------------------------------------------------------------------
@@ -240,3 +373,24 @@ def test_a_day_is_that_of_the_moment_in_utc(rows: Rows) -> None:
         for moment in (text, datetime.fromisoformat(text), "2026-11-21"):
             assert opened.table("usage", as_of=moment).column("current_usage").to_pylist() == [Decimal(130)]
         assert opened.table("usage", as_of="2026-11-20").column("current_usage").to_pylist() == [Decimal(100)]
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Asia/Tokyo"])
+def test_days_are_those_of_utc_in_whatever_zone_a_session_is(rows: Rows, zone: str) -> None:
+    """Another program's session may have any: a figure of 23:00 belongs to that day, one of 1:00 to its own."""
+    rows.now = datetime(2026, 11, 20, 23, tzinfo=UTC)
+    for figure, hours in ((100, 2), (130, 22), (150, 0)):
+        rows.usage(figure)
+        rows.night(hours / 24)
+    db = rows.store.db
+    db.execute("INSERT INTO flexsync.runs BY NAME SELECT 'r3' AS run_id, $n AS finished_at", {"n": rows.now})
+    db.execute(f"SET TimeZone = '{zone}'")
+    assert rows.told("SELECT day::VARCHAR, used::INT, complete FROM usage_daily ORDER BY run_id") == [
+        ("2026-11-21", 30, True),
+        ("2026-11-21", 20, True),
+    ]
+    asked = ("'2026-11-20'", "DATE '2026-11-20'", "'2026-11-20 23:59'", "TIMESTAMP '2026-11-20 23:59'",
+             "'2026-11-20T23:59:00Z'", "'2026-11-21 08:00+09:00'", "TIMESTAMPTZ '2026-11-20 15:59-08'")  # fmt: skip
+    for day in asked:
+        assert rows.told(f"SELECT current_usage::INT FROM usage_asof({day})") == [(100,)], day
+    assert rows.told("SELECT current_usage::INT FROM usage_asof('2026-11-20 16:00-08')") == [(150,)]

@@ -35,27 +35,40 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
         lead(previous_confirmed_run) OVER following AS last_confirmed_run,
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
-_END = "(day::TIMESTAMPTZ::DATE + INTERVAL 1 DAY)"
+# Days are those of UTC in whatever zone a session is; so is a text without a zone, with a time of day or without one.
+_MOMENT = """coalesce(try_cast(day::VARCHAR || '+00' AS TIMESTAMPTZ),
+        try_cast(day::VARCHAR || ' 00:00+00' AS TIMESTAMPTZ), day::TIMESTAMPTZ)"""
+_END = f"((({_MOMENT} AT TIME ZONE 'UTC')::DATE + INTERVAL 1 DAY) AT TIME ZONE 'UTC')"
 _USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
         WHERE run_id <= {_KNOWN.format(asked=f"{_END} - INTERVAL 1 MICROSECOND")} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
     WHERE NOT ended"""
+_DAY = "(observed_at AT TIME ZONE 'UTC')::DATE"
+_SINCE_DAY = "(since AT TIME ZONE 'UTC')::DATE"
 # Without a moment of the next reset, a new period may have reset the figure or not: the lower bound holds for both.
-_USED = "CASE WHEN same OR (same_reset AND current_usage >= before) THEN current_usage - before ELSE current_usage END"
-_USAGE_DAILY = f"""SELECT * FROM (SELECT observed_at::DATE AS day, customer_id, subscription_id, feature_id,
-            previous_confirmed_at AS since, {_USED} AS used,
-            same AND NOT restated AND previous_confirmed_at::DATE >= observed_at::DATE - 1 AS complete, run_id
-        FROM (SELECT *, same_reset AND current_period_start IS NOT DISTINCT FROM
-                lag(current_period_start) OVER figure AS same
-            FROM (SELECT *, lag(current_usage) OVER figure AS before,
-                    lag(run_id) OVER figure IS NOT NULL AS follows,
-                    coalesce(NOT lag(ended) OVER figure AND next_usage_reset_at IS NOT DISTINCT FROM
-                        lag(next_usage_reset_at) OVER figure, false) AS same_reset
-                FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
-            WINDOW figure AS ({_FIGURE}))
-        WHERE NOT ended AND follows)
-    WHERE used <> 0"""
+# What another subscription had used, or a window that did not follow the last one, may be older than that observation.
+_USED = """CASE WHEN NOT comparable THEN NULL
+            WHEN same OR (same_reset AND current_usage >= base.current_usage) THEN current_usage - base.current_usage
+            WHEN same_reset OR base.next_usage_reset_at <= observed_at THEN current_usage END"""
+_BASE = "struct_pack(counted_subscription_id, current_period_start, next_usage_reset_at, current_usage, confirmed_at)"
+# Each figure that adds up is compared with its base, the last proven one before it; `since` is when that was last seen.
+_USAGE_DAILY = f"""SELECT * FROM (
+        SELECT {_DAY} AS day, customer_id, subscription_id, feature_id, since, {_USED} AS used,
+            coalesce(comparable AND same AND current_usage >= base.current_usage
+                AND {_SINCE_DAY} >= {_DAY} - 1, false) AS complete, run_id
+        FROM (SELECT *, coalesce(base.confirmed_at, previous_confirmed_at) AS since,
+                base IS NOT NULL AND counted_subscription_id IS NOT DISTINCT FROM base.counted_subscription_id
+                    AS comparable,
+                next_usage_reset_at IS NOT DISTINCT FROM base.next_usage_reset_at AS same_reset,
+                same_reset AND current_period_start IS NOT DISTINCT FROM base.current_period_start AS same
+            FROM (SELECT *, lag({_BASE}) OVER figure AS base
+                FROM (SELECT *, lead(previous_confirmed_at) OVER figure AS confirmed_at,
+                        lag(run_id) OVER figure IS NOT NULL AS follows
+                    FROM flexsync.usage_figures WINDOW figure AS ({_FIGURE}))
+                WHERE NOT ended AND additive AND unproven IS NOT TRUE WINDOW figure AS ({_FIGURE})))
+        WHERE follows)
+    WHERE used IS DISTINCT FROM 0"""
 
 
 class History(NamedTuple):
@@ -98,7 +111,7 @@ def statements(without: Sequence[str] = ()) -> Iterator[str]:
         asked = "valid, known := 'infinity'"
         yield f"CREATE OR REPLACE MACRO {name}_asof({asked}) AS TABLE {_written(_ASOF, name, without)}"
     lost = histories.without(FIGURES, without)
-    rest = "".join(f", {name}" for name in ("restated",) if name not in lost)
+    rest = "".join(f", {name}" for name in ("additive", "restated", "unproven") if name not in lost)
     yield f"CREATE OR REPLACE VIEW usage_history AS {_USAGE_HISTORY}"
     if "restated" not in lost:  # what is used stems from the same columns
         yield f"CREATE OR REPLACE VIEW usage_daily AS {_USAGE_DAILY}"
@@ -112,7 +125,7 @@ _MEANINGS = {
     **{f"{name}_history": f"every version of the rows of {name}: valid from, to; known from run, to run"
        for name in VERSIONED},
     "usage_history": "every figure of usage that was seen to change",
-    "usage_daily": "what was used between two observations of a figure; complete: no reset lies between them",
+    "usage_daily": "what was used between two observations of a figure; complete: both are of one window",
 }  # fmt: skip
 VIEWS = tuple(_MEANINGS)
 """Names of the views."""

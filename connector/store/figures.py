@@ -11,7 +11,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from connector.pull.suspicion import GROWING
 from connector.store.database import Database, count, identifier, literal, registered
+from connector.tables.histories import ADDITIVE
 
 _FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
@@ -19,28 +21,37 @@ _MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_i
 _SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
     AND {window}"""
 # Most reset periods send no moment of the next reset (contract.md 6.1): there only the subscription's period tells.
-_WINDOW = """s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
+_WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
+    AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
     AND s.current_period_start IS NOT DISTINCT FROM f.current_period_start"""
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
-_STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at, {figures}
-    FROM "{table}" t WHERE t.customer_id IN (SELECT key FROM touched))"""
+_STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
+        t.subscription_id AS counted_subscription_id, {figures},
+        coalesce(m.meter_aggregation_type IN {additive}, false) AS additive,
+        coalesce(m.meter_aggregation_type IN {steady}, false) AS steady,
+        coalesce(m.type = 'metered' AND t.current_usage = 0, false) AS zero
+    FROM "{table}" t LEFT JOIN features m ON m.id = t.feature_id WHERE t.customer_id IN (SELECT key FROM touched))"""
 _OURS = "f.customer_id IN (SELECT key FROM touched) AND (f.subscription_id = '') = {plain}"
 # An answer confirms a figure only if all of it was stored: others have no hash, as where a figure was held back.
-# A customer's plain answer of this run may be the first one that does not settle its subscriptions.
-_CONFIRMS = "{a}.customer_id = f.customer_id AND {a}.resource = 'usage' AND {a}.body_hash IS NOT NULL"
+# A subscription that nobody asked about alone is confirmed by the customer's plain answer, if it was the only one then:
+# the context names all that counted (see connector.store.queue). One of this run may not settle its subscriptions.
+_OWN = "a.customer_id = f.customer_id AND a.resource = 'usage' AND a.subscription_id = f.subscription_id"
+_SOLE = """p.customer_id = f.customer_id AND p.resource = 'usage' AND p.subscription_id = '' AND p.run_id < $run
+        AND p.body_hash IS NOT NULL AND split_part(p.context, '|', 2) = f.subscription_id AND a.customer_id IS NULL"""
+_CONFIRMED = "CASE WHEN a.customer_id IS NULL THEN p.{0} WHEN a.body_hash IS NOT NULL THEN a.{0} END"
 _LATEST = """newest AS (SELECT f.* FROM (
         FROM {earlier} UNION ALL BY NAME FROM flexsync.usage_figures WHERE run_id = $run) f
     WHERE {ours}
     WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
     QUALIFY row_number() OVER figure = 1),
 latest AS (SELECT f.*,
-        greatest(f.run_id, coalesce(u.previous_confirmed_run, a.run_id, p.run_id)) AS confirmed_run,
-        greatest(f.observed_at, coalesce(u.previous_confirmed_at, a.observed_at, p.observed_at)) AS confirmed_at
+        greatest(f.run_id, coalesce(u.previous_confirmed_run, {run})) AS confirmed_run,
+        greatest(f.observed_at, coalesce(u.previous_confirmed_at, {at})) AS confirmed_at
     FROM newest f
     LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
-    LEFT JOIN flexsync.answers a ON {alone_confirms} AND a.subscription_id = f.subscription_id
-    LEFT JOIN flexsync.answers p ON {plain_confirms} AND p.subscription_id = '' AND p.run_id < $run)"""
+    LEFT JOIN flexsync.answers a ON {own}
+    LEFT JOIN flexsync.answers p ON {sole})"""
 # The newest figures of earlier runs do not change while a run lasts, so they are looked for once: it takes all of them.
 _EARLIER = """CREATE TEMP TABLE IF NOT EXISTS {earlier} AS SELECT * FROM flexsync.usage_figures WHERE rowid IN (
     SELECT arg_max(rowid, run_id) FROM flexsync.usage_figures WHERE run_id <> {run}
@@ -49,9 +60,12 @@ _OF_RUN = "SELECT f.* FROM flexsync.usage_figures f WHERE f.run_id = $run AND {o
 _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $run AND {ours}
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
     AND NOT (f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
+# A zero with no earlier figure of its window may be a failure (contract.md 11), and so stays unproven while it lasts.
 _ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
-    SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id, false AS ended,
-        coalesce(NOT f.ended AND {window} AND s.current_usage < f.current_usage, false) AS restated,
+    SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id,
+        s.additive, false AS ended,
+        coalesce(NOT f.ended AND {window} AND s.steady AND s.current_usage < f.current_usage, false) AS restated,
+        s.zero AND (f.run_id IS NULL OR f.ended OR NOT ({window}) OR coalesce(f.unproven, false)) AS unproven,
         f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
 _END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
@@ -107,12 +121,16 @@ def _text(template: str, table: str, earlier: str) -> str:
         "alone": _ALONE[table],
         "plain": str(table == "usage").lower(),
         "figures": ", ".join(f"t.{name}" for name in _FIGURES),
-        "new": ", ".join(f"s.{name}" for name in _FIGURES),
+        "new": ", ".join(f"s.{name}" for name in ("counted_subscription_id", *_FIGURES)),
         "match": _MATCH,
         "window": _WINDOW,
         "same": _SAME.format(window=_WINDOW),
-        "alone_confirms": _CONFIRMS.format(a="a"),
-        "plain_confirms": _CONFIRMS.format(a="p"),
+        "additive": ADDITIVE,
+        "steady": (*ADDITIVE, *sorted(GROWING)),  # an average or a last value may fall without a correction
+        "own": _OWN,
+        "sole": _SOLE,
+        "run": _CONFIRMED.format("run_id"),
+        "at": _CONFIRMED.format("observed_at"),
     }
     fields |= {"ours": _OURS.format(**fields)}
     fields |= {"state": _STATE.format(**fields), "latest": _LATEST.format(**fields)}

@@ -31,7 +31,8 @@ TABLES = (
     is_soft_limit BOOLEAN, usage_reset_period VARCHAR, static_values VARCHAR[], config_values VARCHAR,
     aggregation_mode VARCHAR, extra VARCHAR, run_id VARCHAR, observed_at TIMESTAMPTZ)""",
     """CREATE TABLE IF NOT EXISTS flexsync.usage_figures (customer_id VARCHAR, subscription_id VARCHAR, feature_id
-    VARCHAR, current_period_start TIMESTAMPTZ, next_usage_reset_at TIMESTAMPTZ, current_usage DECIMAL(38, 18),
-    total_limit BIGINT, usage_percent DECIMAL(38, 18), restated BOOLEAN, ended BOOLEAN, previous_confirmed_run
-    VARCHAR, previous_confirmed_at TIMESTAMPTZ, run_id VARCHAR, observed_at TIMESTAMPTZ)""",
+    VARCHAR, counted_subscription_id VARCHAR, current_period_start TIMESTAMPTZ, next_usage_reset_at TIMESTAMPTZ,
+    current_usage DECIMAL(38, 18), total_limit BIGINT, usage_percent DECIMAL(38, 18), additive BOOLEAN, restated
+    BOOLEAN, unproven BOOLEAN, ended BOOLEAN, previous_confirmed_run VARCHAR, previous_confirmed_at TIMESTAMPTZ,
+    run_id VARCHAR, observed_at TIMESTAMPTZ)""",
 )

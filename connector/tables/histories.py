@@ -13,7 +13,17 @@ from collections.abc import Collection
 from connector.tables.columns import BOOL, DECIMAL, INT, STAMPS, TEXT, TIME, Table, made
 from connector.tables.schemas import TABLES
 
-__all__ = ["FIGURES", "HISTORIES", "VERSIONED", "content", "needed_by_histories", "origin", "versions_of", "without"]
+__all__ = [
+    "ADDITIVE",
+    "FIGURES",
+    "HISTORIES",
+    "VERSIONED",
+    "content",
+    "needed_by_histories",
+    "origin",
+    "versions_of",
+    "without",
+]
 
 VERSIONED = ("customers", "subscriptions", "entitlements")
 """The tables whose rows have versions."""
@@ -47,6 +57,10 @@ def _versions(base: Table) -> Table:
     return Table(f"{base.name}_versions", (*base.key, "valid_from"), (*keys, *_ABOUT, *others), about, base.owner)
 
 
+ADDITIVE = ("COUNT", "SUM", "SUM_WITH_MULTIPLIER")
+"""Aggregation types of meters whose figures add up: what is used between two observations is their difference. That of
+MAX, COUNT_UNIQUE, AVG and LATEST says nothing about it; what WEIGHTED_SUM does in between is not known."""
+
 FIGURES = Table(
     "usage_figures",
     ("customer_id", "subscription_id", "feature_id", "run_id"),
@@ -54,12 +68,19 @@ FIGURES = Table(
         made(TEXT, "customer_id", "customer, see customers.id"),
         made(TEXT, "subscription_id", "subscription; empty for the customer's plain usage"),
         made(TEXT, "feature_id", "feature, see features.id"),
+        made(TEXT, "counted_subscription_id", "the one subscription whose events were counted; NULL where it ended"),
         made(TIME, "current_period_start", "start of the subscription's period, as known when asked"),
-        made(TIME, "next_usage_reset_at", "end of the window; NULL = never, or not metered"),
+        made(
+            TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"
+        ),
         made(DECIMAL, "current_usage", "units used in the window; NULL where the figure ended"),
         made(INT, "total_limit", "units; NULL = no limit, or not metered"),
         made(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half)"),
-        made(BOOL, "restated", "lower than the figure before it in the same window, and believed"),
+        made(BOOL, "additive", "differences of such figures were used in between: of COUNT, SUM, SUM_WITH_MULTIPLIER"),
+        made(
+            BOOL, "restated", "lower than the one before in the same window, and believed; not of types that can fall"
+        ),
+        made(BOOL, "unproven", "a zero with no earlier figure of its window: true, or a failure of the server"),
         made(BOOL, "ended", "there is no figure from here on, as when its subscription ended"),
         made(TEXT, "previous_confirmed_run", "last run that still saw the figure before this one; NULL for the first"),
         made(TIME, "previous_confirmed_at", "when that run saw it"),
@@ -72,7 +93,9 @@ HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLE
 """Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
 
 
-_DERIVED = {"restated": ("current_usage", "next_usage_reset_at", "current_period_start")}  # of figures
+_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "current_period_start")
+_DERIVED = {"restated": ("current_usage", "additive", *_WINDOW), "unproven": ("current_usage", *_WINDOW)}  # of figures
+_TOLD = {"usage.subscription_id": "counted_subscription_id", "features.meter_aggregation_type": "additive"}
 _IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key
 
 
@@ -84,6 +107,7 @@ def without(history: Table, excluded: Collection[str]) -> set[str]:
         excluded: columns of tables, as `customers.email`.
     """
     found = {column for name, _, column in (full.partition(".") for full in excluded) if name in origin(history.name)}
+    found |= {_TOLD[full] for full in excluded if full in _TOLD and history is FIGURES}
     left_out = (found & set(history.names)) - set(history.key)
     if left_out and history is not FIGURES:
         return left_out | {"content_hash"}

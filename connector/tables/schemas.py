@@ -236,7 +236,7 @@ _FIGURES = (
     read(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half); 100 where the limit is 0 or less"),
     read(BOOL, "is_enabled", "granted"),
     read(BOOL, "is_soft_limit", "usage may pass the limit"),
-    read(TIME, "next_usage_reset_at", "end of the window; NULL = never, or not metered"),
+    read(TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"),
     made(TIME, "current_period_start", "of the subscription that was counted, as known when asked"),
     EXTRA,
 )

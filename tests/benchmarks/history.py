@@ -61,8 +61,9 @@ _VERSIONS = """INSERT INTO flexsync.customers_versions BY NAME
         $at AS updated_at), $at AS valid_from, 'updated_at' AS valid_basis, false AS ended, md5($run) AS content_hash
     FROM customers WHERE id[6:]::BIGINT % 100 = $night % 100"""
 _FIGURES = """INSERT INTO flexsync.usage_figures BY NAME
-    SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, current_period_start, $night AS current_usage,
-        1000000 AS total_limit, $night / 1000000 AS usage_percent, false AS restated, false AS ended,
+    SELECT customer_id, alone AS subscription_id, 'f' || f AS feature_id, s.id AS counted_subscription_id,
+        current_period_start, $night AS current_usage, 1000000 AS total_limit, $night / 1000000 AS usage_percent,
+        true AS additive, false AS restated, false AS unproven, false AS ended,
         $before AS previous_confirmed_run, $at - INTERVAL 1 DAY AS previous_confirmed_at, $run AS run_id,
         $at AS observed_at
     FROM subscriptions s, range($features) r(f), (SELECT unnest(['', s.id]) AS alone)"""
@@ -145,7 +146,7 @@ def begun(store: Store, number: int) -> Run:
 
 def ended(store: Store, run: Run) -> None:
     with store.transaction() as db:
-        runs.finish(db, run.run_id, "green", run.started_at, [], {})
+        runs.finish(db, run.run_id, "green", run.started_at, [], {}, None)
 
 
 def answered(store: Store, run: Run, number: int, growing: int = 1) -> None:
@@ -178,7 +179,8 @@ def _body(item: Item, number: int, growing: int) -> bytes:
 def _features(item: Item, own: dict[str, Any], limit: int) -> bytes:
     source = {"subscription_id": item.counted, "entity_id": "plan_1", "entity_type": "plan", "usage_limit": limit}
     features = [
-        {"feature": {"id": f"f{f}", "name": f"F{f}", "type": "metered", "updated_at": ABOUT["created_at"]},
+        {"feature": {"id": f"f{f}", "name": f"F{f}", "type": "metered", "updated_at": ABOUT["created_at"],
+                     "meter": {"aggregation": {"type": "SUM"}}},
          "total_limit": limit, "is_unlimited": False, "sources": [source], **own}
         for f in range(FEATURES)
     ]  # fmt: skip
