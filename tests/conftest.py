@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import sizes
 from hypothesis import settings
 
+from connector.store import opening
+
 # The same examples on every machine, and no time limit for one of them, for a machine may be busy. Other examples for
 # each commit are what `-m sampled` is for (`sizes.py`).
 settings.register_profile("flexsync", max_examples=sizes.examples(100), deadline=None, derandomize=True, database=None)
 settings.load_profile("flexsync")
+
+WHOLE = ("test_docs.py", "test_notebooks.py", "test_history.py")
+"""Files whose sampled tests run for every seed: the pages, the notebooks, and the one story that histories tell."""
 
 
 def pytest_report_header() -> str:
@@ -23,7 +34,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where a seed is given, as in CI, draw a tenth of the further conditions that `-m sampled` adds.
 
-    Proofs that have a size of their own, and the pages of docs/, run for every seed. Other commits draw other tenths.
+    Proofs that have a size of their own, and the files of `WHOLE`, run for every seed. Other commits draw other tenths.
     """
     if not sizes.TEXT or config.getoption("markexpr") != "sampled":
         return
@@ -43,8 +54,34 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _copied_stores() -> Iterator[None]:
+    """Copy new stores from one that each process makes as the product does: its four hundred statements take long."""
+    made = opening.connect
+
+    @cache
+    def empty() -> bytes:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "empty.duckdb"
+            db = made(path)
+            opening.prepare(db, path)
+            opening.detach(db)
+            db.close()
+            return path.read_bytes()
+
+    def connect(path: Path) -> Any:
+        if not path.exists():
+            with suppress(OSError):  # a folder that cannot be written, or a full disk: the product says so
+                path.write_bytes(empty())
+        return made(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "connect", connect)
+        yield
+
+
 def _is_drawn(item: pytest.Item) -> bool:
-    sized = "size" in getattr(item, "fixturenames", ()) or item.path.name == "test_docs.py"
+    sized = "size" in getattr(item, "fixturenames", ()) or item.path.name in WHOLE
     if item.get_closest_marker("thorough"):
         return False
     return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 10 == 0

@@ -81,6 +81,7 @@ def test_wrong_key(
     assert "sk_wrong" not in done.err
 
 
+@pytest.mark.sampled
 def test_key_that_needs_an_environment(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """A key bound to no environment is refused with 3 and a hint at the setting; with the setting the sync is green."""
     env = environment(live[1], key="config")
@@ -89,6 +90,7 @@ def test_key_that_needs_an_environment(live: tuple[Sandbox, str], tmp_path: Path
     assert command("sync", env=more, cwd=tmp_path).code == 0
 
 
+@pytest.mark.sampled
 def test_read_only_key_cannot_write(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """A key without the permission copies everything, and is refused with 3 when it writes."""
     env = environment(live[1], key="reader")
@@ -259,6 +261,7 @@ def test_bad_durations(tmp_path: Path, arguments: tuple[str, str], value: str) -
     says(done, 2, arguments[1], repr(value), "90s", "7d")
 
 
+@pytest.mark.sampled
 def test_flags_and_files_take_the_same_durations(live: tuple[Sandbox, str], tmp_path: Path, copied: Path) -> None:
     """A sum such as 1h30m is a length of time on the command line too."""
     done = command("status", "--store", copied, "--max-age", "1h30m", env=environment(live[1]), cwd=tmp_path)

@@ -279,6 +279,7 @@ def test_every_example_in_the_explanation_is_a_good_value() -> None:
 # --- while the account changes, and servers that answer strangely -------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_nobody_is_twice_or_missing_while_others_come_and_go() -> None:
     """Creates, archives and updates between the calls: who stays is there once, and nobody at all is there twice."""
     sandbox = Sandbox(customers=3500, ties=1200)

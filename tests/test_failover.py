@@ -114,6 +114,7 @@ def edit_subscription(w: Night) -> None:
     w.sandbox.update_subscription(w.ended()[0], version=9)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("act", [edit_customer, sampled(archive), sampled(edit_subscription)])
 def test_an_edit_that_the_server_lost_is_undone_here_too(tmp_path: Path, act: Callable[[Night], None]) -> None:
     """A replica without the last commits takes over: what an earlier run read has its old `updated_at` again."""

@@ -134,6 +134,7 @@ def test_a_forgotten_customer_leaves_no_trace_in_the_store(world: tuple[World, s
     assert [path.name for path in w.path.parent.iterdir() if path.name.startswith(".flexsync")] == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("full", few([False, True]))
 def test_the_next_syncs_are_green_and_bring_nobody_back(world: tuple[World, str], full: bool) -> None:
     """After a change, a sync proves the copy complete and `verify` has nothing to say; no row and no version tells."""
@@ -328,6 +329,7 @@ def test_a_run_that_has_not_ended_is_not_published(tmp_path: Path) -> None:
 # --- asking, refusing, being killed ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_without_a_yes_nothing_changes(tmp_path: Path) -> None:
     """The places are listed before the question; after a no every byte is as it was, after a yes it is done once."""
     with store_in(tmp_path):

@@ -32,6 +32,7 @@ from pipelines import mentions
 # --- publications and their kept runs -------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_green_run_that_holds_the_person_is_not_kept_later(tmp_path: Path, kind: str) -> None:
     """Forgotten while a run was interrupted; when it ends degraded, its publication leaves nobody in older files."""
@@ -50,6 +51,7 @@ def test_a_green_run_that_holds_the_person_is_not_kept_later(tmp_path: Path, kin
     assert holding(tmp_path) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_green_run_that_does_not_hold_the_person_stays(tmp_path: Path, kind: str) -> None:
     """The person came after it, and only the newest, degraded run holds it; it stays at the next publication too."""
@@ -184,6 +186,7 @@ JOURNAL = (
 )
 
 
+@pytest.mark.sampled
 def test_the_journal_names_the_person_in_no_row_of_others(tmp_path: Path) -> None:
     """Rows that stand under another, a mistyped or no id lose what tells of the person, and nothing of the others."""
     with store_in(tmp_path, customers=6) as store:
@@ -219,6 +222,7 @@ def test_an_import_that_is_recorded_later_does_not_bring_the_person_back(tmp_pat
         assert store.rows(query) == [(None, None, None), ("ann", None, ""), ("ann", "belongs to c0.", "")]
 
 
+@pytest.mark.sampled
 def test_rejects_of_the_persons_subscriptions_are_found_without_a_body(tmp_path: Path) -> None:
     """As in a restored store and in publications: by their key; where nothing says whose they are, they are blanked."""
     kept, lost = ["c2", "f", "s_body", "sc2"], ["m1", "s_named", "s_own", "s_unknown"]

@@ -24,6 +24,8 @@ from connector.store.store import Store
 DAY, HOUR = 86_400, 3_600
 MOMENTS = ("valid_from", "valid_to")
 
+pytestmark = pytest.mark.sampled  # the nights of the story take as long as a hundred other tests; CI runs all of them
+
 
 class Story:
     """Nights of a small account, each with changes of its own; runs and moments are remembered by name."""

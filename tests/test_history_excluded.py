@@ -133,6 +133,7 @@ def test_a_column_can_be_excluded_alone(store: Store, tmp_path: Path, size: Size
         check(store, target("duckdb", tmp_path), [name])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("column", ["usage.subscription_id", "features.meter_aggregation_type"])
 def test_what_usage_a_figure_tells_stems_from_other_columns_too(store: Store, tmp_path: Path, column: str) -> None:
     """Which subscription was counted, and whether its meter adds up: without them there is no `usage_daily`."""

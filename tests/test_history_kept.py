@@ -148,6 +148,7 @@ def test_a_row_that_returns_after_the_kept_time_is_dated_by_its_return(tmp_path:
 # --- publications ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_a_duckdb_publication_holds_what_its_time_needs(past: Past, tmp_path: Path) -> None:
     """It answers about the last days as the store does, refuses the rest, and does not grow with the nights."""
     sizes_of = []
@@ -163,6 +164,7 @@ def test_a_duckdb_publication_holds_what_its_time_needs(past: Past, tmp_path: Pa
     assert max(sizes_of) <= 48 < sum(counted(past.store))  # three runs of the time and one row before, of 12 keys
 
 
+@pytest.mark.sampled
 def test_a_lake_forgets_by_the_month_and_answers(past: Past, tmp_path: Path) -> None:
     """Months before the kept time become one file of what is needed; a store can be restored from it at any time."""
     to, back = target("parquet", tmp_path), tmp_path / "back.duckdb"

@@ -61,6 +61,7 @@ def answers(to: str, past: Past) -> dict[tuple[str, datetime], dict[int, Any]]:
         return {(name, row.moment): asked(opened, name, row.moment, None) for name in KEYS for row in past.rows[name]}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("without", few([(), ("customers.email",)]))
 def test_a_lake_keeps_what_only_it_holds_when_somebody_is_forgotten(
     past: Past, tmp_path: Path, without: tuple[str, ...]

@@ -17,6 +17,7 @@ _LONG = """INSERT INTO flexsync.usage_figures (customer_id, subscription_id, fea
         '20260101T000000Z-' || lpad((i // 7000)::VARCHAR, 6, '0'), i FROM range($n) r(i)"""
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_long_history_is_published_in_little_memory(tmp_path: Path, kind: str) -> None:
     """A whole history is written without being sorted: eleven million figures took more memory than a store has."""

@@ -14,6 +14,7 @@ from connector.publications.restore import restore
 from connector.store.store import Store
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_excluded_columns_are_completed_and_begin_no_version(tmp_path: Path, kind: str) -> None:
     """The first run after the restore fills them in; a row that changed meanwhile begins one version."""
@@ -35,6 +36,7 @@ def test_excluded_columns_are_completed_and_begin_no_version(tmp_path: Path, kin
     assert world.rows(same) == [(0,)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_null_that_was_known_is_not_completed(tmp_path: Path, kind: str) -> None:
     """Only left-out columns are: what was NULL then and has a value now is a change, and begins a version."""

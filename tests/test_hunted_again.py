@@ -54,6 +54,7 @@ def test_row_of_this_run_is_not_gone_by_one_answer(tmp_path: Path, new: str) -> 
     green_again(w)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("first", [True, sampled(False)], ids=["first run", "gone and back"])
 def test_links_of_a_customer_that_only_the_closing_pass_names(tmp_path: Path, first: bool) -> None:
     """Archived while a full run lists, a customer is in neither status; found by the closing pass, it has its links."""
@@ -105,6 +106,7 @@ def test_links_of_a_customer_that_was_gone(tmp_path: Path) -> None:
     w.check()
 
 
+@pytest.mark.sampled
 def test_an_empty_environment_is_not_believed(tmp_path: Path) -> None:
     """With the key of an empty environment not even a tiny account is gone; the right key finds it as it was."""
     w = World(tmp_path, calm(3, kind=Bent))

@@ -62,6 +62,7 @@ def ask(world: World, path: str, *query: tuple[str, str]) -> Any:
 # --- rows that a run did not get --------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("times", few([2, 1000]))
 def test_a_row_that_is_counted_but_never_sent_is_no_green_full_run(world: World, times: int) -> None:
     """A page leaves an edited row out, and the look-up by id does too, though its total counts the row."""

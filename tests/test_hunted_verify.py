@@ -70,6 +70,7 @@ def test_verify_keeps_what_the_run_found_wrong(tmp_path: Path) -> None:
     assert verified(w, 0)["ok"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("old", ["filters_ignored", sampled("filters_refused")])
 def test_verify_counts_as_the_server_can(old: str, tmp_path: Path) -> None:
     """On a server without filters it counts everything, as the run did, and is green where nothing changed."""
@@ -93,6 +94,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> World:
     return w
 
 
+@pytest.mark.sampled
 def test_verify_misses_a_stored_customer_that_never_comes(copied: World) -> None:
     """A row that the server counts and never sends is no row less to compare, but a difference."""
     lost = copied.sandbox.customer_ids()[3]

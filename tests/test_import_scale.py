@@ -69,6 +69,7 @@ def states(sandbox: Sandbox) -> dict[str, str]:
     return {row["external_id"]: f"{row['name']}|{row['email']}|{row['metadata']}|{row['updated_at']}" for row in rows}
 
 
+@pytest.mark.sampled
 def test_a_large_file_takes_few_calls(tmp_path: Path) -> None:
     """4,000 rows with 1 % changed: a read per thousand rows, 40 writes, and only those customers move."""
     with hard_limit(120):

@@ -198,6 +198,7 @@ def test_a_store_can_be_restored_beside_it(tmp_path: Path, kind: str) -> None:
         assert seen(to) == ({run_id(3)}, {run_id(1)})
 
 
+@pytest.mark.sampled
 def test_the_copy_of_a_file_can_be_restored(tmp_path: Path) -> None:
     """It is a publication like any other: a store that starts from it holds the green run."""
     with store_in(tmp_path) as store:
@@ -422,6 +423,7 @@ def test_readers_always_find_a_green_run(tmp_path: Path, kind: str, size: Size) 
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_publications_of_one_run_are_equally_new(tmp_path: Path) -> None:
     """All are stamped with one moment, so the first one named is restored, however long another took to write."""
     targets = tuple(target(kind, tmp_path) for kind in KINDS)

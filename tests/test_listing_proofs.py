@@ -42,6 +42,7 @@ def live(world: World) -> set[str]:
 # --- where a walk ends ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "switches",
     [
@@ -275,6 +276,7 @@ def test_edits_during_a_walk_longer_than_the_overlap(tmp_path: Path, skew: int) 
     assert names(world) == live_names
 
 
+@pytest.mark.sampled
 def test_each_walk_has_its_own_cursor(tmp_path: Path) -> None:
     """An archive of months ago does not make the published walk read months again: each walk has its newest row."""
     world = account(tmp_path)

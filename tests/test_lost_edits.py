@@ -126,6 +126,7 @@ def old(folder: Path, behaviour: str, customers: int = 12) -> World:
     return World(folder, calm(customers, faults=faults, kind=Bent), only=LISTINGS)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("behaviour", ["filters_refused", sampled("filters_ignored")])
 def test_a_subscription_that_is_gone_from_an_old_server_is_marked(tmp_path: Path, behaviour: str) -> None:
     """A server without filters is asked by id for subscriptions that its listing no longer holds; their number fits."""

@@ -212,6 +212,7 @@ def reject_beside_a_window(folder: Path, listing: str) -> World:
     return w
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("listing", ["customers", sampled("subscriptions")])
 def test_a_reject_waits_for_its_own_row(listing: str, tmp_path: Path) -> None:
     """A window that is walked again settles nothing about rows outside of it; a full walk does."""

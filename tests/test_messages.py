@@ -129,6 +129,7 @@ def test_every_share_of_the_documentation_is_checked() -> None:
     assert sorted(re.findall(r"^\| `(\w+)` \| share \|", text, re.M)) == sorted(SHARES)
 
 
+@pytest.mark.sampled
 def test_doctor_and_sync_agree_about_a_missing_folder(tmp_path: Path) -> None:
     """The folder of a publication is made by a sync, as the configs need; doctor makes none and says what will be."""
     targets = ("duckdb:published/b.duckdb", "parquet:lakes/lake", "parquet:here")

@@ -201,6 +201,7 @@ def test_a_copy_that_was_never_finished_does_not_count(old: Path) -> None:
     assert not list(old.glob(f".{COPY}*"))
 
 
+@pytest.mark.sampled
 def test_a_copy_that_is_there_is_kept(old: Path) -> None:
     """One of the same content stays as it is; one of another time stays under another name."""
     before = (old / "work.duckdb").read_bytes()

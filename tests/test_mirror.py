@@ -173,6 +173,7 @@ def test_without_the_flag_nobody_is_archived(tmp_path: Path) -> None:
 # --- calls, and servers that answer strangely ---------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 def test_every_customer_is_met_once_in_an_account_of_many_pages() -> None:
     """5,000 customers: each published one that the file lacks and that has no live subscription, exactly once."""
     sandbox = Sandbox(customers=5000, ties=1500)
@@ -209,6 +210,7 @@ def test_more_subscriptions_than_a_page_holds() -> None:
     assert found == {a: "active", c: "paused"}
 
 
+@pytest.mark.sampled
 def test_customers_come_and_go_during_the_walk() -> None:
     """While others are created, archived and changed between the calls, nobody who was there all the time is missed."""
     sandbox = Sandbox(customers=3000)

@@ -22,6 +22,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "billing.duckdb"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_draws(path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each notebook ends without an error, and shows at least one picture."""

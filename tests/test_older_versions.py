@@ -221,6 +221,7 @@ def test_a_store_is_restored_from_a_publication(old: Old, target: str) -> None:
     assert rows_of(old / name) == rows_of(old / "work.duckdb")
 
 
+@pytest.mark.sampled
 def test_publications_made_now_look_the_same(old: Old) -> None:
     """What readers know of a publication stays: tables, columns and types, the manifest's keys, the lake's paths."""
     (old / "now").mkdir()

@@ -141,6 +141,7 @@ def test_a_reading_tells_its_run_and_tables(tmp_path: Path, kind: str) -> None:
         opened.close()  # and once more at the end of the block
 
 
+@pytest.mark.sampled
 def test_every_way_to_name_a_publication_works(tmp_path: Path) -> None:
     """A path, a target, a lake's folder and its manifest.json."""
     with store_in(tmp_path) as store:
@@ -198,6 +199,7 @@ def test_what_is_not_ours_is_refused_in_words(tmp_path: Path) -> None:
             reading.open(tmp_path / name)
 
 
+@pytest.mark.sampled
 def test_the_newest_of_several_targets_is_found(tmp_path: Path) -> None:
     """By run, not by time of writing; targets that are missing do not count."""
     duck, lake = (target(kind, tmp_path) for kind in KINDS)

@@ -393,6 +393,7 @@ def test_a_subscription_that_has_only_an_add_on_is_not_empty(tmp_path: Path, pla
     assert_asked_again_when_empty(world, subscriptions[0])
 
 
+@pytest.mark.sampled
 def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None:
     """One subscription has nothing, the other one an add-on twice: nothing is asked for again, green and true."""
     world = World(tmp_path, calm(3, kind=Bent), audit_sample=0)
@@ -407,6 +408,7 @@ def test_a_subscription_without_entitlements_is_believed(tmp_path: Path) -> None
     world.check()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("counted", ["subs_AAA", "subs_ZZZ"])
 def test_the_period_is_that_of_the_subscription_that_is_counted(tmp_path: Path, counted: str) -> None:
     """Of two that were created in one microsecond the server counts either (contract.md 3.3), and names it."""

@@ -363,6 +363,7 @@ def test_the_data_is_the_plan_whatever_the_text(planned: list[Entry], safe: bool
     assert found == [told(entry) for entry in planned]
 
 
+@pytest.mark.sampled
 def test_a_big_plan_is_cut_and_the_page_says_by_how_much() -> None:
     """Entries beyond 50,000 are counted; unchanged ones are neither shown nor counted."""
     planned = (Entry("update", n + 1, f"a-{n}", f"c-{n}") for n in range(MAX_ROWS + 12))
@@ -391,6 +392,7 @@ def test_entries_are_read_one_by_one() -> None:
 # --- in a browser -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @browser
 def test_every_kind_of_row_is_shown(tmp_path: Path) -> None:
     """Updates with before and after, metadata by key, creates, archives, faults and conflicts, in the plan's order."""
@@ -414,6 +416,7 @@ def test_every_kind_of_row_is_shown(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.sampled
 @browser
 @pytest.mark.parametrize(
     ("fragment", "lines"),

@@ -92,6 +92,7 @@ def test_a_first_sync_beside_a_stopped_store_is_degraded(world: World) -> None:
     assert [(count(world, USAGE),)] == asked, "a second call would have said zero again"
 
 
+@pytest.mark.sampled
 def test_a_stop_during_a_run_costs_second_calls_and_nothing_else(world: World) -> None:
     """The store is away for a while in mid-run: zeros of that time are asked for once more; green, and all is true."""
     sandbox = ticking(world).sandbox

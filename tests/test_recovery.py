@@ -176,6 +176,7 @@ def test_an_outage_of_seconds_loses_nothing_and_costs_few_calls(answer: Answer) 
     asyncio.run(main())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("callers", [1, sampled(2)])
 def test_an_outage_met_by_one_caller_is_told_by_control_calls(callers: int) -> None:
     """With one call at a time nobody else can tell: after the second failure a control call does."""
@@ -192,6 +193,7 @@ def test_an_outage_met_by_one_caller_is_told_by_control_calls(callers: int) -> N
     asyncio.run(main())
 
 
+@pytest.mark.sampled
 def test_waits_of_an_outage_cost_no_attempts() -> None:
     """A call that may be tried twice is caught in two outages, one after the other, and answered."""
 
@@ -279,6 +281,7 @@ def test_limits_of_the_run_hold_in_an_outage(limits: dict[str, Any]) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.sampled
 def test_callers_that_give_up_hold_nobody() -> None:
     """When all callers caught in an outage are cancelled, the one that probed among them, the gate is open again."""
 

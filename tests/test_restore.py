@@ -74,6 +74,7 @@ def _all(opened: reading.Reading, name: str) -> list[tuple[str, str]]:
     return [(column, "ascending") for column in plain]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_after_exclusion_the_next_sync_is_a_full_one(tmp_path: Path, kind: str) -> None:
     """What was left out is NULL; cursors and the hashes of bodies that fill those tables are gone, others stay."""
@@ -145,6 +146,7 @@ def test_a_store_and_foreign_files_are_no_publication(tmp_path: Path) -> None:
             restore(f"duckdb:{tmp_path / name}", tmp_path / "back.duckdb")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", few(KINDS))
 def test_a_restore_that_fails_leaves_nothing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk fails at the last moment no store is there, and the same restore works afterwards."""

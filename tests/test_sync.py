@@ -271,6 +271,7 @@ def test_an_account_with_archived_customers_only(tmp_path: Path) -> None:
     assert world.rows("SELECT value FROM flexsync.meta WHERE key = 'environment_id'")
 
 
+@pytest.mark.sampled
 def test_another_environment_is_refused(world: World) -> None:
     """A key that opens another environment does not touch the store."""
     world.sandbox.bend = lambda route, path, query, body: {
