@@ -22,8 +22,8 @@ from connector.store import opening
 settings.register_profile("flexsync", max_examples=sizes.examples(100), deadline=None, derandomize=True, database=None)
 settings.load_profile("flexsync")
 
-WHOLE = ("test_docs.py", "test_notebooks.py", "test_history.py")
-"""Files whose sampled tests run for every seed: the pages, the notebooks, and the one story that histories tell."""
+WHOLE = ("test_docs.py", "test_notebooks.py", "test_history.py", "test_history_rows.py")
+"""Files whose sampled tests run for every seed: the pages, the notebooks, and what histories hold."""
 
 
 def pytest_report_header() -> str:
@@ -47,6 +47,7 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what collecting made: it stays until the end, and is searched often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish() -> None:

@@ -29,6 +29,8 @@ from connector.store.store import Store
 from pipelines import forget as job
 from pipelines import mentions
 
+pytestmark = pytest.mark.sampled  # further places, beside those of test_forget.py
+
 # --- publications and their kept runs -------------------------------------------------------------------------------
 
 

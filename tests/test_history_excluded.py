@@ -22,6 +22,8 @@ from connector.tables.columns import DECIMAL, INT, JSON, MAP, TEXT, TEXTS, TIME,
 from connector.tables.histories import FIGURES, HISTORIES, origin
 from connector.tables.schemas import TABLES
 
+pytestmark = pytest.mark.sampled  # a tenth for each commit
+
 COLUMNS = [f"{t.name}.{c}" for t in TABLES.values() for c in t.names if c not in contents.required_columns(t)]
 NUMBERS = {name: 7_000_001 + 13 * number for number, name in enumerate(COLUMNS)}
 """What is planted in each column that can be left out: its number, in its type."""

@@ -29,6 +29,8 @@ from connector.tables.histories import HISTORIES
 from pipelines.summary import Report
 from pipelines.sync.publishing import publish_all
 
+pytestmark = pytest.mark.sampled  # a tenth for each commit
+
 
 @pytest.fixture
 def past(tmp_path: Path) -> Iterator[Past]:

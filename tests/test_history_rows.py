@@ -16,6 +16,8 @@ from connector.publications import reading
 from connector.store import figures, versions
 from connector.store.store import Store
 
+pytestmark = pytest.mark.sampled  # CI runs all of them
+
 JULY = NOON - timedelta(days=140)
 TOUCHED = pa.table({"key": ["c1"]})
 

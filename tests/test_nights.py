@@ -25,6 +25,8 @@ from connector.sandbox.ids import timeless
 from connector.store.store import Store
 from pipelines.nights import latest_night
 
+pytestmark = pytest.mark.sampled  # a tenth for each commit
+
 FIRST = datetime(2026, 10, 30, 2, tzinfo=UTC)
 DAYS = 40
 BUSY = 77  # in its first two days a feature is renamed, a plan changes, and customers come, are renamed and leave
