@@ -24,7 +24,7 @@ from connector.store.store import Store
 DAY, HOUR = 86_400, 3_600
 MOMENTS = ("valid_from", "valid_to")
 
-pytestmark = pytest.mark.sampled  # the nights of the story take as long as a hundred other tests; CI runs all of them
+pytestmark = pytest.mark.sampled  # the nights of the story take as long as a hundred other tests
 
 
 class Story:

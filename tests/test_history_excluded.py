@@ -128,7 +128,7 @@ def test_nothing_stems_from_an_excluded_column(store: Store, tmp_path: Path, kin
         assert back.count("SELECT count(*) FROM flexsync.customers_versions") == 1
 
 
-@sizes(default=1, sampled=6, thorough=len(COLUMNS))
+@sizes(default=1, sampled=3, thorough=len(COLUMNS))
 def test_a_column_can_be_excluded_alone(store: Store, tmp_path: Path, size: Size) -> None:
     """The publication opens, every view and macro that is left answers, and every other column is there."""
     for name in size.chance().sample(COLUMNS, size.count) if size.count > 1 else ["usage.current_usage"]:

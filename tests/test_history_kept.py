@@ -70,7 +70,7 @@ def pruned(seed: int, runs: int) -> None:
             past.check(opened)
 
 
-@sizes(default=2, sampled=10, thorough=1000)
+@sizes(default=2, sampled=5, thorough=1000)
 def test_pruning_changes_no_answer_about_the_kept_time(size: Size) -> None:
     """On both axes; and it leaves no row that no such question needs."""
     size.examples(pruned, seed=st.integers(0, 2**32), runs=st.integers(1, 6) if size.count > 9 else st.just(4))

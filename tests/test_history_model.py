@@ -184,7 +184,7 @@ def nights(seed: int, people: int, runs: int, pairs: int) -> None:
         check(diary.world.path, diary, chance, pairs)
 
 
-@sizes(default=0, sampled=3, thorough=300)
+@sizes(default=0, sampled=1, thorough=300)
 def test_every_question_has_the_models_answer(size: Size) -> None:
     """Late and backdated updates, renames, gone and returning rows, killed runs, pruning, restores: both axes exact."""
     size.examples(

@@ -16,7 +16,7 @@ from connector.publications import reading
 from connector.store import figures, versions
 from connector.store.store import Store
 
-pytestmark = pytest.mark.sampled  # CI runs all of them
+pytestmark = pytest.mark.sampled  # a tenth for each commit
 
 JULY = NOON - timedelta(days=140)
 TOUCHED = pa.table({"key": ["c1"]})

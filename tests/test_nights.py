@@ -43,7 +43,7 @@ def account(customers: int, first: datetime = FIRST, seed: int = 7) -> tuple[San
 # --- nights that are synced ---------------------------------------------------------------------------------------
 
 
-@sizes(default=0, sampled=7, thorough=40)
+@sizes(default=0, sampled=3, thorough=40)
 def test_every_night_is_green_and_equals_the_account(tmp_path: Path, size: Size) -> None:
     """After each night's sync the store holds what the account holds; only a renamed plan waits for a full run."""
     sandbox, life = account(customers=300 if size.count >= 40 else 12, seed=BUSY)

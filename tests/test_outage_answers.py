@@ -635,7 +635,7 @@ def test_isolated_errors_are_no_outage(tmp_path: Path) -> None:
         world.check()
 
 
-@sizes(0, 3, 60)
+@sizes(0, 2, 60)
 def test_whatever_answers_are_partial_green_is_true(tmp_path: Path, size: Size) -> None:
     """Entitlements, plain usage and usage of one subscription lose a subscription at random: exact, or degraded."""
     chance = size.chance()

@@ -375,7 +375,7 @@ def test_a_probe_that_fails_ends_nothing() -> None:
     asyncio.run(go())
 
 
-@sizes(0, 4, 100)
+@sizes(0, 3, 100)
 def test_whatever_a_stop_hits_green_is_true(tmp_path: Path, size: Size) -> None:
     """Stops of two intervals and more, at any call, once or twice, for good or not: green and exact, or degraded."""
     green = 0

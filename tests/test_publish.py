@@ -319,7 +319,7 @@ def test_a_full_disk_leaves_the_old_publication(tmp_path: Path, kind: str, monke
         assert publish(store, target(kind, tmp_path)).run.run_id == run_id(2)
 
 
-@sizes(default=0, sampled=10, thorough=200)
+@sizes(default=0, sampled=6, thorough=200)
 def test_readers_see_one_run_during_publications(tmp_path: Path, size: Size) -> None:
     """While both kinds are replaced again and again, a reader of each sees no error and no two runs at once."""
     stop, answers, ready = SPAWN.Event(), SPAWN.Queue(), SPAWN.Semaphore(0)
