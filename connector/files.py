@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +22,19 @@ from typing import IO
 
 from connector.errors import FixInput
 
-__all__ = ["FULL", "atomic_write", "no_room", "remove", "replace", "set_aside", "sync"]
+__all__ = [
+    "FULL",
+    "atomic_write",
+    "clear_unfinished",
+    "no_room",
+    "remove",
+    "replace",
+    "set_aside",
+    "sync",
+    "unfinished",
+]
+
+_UNFINISHED = ".flexsync-"  # prefix of temporary names
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a full disk, a full quota and a file size limit."""
@@ -54,6 +68,19 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def unfinished(final: Path) -> Path:
+    """Return a new temporary name beside a file or folder, as `clear_unfinished` finds it."""
+    return final.with_name(f"{_UNFINISHED}{final.name}-{secrets.token_hex(4)}")
+
+
+def clear_unfinished(final: Path) -> None:
+    """Remove what has a name of `unfinished`, DuckDB's files beside it included; the caller holds the lock."""
+    name = re.compile(rf"{re.escape(f'{_UNFINISHED}{final.name}')}-[0-9a-f]{{8}}(\.\w+)?")
+    for left in final.parent.iterdir():
+        if name.fullmatch(left.name):
+            remove(left)
 
 
 def set_aside(path: Path) -> Path:

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from connector.files import remove, replace
+from connector.files import remove, replace, unfinished
 from connector.publications.contents import PublishedTable, Snapshot
 from connector.publications.parts import Entry, File, Manifest, copy
-from connector.publications.targets import TEMPORARY
 from connector.store import tombstones
 from connector.store.database import Database, count, literal
 from connector.store.keeping import Horizon, needed
@@ -152,9 +151,10 @@ def add(db: Database, query: str, folder: Path, stem: str, lake: Path) -> File:
         stem: its name without the suffix; begins with its month.
         lake: the lake's folder.
     """
-    unfinished, path = folder / f"{TEMPORARY}{stem}", _free(folder, stem)
-    file = copy(db, query, unfinished, lake, final=path)
-    replace(unfinished, path)
+    path = _free(folder, stem)
+    temporary = unfinished(path)
+    file = copy(db, query, temporary, lake, final=path)
+    replace(temporary, path)
     return file
 
 

@@ -9,7 +9,6 @@ not restored: no publication has them. Never done: replacing a file.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +42,7 @@ def restore(target: str, path: Path | str) -> None:
     """
     source, path = targets.parse(target), Path(path).resolve()
     with _exclusive(path):
-        unfinished = path.with_name(f"{targets.TEMPORARY}{path.name}-{secrets.token_hex(4)}")
+        unfinished = files.unfinished(path)
         try:
             with explained(path):
                 _fill(unfinished, source)
@@ -67,8 +66,7 @@ def _exclusive(path: Path) -> Iterator[None]:
         for there in (path, wal(path)):
             if there.exists():
                 raise FixInput(f"{there} exists already.", remedy="Move it away, or give another --store.")
-        for left in path.parent.glob(f"{targets.TEMPORARY}{path.name}-*"):  # by a restore that was killed
-            files.remove(left)
+        files.clear_unfinished(path)
         yield
     finally:
         lock.release()

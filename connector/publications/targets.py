@@ -7,7 +7,6 @@ or writing tables; renaming (`connector.files` does).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from connector.errors import FixInput, LockHeld
 
 DUCKDB, PARQUET = "duckdb", "parquet"
 LOCK_TIMEOUT = 60  # seconds to wait for another publisher
-TEMPORARY = ".flexsync-"  # prefix of temporary names
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def exclusive(target: Target) -> Iterator[None]:
         FixInput: the folder cannot be made or written.
     """
     _make_folder(target)
-    lock = filelock.FileLock(target.folder / f".{_stem(target)}.lock")
+    lock = filelock.FileLock(target.folder / f".{_name(target).name}.lock")
     try:
         lock.acquire(timeout=LOCK_TIMEOUT)
     except filelock.Timeout as error:
@@ -101,7 +99,7 @@ def exclusive(target: Target) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise FixInput(f"{target} cannot be written: {error}.", remedy="Give a folder that can be written.") from error
     try:
-        _clear(target)
+        files.clear_unfinished(_name(target))
         yield
     finally:
         lock.release()
@@ -109,7 +107,7 @@ def exclusive(target: Target) -> Iterator[None]:
 
 def temporary(target: Target) -> Path:
     """Return a new temporary name in the folder of the final one."""
-    return target.folder / f"{TEMPORARY}{_stem(target)}-{secrets.token_hex(4)}"
+    return files.unfinished(_name(target))
 
 
 def green_copy(path: Path) -> Path:
@@ -128,8 +126,9 @@ def wal(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
 
 
-def _stem(target: Target) -> str:
-    return target.path.name if target.kind == DUCKDB else "lake"
+def _name(target: Target) -> Path:
+    """Return what the lock and the temporary files of a target are called after."""
+    return target.path if target.kind == DUCKDB else target.folder / "lake"
 
 
 def _make_folder(target: Target) -> None:
@@ -137,8 +136,3 @@ def _make_folder(target: Target) -> None:
         target.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FixInput(f"{target} cannot be made: {error}.", remedy="Give a folder that can be written.") from error
-
-
-def _clear(target: Target) -> None:
-    for left in target.folder.glob(f"{TEMPORARY}{_stem(target)}-*"):
-        files.remove(left)

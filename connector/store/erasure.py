@@ -8,7 +8,6 @@ publications and other files; changing another customer's rows.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +24,6 @@ from connector.tables.personal import personal, whose
 from connector.tables.schemas import TABLES, Table
 
 _NEW = "rewritten"  # the catalog of the new file
-_TEMPORARY = ".flexsync-"
 
 
 def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
@@ -43,7 +41,7 @@ def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
     """
     _refuse_foreign(db, path)
     file = path.resolve()  # the file itself, not a link to it
-    unfinished = file.with_name(f"{_TEMPORARY}{file.name}-{secrets.token_hex(4)}")
+    unfinished = files.unfinished(file)
     try:
         _fill(db, unfinished, person, now)
         unfinished.chmod(file.stat().st_mode)
@@ -56,14 +54,7 @@ def rewrite(db: Any, path: Path, person: Person, now: datetime) -> None:
     except OSError as error:
         raise files.no_room(path, error) from error
     finally:
-        for left in leftovers(path):
-            files.remove(left)
-
-
-def leftovers(path: Path) -> list[Path]:
-    """Return the unfinished files of a rewriting, with their logs; the caller holds the store's lock."""
-    file = path.resolve()
-    return sorted(file.parent.glob(f"{_TEMPORARY}{file.name}-*"))
+        files.clear_unfinished(file)
 
 
 _OBJECTS = " UNION ".join(

@@ -86,7 +86,7 @@ def copy_beside(path: Path, version: int) -> Path:
         FixInput: the folder cannot be written, or the disk is full.
     """
     copy = copy_path(path, version)
-    for left in copy.parent.glob(f".{copy.name}.*"):  # by an attempt that was killed
+    for left in copy.parent.glob(f".{glob.escape(copy.name)}.*"):  # by an attempt that was killed
         files.remove(left)
     with path.open("rb") as store, files.atomic_write(copy, keep_other=True) as file:
         shutil.copyfileobj(store, file, 1 << 20)
