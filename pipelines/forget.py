@@ -16,7 +16,7 @@ from connector.errors import FixInput, FlexsyncError
 from connector.publications import forgetting, targets
 from connector.publications.forgetting import Copy
 from connector.settings import Settings
-from connector.store import erasure, holdings, migrations, tombstones
+from connector.store import erasure, holdings, migrations
 from connector.store.database import Database
 from connector.store.holdings import Person
 from connector.store.store import Store
@@ -97,7 +97,7 @@ def find(settings: Settings, customer: str, plans: Sequence[Path] = (), folders:
     with existing_store(settings.sync.store) as store:
         person = store.facts(holdings.find, customer)
         places = [*_in_store(store, person), *_copies(settings, person), *_in_files(settings, given, person)]
-        known = store.facts(tombstones.read).names(person.id)
+        known = store.tombstones.names(person.id)
     return Found(person, known, tuple(places), settings.sync.publish, given)
 
 

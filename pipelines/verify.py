@@ -17,7 +17,6 @@ from connector.clock import Clock, utc_now
 from connector.errors import SkipRow
 from connector.settings import Settings
 from connector.settings import Sync as SyncSettings
-from connector.store import tombstones
 from connector.store.store import Store
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import CHILDREN, Resource
@@ -62,8 +61,7 @@ async def _verify(
 ) -> dict[str, Any]:
     live, run = await Sync(settings, api, store, clock=clock).measure()
     found = store.rows("SELECT id FROM customers WHERE gone_at IS NULL ORDER BY id")
-    stones = store.facts(tombstones.read)
-    whole = [row[0] for row in found if not stones.names(row[0])]
+    whole = [row[0] for row in found if not store.tombstones.names(row[0])]
     ids = random.sample(whole, min(sample, len(whole)))  # a sample, not a secret
     differences = await _compare_customers(api, store, ids, run.started_at)
     loaded = {row[0] for row in store.rows(_LOADED)}

@@ -219,13 +219,13 @@ class MemoryStore:
     def child_proofs(self, run: Run) -> list[Any]:
         return []
 
-    def broken_features(self) -> int:
+    def _broken_features(self) -> int:
         return 0
 
     def zero_watch(self, run: Run) -> None:
         return None
 
-    def rejected_listings(self) -> int:
+    def _rejected_listings(self) -> int:
         return 0
 
     def _created_at_random(self, resource: str, number: int, seed: str) -> list[datetime]:

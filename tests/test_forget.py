@@ -258,7 +258,7 @@ def test_publications_and_their_kept_runs_lose_the_person(tmp_path: Path, kind: 
         assert [tuple(row.values()) for row in opened.sql(versions).to_pylist()] == [(number, 0)]
     restore(to, back)
     with Store.open(back) as store:
-        known = store.facts(tombstones.read)
+        known = store.tombstones
     assert [name for name in ("c0", "c1", "c2") if known.names(name)] == ["c1"]
 
 

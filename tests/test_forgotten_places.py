@@ -23,7 +23,7 @@ from connector.errors import FixInput
 from connector.publications import forgetting, reading
 from connector.publications.publish import publish
 from connector.publications.restore import restore
-from connector.store import holdings, tombstones
+from connector.store import holdings
 from connector.store.holdings import Person
 from connector.store.store import Store
 from pipelines import forget as job
@@ -304,4 +304,4 @@ def test_without_a_store_the_publications_lose_the_person_too(tmp_path: Path) ->
     (tmp_path / "work.duckdb").unlink()
     restore(to, tmp_path / "work.duckdb")
     with Store.open(tmp_path / "work.duckdb") as store:
-        assert store.facts(tombstones.read).names("c1")
+        assert store.tombstones.names("c1")

@@ -65,7 +65,7 @@ def body(*figures: str, customer: str = "c1", subscription: str = "s1") -> bytes
 
 
 def ingest(store: Store, *results: Result, run: str = "r1", final: bool = False) -> Any:
-    taken = Ingest(store.db, run)
+    taken = Ingest(store.db, run, store.tombstones)
     with store.transaction():
         return taken.ingest(results, final=final)
 
@@ -165,7 +165,7 @@ def test_a_held_zero_keeps_its_row_and_lets_the_others_in(store: Store) -> None:
 
 def test_a_batch_that_breaks_leaves_nothing(store: Store) -> None:
     """An error inside a batch takes everything of it back: rows, answers and marks."""
-    taken = Ingest(store.db, "r1")
+    taken = Ingest(store.db, "r1", store.tombstones)
 
     def broken() -> None:
         with store.transaction():
@@ -216,7 +216,7 @@ EARLY, LATE = "2026-11-01T00:00:00.1Z", "2026-11-01T00:00:00.5Z"
 
 def test_a_feature_whose_edit_is_taken_back(store: Store) -> None:
     """Contents with one `updated_at`: the last to arrive stays, also if it came before, in any batch and resource."""
-    taken = Ingest(store.db, "r1")
+    taken = Ingest(store.db, "r1", store.tombstones)
     for batch in ([featured(1, "a")], [featured(2, "b")], [featured(3, "a")]):
         with store.transaction():
             taken.ingest(batch, final=False)
@@ -229,7 +229,7 @@ def test_a_feature_whose_edit_is_taken_back(store: Store) -> None:
 
 def test_a_feature_whose_edit_is_taken_back_in_the_next_batch(store: Store) -> None:
     """The content that stands is compared with the last one that arrived, not with the last one that was decoded."""
-    taken = Ingest(store.db, "r1")
+    taken = Ingest(store.db, "r1", store.tombstones)
     mixed = [featured(1, "a"), featured(2, "b", usage=False), featured(3, "c")]  # usage is decoded first
     for batch in (mixed, [featured(4, "b", usage=False)]):
         with store.transaction():

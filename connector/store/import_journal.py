@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import tombstones
 from connector.store.database import Database, registered
 from connector.store.tombstones import Tombstones
 from connector.tables import import_results
@@ -26,7 +25,9 @@ _BLANK = {"external_id": None, "why": None, "changes": None}
 _ID = re.compile(r"[0-9A-Za-z_\-]+")
 
 
-def record(db: Database, run_id: str, planned_at: datetime, results: Iterator[dict[str, Any]]) -> None:
+def record(
+    db: Database, run_id: str, planned_at: datetime, results: Iterator[dict[str, Any]], forgotten: Tombstones
+) -> None:
     """Store the outcomes of an import, in place of those that an earlier attempt of the same run stored.
 
     Args:
@@ -34,10 +35,10 @@ def record(db: Database, run_id: str, planned_at: datetime, results: Iterator[di
         run_id: the plan's run.
         planned_at: when the plan was made.
         results: one row per entry of the plan, with the columns of `connector.tables.import_results`.
+        forgotten: whose external ids are left out.
     """
     db.execute("DELETE FROM flexsync.import_journal WHERE run_id = $run", {"run": run_id})
-    stones = tombstones.read(db)
-    results = (_blanked(row, stones) for row in results)
+    results = (_blanked(row, forgotten) for row in results)
     while batch := list(islice(results, _ROWS)):
         with registered(db, imported=pa.Table.from_pylist(batch, schema=import_results.schema())):
             db.execute(_INSERT, {"run": run_id, "at": planned_at})

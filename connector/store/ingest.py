@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from connector.pull.work import Result, answer_of
-from connector.store import answers, tombstones
+from connector.store import answers
 from connector.store.batch import Batch
 from connector.store.counts import Counts
 from connector.store.database import Database
@@ -23,6 +23,7 @@ from connector.store.queue import Mark, mark, outdate
 from connector.store.rejects import Rejects
 from connector.store.replace import replace_rows
 from connector.store.suspects import Suspects
+from connector.store.tombstones import Tombstones
 from connector.store.verdicts import Judge, Verdicts
 from connector.tables.decode import Reader
 from connector.tables.resources import RESOURCES
@@ -57,12 +58,14 @@ class Ingest:
     Args:
         db: the store's connection.
         run_id: the run.
+        forgotten: whose rows and rejects are kept blank.
         accept: customers, or "all", whose lower figures are believed (`--accept-lower`).
     """
 
-    def __init__(self, db: Database, run_id: str, accept: frozenset[str] = frozenset()) -> None:
+    def __init__(self, db: Database, run_id: str, forgotten: Tombstones, accept: frozenset[str] = frozenset()) -> None:
         self.db = db
         self.run_id = run_id
+        self._forgotten = forgotten
         self._reader = Reader(features_apart=True)
         self._suspects = Suspects(db, run_id)
         self._rejects = Rejects(db, run_id)
@@ -134,9 +137,8 @@ class Ingest:
         """Decode, judge and store answers that differ from the last good ones."""
         marks: list[Mark] = []
         staged: list[pa.Table] = []
-        forgotten = tombstones.read(self.db)
         for resource, results in new.items():
-            decoded = forgotten.blank(self._reader.read([answer_of(result) for result in results]))
+            decoded = self._forgotten.blank(self._reader.read([answer_of(result) for result in results]))
             done.unknown.update(decoded.unknown)
             verdicts = self._store(Batch(resource, results, decoded, final), done.counts)
             if verdicts.deprived:

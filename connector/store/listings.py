@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import tombstones, versions
+from connector.store import versions
 from connector.store.counts import Counts
 from connector.store.database import Database, column, registered, rows
 from connector.store.merge import (
@@ -47,11 +47,10 @@ def merge_page(
         db: the connection, inside a transaction.
         run_id: the run.
         resource: customers or subscriptions.
-        decoded: the page's rows and rejects.
+        decoded: the page's rows and rejects, blank where somebody was forgotten.
         counts: is added to.
         integrations: the page was requested with expand=integrations, so a missing integration is gone.
     """
-    decoded = tombstones.read(db).blank(decoded)
     staged = decoded.tables[resource]
     keys = [*staged.column("id").to_pylist(), *(reject.key for reject in decoded.rejects)]
     release(db, resource, [key for key in keys if key])

@@ -35,6 +35,7 @@ from connector.store import (
     queue,
     rejects,
     runs,
+    tombstones,
     walks,
 )
 from connector.store.counts import Counts
@@ -55,12 +56,14 @@ class Store:
         path: the file.
         unknown: unknown fields of listings, and how often they were seen.
         older: the copy of the file as it was, if opening it migrated it from an older schema version.
+        tombstones: who was forgotten; only `forget` adds to them, so one reading serves a whole run.
     """
 
     def __init__(self, db: Any, path: Path, lock: filelock.BaseFileLock | None, older: Path | None = None) -> None:
         self.db = db
         self.path = path
         self.older = older
+        self.tombstones = tombstones.read(db)
         self.unknown: Counter[str] = Counter()
         self._lock = lock
         self._open = True
@@ -84,13 +87,13 @@ class Store:
             try:
                 with opening.explained(path):
                     older = opening.prepare(db, path)
+                    return cls(db, path, lock, older)
             except BaseException:
                 db.close()
                 raise
         except BaseException:
             lock.release()
             raise
-        return cls(db, path, lock, older)
 
     def close(self) -> None:
         """Close the file and release the lock; safe to call twice."""
@@ -249,12 +252,13 @@ class Store:
     def record_import(self, run_id: str, planned_at: datetime, rows: Iterator[dict[str, Any]]) -> None:
         """Store the outcomes of an import, in place of those that an earlier attempt of the same run stored."""
         with self.transaction() as db:
-            import_journal.record(db, run_id, planned_at, rows)
+            import_journal.record(db, run_id, planned_at, rows, self.tombstones)
 
     def forget(self, person: Person, now: datetime) -> None:
         """Write the file anew without anything personal about a customer; a tombstone keeps later answers blank."""
         with self._query() as db:
             erasure.rewrite(db, self.path, person, now)
+            self.tombstones = tombstones.read(db)
 
     # --- listings ---
 
@@ -292,8 +296,9 @@ class Store:
                 decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
                 for environment in listings.environments(decoded, resource):
                     self._bind(db, environment)
-                listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
                 self.unknown.update(decoded.unknown)
+                decoded = self.tombstones.blank(decoded)
+                listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
             counts.add(db, run.run_id, moved)
         return moved
@@ -368,7 +373,7 @@ class Store:
     # --- evidence for the certificate ---
 
     def facts(self, work: Callable[..., T], *given: Any) -> T:
-        """Return what a function of `listing_facts`, `holdings` or `tombstones` finds; it only reads."""
+        """Return what a function of `listing_facts`, `evidence` or `holdings` finds; it only reads."""
         with self._query() as db:
             return work(db, *given)
 
@@ -382,17 +387,7 @@ class Store:
         with self._query() as db:
             return evidence.child_proofs(db, run)
 
-    def broken_features(self) -> int:
-        """Return the number of features that rows refer to and that are missing, or whose content did not fit."""
-        with self._query() as db:
-            return evidence.broken_features(db)
-
     def zero_watch(self, run: Run) -> ZeroWatch | None:
         """Return the zeros among metered usage rows; None when usage was not asked for."""
         with self._query() as db:
             return evidence.zero_watch(db, run)
-
-    def rejected_listings(self) -> int:
-        """Return the number of listing rows in quarantine."""
-        with self._query() as db:
-            return evidence.rejected_listings(db)

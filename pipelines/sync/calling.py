@@ -100,7 +100,7 @@ async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *
 
 def new_ingest(session: Session, run: Run, accept_lower: frozenset[str]) -> Ingest:
     """Return what ingests the answers of one pass."""
-    return Ingest(session.store.db, run.run_id, accept_lower)
+    return Ingest(session.store.db, run.run_id, session.store.tombstones, accept_lower)
 
 
 async def commit_answers(

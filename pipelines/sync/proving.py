@@ -20,7 +20,7 @@ from connector.pull.proof_windows import Window, cut, number_of_windows
 from connector.pull.watermarks import LISTINGS
 from connector.pull.windows import Run
 from connector.store import listing_facts
-from connector.store.evidence import lasting_reasons
+from connector.store.evidence import broken_features, lasting_reasons, rejected_listings
 from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
@@ -58,7 +58,7 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
         await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
         session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
-    broken = session.store.broken_features()
+    broken = session.store.facts(broken_features)
     if broken:
         session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
     return _certificate(session, run, proofs)
@@ -283,7 +283,7 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         subscriptions=proofs.get("subscriptions"),
         children=store.child_proofs(run),
         zeros=store.zero_watch(run),
-        rejected=store.rejected_listings(),
+        rejected=store.facts(rejected_listings),
         notes=session.notes,
         faults=session.faults,
     )

@@ -151,7 +151,7 @@ def ended(store: Store, run: Run) -> None:
 
 def answered(store: Store, run: Run, number: int, growing: int = 1) -> None:
     """Every call of a night, answered and committed in batches."""
-    ingest = Ingest(store.db, run.run_id)
+    ingest = Ingest(store.db, run.run_id, store.tombstones)
     store.fill_queue(run, sample=0, everyone=False)
     for resource in CHILDREN:
         beyond = -1
