@@ -24,7 +24,7 @@ settings.load_profile("flexsync")
 
 WHOLE = ("test_docs.py", "test_notebooks.py")
 """Files whose sampled tests run for every seed."""
-DRAWN = ("test_a_page_shows_what_its_commands_print[asking.md]",)
+DRAWN = ("test_a_page_shows_what_its_commands_print[docs/asking.md]",)
 """Their exceptions, drawn like any other test: that page plays thirty nights."""
 
 
