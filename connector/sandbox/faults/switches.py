@@ -75,7 +75,7 @@ class Faults:
         database_down_for: seconds that this lasts.
         database_partial: in the first second of a database outage, entitlements miss one of several subscriptions.
         endpoint: limits every fault above `churn` to these routes (names of `routes.NAMES`); empty means all.
-        first: limits them to the first calls that they could apply to, this many; 0 means no limit.
+        first: limits them to the first calls, this many, of `endpoint` if that is set; 0 means no limit.
         seed: of all draws.
     """
 
