@@ -516,6 +516,7 @@ def test_sql_that_writes_or_reaches_out_is_refused(tmp_path: Path, copied: Path,
     ("query", "said", "remedy"),
     [
         ("SELECT * FROM custmers", "custmers", "upcoming_grants"),
+        ("FROM customer_asof('2026-01-01')", "customer_asof", "customers_asof(valid, known)"),
         ("SELECT nme FROM customers", "nme", "customers has id, external_id, name"),
         ("SELEKT 1", "SELEKT", "SHOW TABLES"),
         ("SELECT 1/'a'::INT", "a", "SHOW TABLES"),

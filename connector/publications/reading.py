@@ -169,9 +169,17 @@ class Reading:
             return FixInput(f"{self.path}: {message}.", remedy="Ask about a later moment; [history] sets how far back.")
         if "column" in message.lower():
             return FixInput(f"the query failed: {message}", remedy=self._columns(query))
+        if "Macro" in message or "Table Function" in message:
+            return FixInput(f"the query failed: {message}", remedy=f"There are {', '.join(self._macros())}.")
         if "Table" in message:
             return FixInput(f"the query failed: {message}", remedy=f"Tables: {', '.join(self.tables)}.")
         return FixInput(f"the query failed: {message}", remedy="Correct the query; SHOW TABLES lists the tables.")
+
+    def _macros(self) -> list[str]:
+        """Return how each macro is written that this publication has."""
+        query = f"""SELECT function_name || '(' || list_aggregate(parameters, 'string_agg', ', ') || ')'
+            FROM duckdb_functions() WHERE function_type = 'table_macro' AND database_name = '{CATALOG}' ORDER BY 1"""
+        return [name for (name,) in self.connection.execute(query).fetchall()]
 
     def _columns(self, query: str) -> str:
         """Name the columns of the tables that a query mentions."""
