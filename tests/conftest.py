@@ -34,15 +34,15 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where a seed is given, as in CI, draw a tenth of the further conditions that `-m sampled` adds.
+    """Leave full sizes to `-m thorough`. Where a seed is given, as in CI, draw a tenth of what `-m sampled` adds.
 
     Proofs that have a size of their own, and the files of `WHOLE`, run for every seed. Other commits draw other tenths.
     """
-    if not sizes.TEXT or config.getoption("markexpr") != "sampled":
+    if config.getoption("markexpr") != "sampled":
         return
-    left = [item for item in items if not _is_drawn(item)]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if _is_drawn(item)]
+    runs = {item: not item.get_closest_marker("thorough") and (not sizes.TEXT or _is_drawn(item)) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not runs[item]])
+    items[:] = [item for item in items if runs[item]]
 
 
 def pytest_collection_finish() -> None:
@@ -85,6 +85,4 @@ def _copied_stores() -> Iterator[None]:
 
 def _is_drawn(item: pytest.Item) -> bool:
     sized = "size" in getattr(item, "fixturenames", ()) or (item.path.name in WHOLE and item.name not in DRAWN)
-    if item.get_closest_marker("thorough"):
-        return False
     return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 10 == 0
