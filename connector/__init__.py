@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connector import errors
-    from connector.api.blocking import Flexprice
-    from connector.api.client import AsyncFlexprice
+    from connector.clients.asynchronous import AsyncFlexprice
+    from connector.clients.blocking import Flexprice
     from connector.publications.reading import open
     from connector.push.file.rows import read_rows
     from connector.sandbox import Faults, Sandbox
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from connector.streaming import read
 
 _MODULES = {
-    "AsyncFlexprice": "connector.api.client",
+    "AsyncFlexprice": "connector.clients.asynchronous",
     "Faults": "connector.sandbox",
-    "Flexprice": "connector.api.blocking",
+    "Flexprice": "connector.clients.blocking",
     "Sandbox": "connector.sandbox",
     "Settings": "connector.settings",
     "load": "connector.settings",

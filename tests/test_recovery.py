@@ -553,10 +553,10 @@ def test_calls_by_the_way_are_not_held_up() -> None:
             with pytest.raises(FlexsyncError):
                 await api.send(events)
             with pytest.raises(FlexsyncError):
-                await api.send(events, retry=Retry(1))
+                await api.send(events, retries=Retry(1))
             server.fails = lambda _: DOWN
             with pytest.raises(Refused):
-                await api.send(usage(1), retry=Retry(1))
+                await api.send(usage(1), retries=Retry(1))
             assert probes(api) == 0
 
     asyncio.run(main())
