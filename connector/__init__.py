@@ -43,13 +43,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name == "errors":
-        return import_module("connector.errors")
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'connector' has no attribute {name!r}")
+if not TYPE_CHECKING:  # or type checkers would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name on first use."""
+        if name == "errors":
+            return import_module("connector.errors")
+        if name in _MODULES:
+            return getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module 'connector' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

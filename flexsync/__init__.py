@@ -29,11 +29,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name in __all__:
-        return getattr(connector, name)
-    raise AttributeError(f"module 'flexsync' has no attribute {name!r}")
+if not TYPE_CHECKING:  # or type checkers would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name on first use."""
+        if name in __all__:
+            return getattr(connector, name)
+        raise AttributeError(f"module 'flexsync' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

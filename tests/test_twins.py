@@ -31,7 +31,7 @@ ON_ONE = ("get_customer", "update_customer", "delete_customer", "get_usage", "ge
 
 def public(kind: type) -> dict[str, object]:
     """What a client offers beside its own opening and closing."""
-    own = {"aclose", "close", "abandon", "gate", "settings", "clock"}
+    own = {"aclose", "close", "gate", "settings", "clock"}
     return {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_") and name not in own}
 
 

@@ -128,10 +128,6 @@ class AsyncFlexprice:
         if not self._closed:
             warnings.warn(f"unclosed {self!r}: use `async with`, or `aclose`", ResourceWarning, 2, source=self)
 
-    def abandon(self) -> None:
-        """Let a client that nobody closed end without a warning: its owner has warned."""
-        self._closed = True
-
     async def aclose(self) -> None:
         """Close all connections; a second time does nothing."""
         self._closed = True

@@ -59,7 +59,7 @@ class AsyncAllowances(Asking):
             call = calls.get_usage(
                 customer_id, customer_lookup_key=external_id, subscription_ids=subscription_ids, **only
             )
-            return await self._rows(call, UsageSummary, retries, timeout, customer_id or "")
+            return await self._rows(call, UsageSummary, retries, timeout)
 
     @operation()
     async def get_entitlements(
@@ -96,7 +96,7 @@ class AsyncAllowances(Asking):
                 call = calls.get_entitlements_by_external_id(external_id, **only)
                 return await self._rows(call, Entitlements, retries, timeout)
             found = customer_id or await self._id_of(str(external_id), retries, timeout)
-            answer = await self._rows(calls.get_entitlements(found, **only), Entitlements, retries, timeout, found)
+            answer = await self._rows(calls.get_entitlements(found, **only), Entitlements, retries, timeout)
             if not (answer.features or answer.subscriptions or SERVER_ID.fullmatch(found)):
                 await self._get(calls.get_customer(found), Identity, retries, timeout)
             return answer

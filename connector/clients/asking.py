@@ -52,7 +52,9 @@ class Asking:
     ) -> R:
         """As `_get`, for answers that give tables; the customer's id where the body does not hold it."""
         reply = await self.send(call, retries=retries, timeout=timeout)
-        return received(decoded(call, reply, model), reply.body, reply.date or self.clock(), customer_id)
+        result = decoded(call, reply, model)
+        whose = getattr(result, "customer_id", customer_id)
+        return received(result, reply.body, reply.date or self.clock(), whose)
 
     async def _id_of(self, external_id: str, retries: Retries, timeout: float | None) -> str:
         """Look up the id of a published customer.

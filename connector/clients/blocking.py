@@ -87,8 +87,7 @@ class Flexprice(Customers, Listings, Allowances):
     def __del__(self) -> None:
         if not self._closed:
             warnings.warn(f"unclosed {self!r}: use `with`, or `close`", ResourceWarning, 2, source=self)
-            self._async.abandon()
-            self._loop.call_soon_threadsafe(self._loop.stop)  # not waited for: the interpreter may be ending
+            self._loop.call_soon_threadsafe(_end, self._loop, self._async)  # not waited for: the program may be ending
 
     @property
     def gate(self) -> Gate:
@@ -139,6 +138,11 @@ class Flexprice(Customers, Listings, Allowances):
         except BaseException:  # Ctrl-C: the call must not continue behind the caller's back
             waiting.cancel()
             raise
+
+
+def _end(loop: asyncio.AbstractEventLoop, api: AsyncFlexprice) -> None:
+    """Close what nobody closed, and stop."""
+    loop.create_task(api.aclose()).add_done_callback(lambda _: loop.stop())
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
