@@ -19,13 +19,15 @@ if TYPE_CHECKING:
         Settings,
         errors,
         load,
+        models,
         open,
         read,
         read_rows,
     )
 
 __all__ = [
-    "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "open", "read", "read_rows",
+    "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "models", "open",
+    "read", "read_rows",
 ]  # fmt: skip
 
 

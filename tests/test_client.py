@@ -30,7 +30,6 @@ import tenacity
 from aiohttp import web
 
 from connector.api import calls, client, models, transport
-from connector.api.answers import UnknownOutcome
 from connector.api.flow import Gate
 from connector.api.retries import Retry
 from connector.clients.asynchronous import AsyncFlexprice
@@ -46,6 +45,7 @@ from connector.errors import (
     Refused,
     SkipRow,
     StopRun,
+    UnknownOutcome,
     Unreachable,
 )
 from connector.settings import load

@@ -22,14 +22,13 @@ from sizes import sampled, thorough
 from virtual import VirtualLoop, play
 
 from connector.api import calls
-from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
 from connector.api.flow import PROBES, Gate
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, TOLD_AFTER, Recovery
 from connector.api.retries import Failure, Retry, RetryState
-from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
+from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, UnknownOutcome, Unreachable
 from connector.sandbox import Faults, Sandbox
 from pipelines.report.log import logged
 from pipelines.report.progress import LineProgress

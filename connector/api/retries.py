@@ -14,9 +14,8 @@ from typing import TypeVar
 
 import tenacity
 
-from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call
-from connector.errors import FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
+from connector.errors import FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, UnknownOutcome, Unreachable
 
 __all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retries", "Retry", "RetryState", "Wait", "positive"]
 

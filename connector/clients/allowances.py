@@ -15,7 +15,7 @@ from connector.api.fields import Identity
 from connector.api.retries import Retries
 from connector.clients.asking import SERVER_ID, Asking, about
 from connector.clients.calling import operation
-from connector.clients.results import Entitlements, UpcomingGrants, UsageSummary
+from connector.clients.models import Entitlements, UpcomingGrants, UsageSummary
 
 __all__ = ["AsyncAllowances"]
 

@@ -19,7 +19,7 @@ from connector.api import answers, calls
 from connector.api.calls import Call, Reply
 from connector.api.fields import Identity
 from connector.api.retries import Retries
-from connector.clients.results import Result, received
+from connector.clients.models import Result, received
 from connector.clock import Clock
 from connector.errors import NotFound, Refused
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from connector.api.retries import Retries
 from connector.clients.calling import operation
-from connector.clients.results import Entitlements, UpcomingGrants, UsageSummary
+from connector.clients.models import Entitlements, UpcomingGrants, UsageSummary
 from connector.clients.waiting import Waiting
 
 __all__ = ["Allowances"]

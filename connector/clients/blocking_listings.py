@@ -11,7 +11,7 @@ from connector.api.calls import PAGE
 from connector.api.retries import Retries
 from connector.clients.calling import operation
 from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery
-from connector.clients.results import CustomerPage, SubscriptionPage
+from connector.clients.models import CustomerPage, SubscriptionPage
 from connector.clients.waiting import Waiting
 from connector.clients.walking import CustomerIterator
 

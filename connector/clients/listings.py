@@ -17,7 +17,7 @@ from connector.api.retries import Retries
 from connector.clients.asking import Asking
 from connector.clients.calling import operation
 from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery
-from connector.clients.results import CustomerPage, SubscriptionPage
+from connector.clients.models import CustomerPage, SubscriptionPage
 from connector.clients.walking import AsyncCustomerIterator
 
 __all__ = ["AsyncListings"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from connector.api import calls, models
 from connector.api.calls import Call, Json
 from connector.clients.asking import decoded
-from connector.clients.results import CustomerPage, received
+from connector.clients.models import CustomerPage, received
 from connector.clock import Clock
 from connector.errors import Refused
 from connector.pull.page import FilterIgnoredError, Page, PageSize, Send, Walk

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import flexsync
-from flexsync import errors
+from flexsync import errors, models
+
+
+def share(row: models.FeatureUsage) -> Decimal | None:
+    return row.current_usage / row.total_limit if row.total_limit else None
+
+
+def named(page: models.CustomerPage) -> dict[str, models.Customer]:
+    return {customer.name: customer for customer in page.items}
 
 
 def blocking(base_url: str) -> Iterator[str]:
@@ -20,6 +28,7 @@ def blocking(base_url: str) -> Iterator[str]:
         yield api.update_customer(external_id="typed-1", contact="+49", new_external_id="typed-2").contact or ""
         page = api.list_customers(limit=5, order="asc", status="published")
         total: int = page.pagination.total
+        yield str(len(named(page)))
         found = api.search_customers(sort=[{"field": "name", "direction": "asc"}], metadata={"tier": "gold"}, limit=10)
         yield f"{total} {[customer.created_at for customer in found.items]}"
         active = api.search_subscriptions(subscription_status=["active", "trialing"], limit=1).items[0]
@@ -28,7 +37,7 @@ def blocking(base_url: str) -> Iterator[str]:
         entitlements = api.get_entitlements(active.customer_id, subscription_ids=[active.id])
         limits: list[int | None] = [row.entitlement.usage_limit for row in entitlements.features]
         credits = [grant.credits for grant in api.get_upcoming_grants(active.customer_id).items]
-        yield f"{used} {limits} {credits} {usage.to_arrow().num_rows} {len(usage.to_pandas())}"
+        yield f"{used} {[share(row) for row in usage.features]} {limits} {credits} {usage.to_arrow().num_rows} {len(usage.to_pandas())}"
         for customer in api.iter_customers(status="published", page_size=7):
             yield customer.name
         yield str(api.iter_customers(email="a@b.example").to_arrow().num_rows)
@@ -37,6 +46,8 @@ def blocking(base_url: str) -> Iterator[str]:
         api.delete_customer(external_id="typed-2")
         try:
             api.get_customer(external_id="typed-2")
+        except errors.UnknownOutcome:
+            raise
         except errors.NotFound as error:
             yield f"{error.status} {error.code} {error.remedy}"
 

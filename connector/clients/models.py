@@ -1,4 +1,4 @@
-"""What the operations return: the objects of `connector.api.models`, which also give Arrow tables and DataFrames.
+"""What the operations return, for annotations too: answers that give Arrow tables and DataFrames, and what they hold.
 
 Promised: `to_arrow` has the columns, types and comments of the tables of a sync (docs/tables.md), without `run_id`. It
 is made from the server's own body, so fields that this version does not know stand in `extra`. Never done: a call.
@@ -13,13 +13,34 @@ import msgspec
 
 from connector.api import models
 from connector.api.fields import Object
+from connector.api.models import (
+    Aggregation,
+    Bucket,
+    Customer,
+    Entitlement,
+    Feature,
+    FeatureEntitlement,
+    FeatureUsage,
+    Grant,
+    Integration,
+    Meter,
+    MeterFilter,
+    Pagination,
+    ReportingUnit,
+    Source,
+    Subscription,
+)
 from connector.errors import FixInput
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["CustomerPage", "Entitlements", "Result", "SubscriptionPage", "UpcomingGrants", "UsageSummary", "received"]
+__all__ = [
+    "Aggregation", "Bucket", "Customer", "CustomerPage", "Entitlement", "Entitlements", "Feature", "FeatureEntitlement",
+    "FeatureUsage", "Grant", "Integration", "Meter", "MeterFilter", "Pagination", "ReportingUnit", "Result", "Source",
+    "Subscription", "SubscriptionPage", "UpcomingGrants", "UsageSummary",
+]  # fmt: skip
 
 R = TypeVar("R", bound="Result")
 
