@@ -37,7 +37,8 @@ def blocking(base_url: str) -> Iterator[str]:
         entitlements = api.get_entitlements(active.customer_id, subscription_ids=[active.id])
         limits: list[int | None] = [row.entitlement.usage_limit for row in entitlements.features]
         credits = [grant.credits for grant in api.get_upcoming_grants(active.customer_id).items]
-        yield f"{used} {[share(row) for row in usage.features]} {limits} {credits} {usage.to_arrow().num_rows} {len(usage.to_pandas())}"
+        yield f"{used} {[share(row) for row in usage.features]} {limits} {credits}"
+        yield f"{usage.to_arrow().num_rows} {len(usage.to_pandas())}"
         for customer in api.iter_customers(status="published", page_size=7):
             yield customer.name
         yield str(api.iter_customers(email="a@b.example").to_arrow().num_rows)
