@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import connector
@@ -307,6 +308,40 @@ def test_the_async_walk_is_the_same(base_url: str, sandbox: Sandbox) -> None:
     assert sorted(asyncio.run(main())) == sorted(sandbox.customer_ids("published"))
 
 
+def test_a_walk_is_walked_once(api: Flexprice) -> None:
+    """Tables and pages hold all customers, so they are refused once one has come; going on is fine."""
+    walk = api.iter_customers(page_size=5)
+    first = next(walk)
+    for read in (walk.to_arrow, walk.to_pandas, lambda: next(walk.pages())):
+        with pytest.raises(FixInput, match="begun"):
+            read()
+    assert first.id not in [customer.id for customer in walk]
+    assert list(walk) == []
+    pages = api.iter_customers(page_size=5)
+    assert sum(len(page.items) for page in pages.pages()) == api.iter_customers().to_arrow().num_rows
+    with pytest.raises(FixInput, match="begun"):
+        next(pages)
+
+
+def test_a_walk_that_is_left_is_closed(base_url: str) -> None:
+    """`break` in the middle of a walk leaves no warning behind, in both clients."""
+
+    async def main() -> None:
+        async with AsyncFlexprice(base_url=base_url, api_key=KEY) as client:
+            async for _ in client.iter_customers(page_size=3):
+                break
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with Flexprice(base_url=base_url, api_key=KEY) as client:
+            for _ in client.iter_customers(page_size=3):
+                break
+            next(client.iter_customers())
+        asyncio.run(main())
+        del client
+        gc.collect()
+
+
 def test_a_server_that_ignores_filters_is_named() -> None:
     """It is refused with an error of ours, instead of walking for ever."""
     old = Sandbox(customers=12, seed=5, faults=Faults(old=frozenset({"filters_ignored"})))
@@ -332,7 +367,8 @@ def test_pages_and_walks_are_the_table_of_a_sync(api: Flexprice, base_url: str) 
     wanted = [row for row in rows(read) if row["status"] == "published"]
     page = api.search_customers(limit=1000, status="published", expand="integrations")
     walk = api.iter_customers(expand="integrations", page_size=8).to_arrow()
-    assert rows(page.to_arrow()) == rows(walk) == wanted
+    parts = [part.to_arrow() for part in api.iter_customers(expand="integrations", page_size=8).pages()]
+    assert rows(page.to_arrow()) == rows(walk) == rows(pa.concat_tables(parts)) == wanted
     assert page.to_arrow().schema == walk.schema == read.schema
     links = connector.read("customer_integrations", base_url=base_url, api_key=KEY).read_all()
     held = set(page.to_arrow().column("id").to_pylist())

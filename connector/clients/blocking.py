@@ -148,5 +148,6 @@ def _end(loop: asyncio.AbstractEventLoop, api: AsyncFlexprice) -> None:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())  # walks that nobody walked to their end
     finally:
         loop.close()

@@ -82,7 +82,7 @@ class AsyncListings(Asking):
         """Walk all customers, oldest first; each comes once, however many pages that takes.
 
         The walk asks for what was created after the last customer, so changes meanwhile move no page. Customers that
-        are created after it began are left out. `to_arrow()` and `to_pandas()` of the iterator read what is left.
+        are created after it began are left out. `to_arrow()` and `to_pandas()` of the iterator read all at once.
 
         Args:
             page_size: customers a call, 1 to 1000.

@@ -11,12 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+import msgspec
+
 from connector.api import calls, models
 from connector.api.calls import Call, Json
 from connector.clients.asking import decoded
 from connector.clients.models import CustomerPage, received
 from connector.clock import Clock
-from connector.errors import Refused
+from connector.errors import FixInput, Refused
 from connector.pull.page import FilterIgnoredError, Page, PageSize, Send, Walk
 from connector.pull.pages import walk_whole
 
@@ -30,6 +32,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class _Rows(msgspec.Struct):
+    items: list[msgspec.Raw]
+
+
 class Run(Protocol):
     """Waits for a coroutine function."""
 
@@ -37,7 +43,7 @@ class Run(Protocol):
 
 
 class AsyncCustomerIterator:
-    """Customers, one by one; made by `AsyncFlexprice.iter_customers`. It can be walked once.
+    """Customers, one by one; made by `AsyncFlexprice.iter_customers`. It is walked once, in one of the four ways.
 
     Args:
         body: keys of a customer search that every page asks for.
@@ -49,39 +55,54 @@ class AsyncCustomerIterator:
     def __init__(self, body: Json, send: Send, clock: Clock, page_size: int) -> None:
         self._clock = clock
         self._pages = self._walk(_plan(body, page_size), send)
+        self._begun = False
         self._customers = self._each()
 
     def __aiter__(self) -> AsyncIterator[models.Customer]:
-        return self._customers
+        return self
 
     async def __anext__(self) -> models.Customer:
         return await anext(self._customers)
 
     async def pages(self) -> AsyncGenerator[CustomerPage, None]:
-        """Yield what is left in pages of customers that did not come before."""
-        async for page, _ in self._pages:
+        """Yield pages of customers that did not come before.
+
+        Raises:
+            FixInput: the walk has begun already.
+        """
+        async for page in self._begin():
             yield page
 
     async def to_arrow(self) -> pa.Table:
-        """Read what is left into an Arrow table: the columns of `connector.read("customers")`, each customer once."""
+        """Read all into an Arrow table: the columns of `flexsync.read("customers")`, each customer once.
+
+        Raises:
+            FixInput: the walk has begun already.
+        """
         import pyarrow as pa
 
         from connector.tables.streamed import schema_of
 
-        found = [_only(page.to_arrow(), new) async for page, new in self._pages]
+        found = [page.to_arrow() async for page in self._begin()]
         return pa.concat_tables([schema_of("customers").empty_table(), *found])
 
     async def to_pandas(self) -> pd.DataFrame:
-        """Read what is left into a DataFrame; decimals stay exact, metadata becomes dictionaries."""
+        """Read all into a DataFrame, as `to_arrow`; decimals stay exact, metadata becomes dictionaries."""
         return (await self.to_arrow()).to_pandas(maps_as_pydicts="strict")
 
+    def _begin(self) -> AsyncGenerator[CustomerPage, None]:
+        if self._begun:
+            raise FixInput("this walk has begun already.", remedy="Make another one with iter_customers.")
+        self._begun = True
+        return self._pages
+
     async def _each(self) -> AsyncGenerator[models.Customer, None]:
-        async for page, _ in self._pages:
+        async for page in self._begin():
             for customer in page.items:
                 yield customer
 
-    async def _walk(self, plan: Walk, send: Send) -> AsyncGenerator[tuple[CustomerPage, list[bool]], None]:
-        """Yield pages of new customers, and which rows of the body they are."""
+    async def _walk(self, plan: Walk, send: Send) -> AsyncGenerator[CustomerPage, None]:
+        """Yield pages of new customers."""
         before: frozenset[str] = frozenset()
         try:
             async with aclosing(walk_whole(plan, send)) as pages:
@@ -92,16 +113,18 @@ class AsyncCustomerIterator:
         except FilterIgnoredError as error:
             raise Refused(f"{plan.name}: {error}.", remedy="Use list_customers: this server is too old.") from error
 
-    def _read(self, plan: Walk, page: Page, before: frozenset[str]) -> tuple[CustomerPage, list[bool]]:
+    def _read(self, plan: Walk, page: Page, before: frozenset[str]) -> CustomerPage:
+        """Return a page without the customers of the page before, whose last microsecond is asked for again."""
         whole = decoded(plan.make({}), page.reply, CustomerPage)
-        new = [customer.id not in before for customer in whole.items]
-        items = tuple(customer for customer, is_new in zip(whole.items, new, strict=True) if is_new)
-        made = CustomerPage(items=items, pagination=whole.pagination)
-        return received(made, page.reply.body, page.reply.date or self._clock()), new
+        new = [place for place, customer in enumerate(whole.items) if customer.id not in before]
+        rows = msgspec.json.decode(page.reply.body, type=_Rows).items
+        body = b'{"items":[' + b",".join(rows[place] for place in new) + b"]}"
+        made = CustomerPage(items=tuple(whole.items[place] for place in new), pagination=whole.pagination)
+        return received(made, body, page.reply.date or self._clock())
 
 
 class CustomerIterator:
-    """Customers, one by one; made by `Flexprice.iter_customers`. It can be walked once.
+    """Customers, one by one; made by `Flexprice.iter_customers`. It is walked once, in one of the four ways.
 
     Args:
         source: does the work.
@@ -111,27 +134,39 @@ class CustomerIterator:
     def __init__(self, source: AsyncCustomerIterator, run: Run) -> None:
         self._source = source
         self._run = run
-        self._customers = (customer for page in self.pages() for customer in page.items)
+        self._customers = self._each()
 
     def __iter__(self) -> Iterator[models.Customer]:
-        return self._customers
+        return self
 
     def __next__(self) -> models.Customer:
         return next(self._customers)
 
     def pages(self) -> Iterator[CustomerPage]:
-        """Yield what is left in pages of customers that did not come before."""
+        """Yield pages of customers that did not come before.
+
+        Raises:
+            FixInput: the walk has begun already.
+        """
         pages = self._source.pages()
         while (page := self._run(_next, pages)) is not None:
             yield page
 
     def to_arrow(self) -> pa.Table:
-        """Read what is left into an Arrow table: the columns of `connector.read("customers")`, each customer once."""
+        """Read all into an Arrow table: the columns of `flexsync.read("customers")`, each customer once.
+
+        Raises:
+            FixInput: the walk has begun already.
+        """
         return self._run(self._source.to_arrow)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Read what is left into a DataFrame; decimals stay exact, metadata becomes dictionaries."""
+        """Read all into a DataFrame, as `to_arrow`; decimals stay exact, metadata becomes dictionaries."""
         return self._run(self._source.to_pandas)
+
+    def _each(self) -> Iterator[models.Customer]:
+        for page in self.pages():
+            yield from page.items
 
 
 async def _next(pages: AsyncGenerator[CustomerPage, None]) -> CustomerPage | None:
@@ -147,9 +182,3 @@ def _plan(body: Json, page_size: int) -> Walk:
         return calls.search_customers({**asked, "filters": filters} if filters else asked)
 
     return Walk("iter_customers", make, "created_at", body, size=PageSize(page_size))
-
-
-def _only(table: pa.Table, wanted: list[bool]) -> pa.Table:
-    import pyarrow as pa
-
-    return table if all(wanted) else table.filter(pa.array(wanted, pa.bool_()))
