@@ -9,7 +9,7 @@ nothing heavy:
 - `read(table, …)` streams one table from the API as Arrow record batches, without a store.
 - `AsyncFlexprice`, `Flexprice` have the ten operations as typed methods.
 - `Sandbox`, `Faults` are a FlexPrice server for practice and tests.
-- `Settings`, `load` put settings together. `errors` holds every error.
+- `Settings`, `load` put settings together. `errors` holds every error, `models` what the operations return.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connector import errors
-    from connector.api.blocking import Flexprice
-    from connector.api.client import AsyncFlexprice
+    from connector.clients import models
+    from connector.clients.asynchronous import AsyncFlexprice
+    from connector.clients.blocking import Flexprice
     from connector.publications.reading import open
     from connector.push.file.rows import read_rows
     from connector.sandbox import Faults, Sandbox
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from connector.streaming import read
 
 _MODULES = {
-    "AsyncFlexprice": "connector.api.client",
+    "AsyncFlexprice": "connector.clients.asynchronous",
     "Faults": "connector.sandbox",
-    "Flexprice": "connector.api.blocking",
+    "Flexprice": "connector.clients.blocking",
     "Sandbox": "connector.sandbox",
     "Settings": "connector.settings",
     "load": "connector.settings",
@@ -39,17 +40,20 @@ _MODULES = {
     "read_rows": "connector.push.file.rows",
 }
 __all__ = [
-    "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "open", "read", "read_rows",
+    "AsyncFlexprice", "Faults", "Flexprice", "Sandbox", "Settings", "errors", "load", "models", "open",
+    "read", "read_rows",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name == "errors":
-        return import_module("connector.errors")
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'connector' has no attribute {name!r}")
+if not TYPE_CHECKING:  # or type checkers would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name on first use."""
+        if name in ("errors", "models"):
+            return import_module({"errors": "connector.errors", "models": "connector.clients.models"}[name])
+        if name in _MODULES:
+            return getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module 'connector' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

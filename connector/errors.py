@@ -9,6 +9,7 @@
     │   ├── AccessRefused      403: environment, permission or tenant
     │   └── BudgetSpent        deadline, max_calls or max_pause reached           exit 1
     ├── TryAgain           the same call may succeed later; only the retry loop sees it
+    │   └── UnknownOutcome     a write was sent, and no usable answer came         exit 3
     ├── SkipRow            this call or row is refused; the others continue        exit 1
     │   ├── NotFound           404
     │   ├── Conflict           409
@@ -42,6 +43,7 @@ __all__ = [
     "SkipRow",
     "StopRun",
     "TryAgain",
+    "UnknownOutcome",
     "Unreachable",
 ]
 
@@ -125,6 +127,15 @@ class TryAgain(_Answered):
     """A transient fault: time-out, cut connection, torn body, 408, 429, 500, 502, 503, 504."""
 
     exit_code = 3
+
+
+class UnknownOutcome(TryAgain):
+    """A write was sent and no usable answer came: it may or may not have been carried out.
+
+    The caller looks it up first, and sends it again only if it is not there (contract.md 5.1).
+    """
+
+    unknown_outcome = True
 
 
 class SkipRow(_Answered):

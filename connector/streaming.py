@@ -29,6 +29,7 @@ from connector.settings import Settings, load, masked
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import RESOURCES
 from connector.tables.schemas import TABLES
+from connector.tables.streamed import fitting, schema_of
 
 _AHEAD = 4  # batches that are decoded before anybody asks for them
 _ACTIVE = ("active", "trialing")
@@ -61,11 +62,6 @@ def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now
     schema = schema_of(table)
     open_client = partial(AsyncFlexprice, settings or load(**given))
     return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, clock))
-
-
-def schema_of(table: str) -> pa.Schema:
-    """Return the Arrow schema of a streamed table: the stored one without `run_id`."""
-    return pa.schema([field for field in TABLES[table].arrow() if field.name != "run_id"])
 
 
 # --- from the event loop's thread to the reader's ----------------------------------------------------------------
@@ -127,15 +123,7 @@ class _Stream:
         """Yield tables of new rows."""
         listing = _LISTINGS.get(self.table)
         async for decoded in self._listing(listing) if listing else self._children():
-            yield self._new_rows(self._checked(decoded, self.table))
-
-    def _checked(self, decoded: Decoded, table: str) -> pa.Table:
-        for reject in decoded.rejects:
-            raise Refused(
-                f"{reject.table} {reject.key or reject.owner}: {reject.field} {reject.value!r} {reject.reason}.",
-                remedy="A sync puts such rows into flexsync.rejects and continues.",
-            )
-        return decoded.tables[table]
+            yield self._new_rows(fitting(decoded, self.table))
 
     def _new_rows(self, found: pa.Table) -> pa.Table:
         columns = (found.column(name).to_pylist() for name in TABLES[self.table].key)
@@ -170,7 +158,7 @@ class _Stream:
         plan = Walk("subscriptions", calls.search_subscriptions, "created_at", {"subscription_status": list(_ACTIVE)})
         async for page in walk_whole(plan, self.api.send):
             answer = Answer("subscriptions", page.reply.body, self.clock())
-            for row in self._checked(self.reader.read([answer]), "subscriptions").to_pylist():
+            for row in fitting(self.reader.read([answer]), "subscriptions").to_pylist():
                 if row["subscription_type"] != "inherited":
                     one = (row["created_at"], row["id"], row["current_period_start"])
                     found.setdefault(row["customer_id"], {})[row["id"]] = one

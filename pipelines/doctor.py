@@ -84,7 +84,7 @@ def _look_at_target(target: str, store: Path) -> str:
     if newest is None:
         return "not published yet" if folder.exists() else f"not published yet; a sync makes the folder {folder}"
     with copies.open(target.partition(":")[2]) as opened:
-        return f"run {opened.run.run_id}, {opened.run.status}" if opened.run else "no run in it"
+        return f"run {opened.run.run_id}, {opened.run.status}" if opened.run_or_none else "no run in it"
 
 
 async def _check_server(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -> list[Check]:

@@ -88,7 +88,7 @@ def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Readin
         if not newest:
             raise
         return copies.open(newest, green=green), f"a sync holds {source}; this is {newest}"
-    if path or not green or (opened.run and opened.run.proven):
+    if path or not green or (opened.run_or_none and opened.run.proven):
         return opened, ""
     opened.close()
     newest = copies.newest(settings.publish, green=True)
@@ -113,7 +113,7 @@ def last_green(settings: SyncSettings) -> dict[str, str] | None:
 
 def unfinished(reading: Reading) -> str:
     """Say that a store's last run did not finish, so that rows are missing or older than others; "" if it did."""
-    if reading.run and reading.run.finished:
+    if reading.run_or_none and reading.run.finished:
         return ""
     if not reading.sql("FROM flexsync.runs WHERE status IN ('green', 'degraded') LIMIT 1").num_rows:
         return f"{reading.path} has never finished a run: rows are missing"
@@ -122,8 +122,8 @@ def unfinished(reading: Reading) -> str:
 
 def _lacking(reading: Reading) -> str:
     """Say why the run of a store is not the last green one."""
-    return "loaded only some resources" if reading.run and reading.run.green else "is not green"
+    return "loaded only some resources" if reading.run_or_none and reading.run.green else "is not green"
 
 
 def _id(reading: Reading) -> str:
-    return reading.run.run_id if reading.run else ""
+    return reading.run.run_id if reading.run_or_none else ""

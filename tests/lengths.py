@@ -19,7 +19,7 @@ class Length(NamedTuple):
 
 
 def sources() -> list[Path]:
-    return sorted(path for folder in ("connector", "pipelines") for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for folder in ("connector", "flexsync", "pipelines") for path in (ROOT / folder).rglob("*.py"))
 
 
 def code_files() -> list[Length]:

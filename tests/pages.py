@@ -28,7 +28,7 @@ file over the defaults. The file is TOML; [configs/](../configs) holds one for e
 checked: an error names the line and the nearest known name.
 
 A length of time is a number and a unit: `90s`, `15m`, `2h`, `7d`, or a sum such as `1h30m`. A program passes any
-setting by its name: `connector.load(max_in_flight=8, store="copy.duckdb")`.
+setting by its name: `flexsync.load(max_in_flight=8, store="copy.duckdb")`.
 
 A profile is one account environment. `[profiles.NAME.api]`, `[profiles.NAME.sync]` … hold only what differs.
 

@@ -21,8 +21,8 @@ import click
 
 import connector
 import pipelines
-from connector.api.blocking import Flexprice
-from connector.api.client import AsyncFlexprice
+from connector.clients.asynchronous import AsyncFlexprice
+from connector.clients.blocking import Flexprice
 from connector.settings import load
 
 

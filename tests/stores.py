@@ -116,7 +116,7 @@ def ask(store: Store, query: str) -> list[tuple[Any, ...]]:
 
 def runs_seen(opened: Reading) -> set[str]:
     """Every run that any table of one reading speaks of as its own."""
-    found = {opened.run.run_id} if opened.run else set()
+    found = {opened.run.run_id} if opened.run_or_none else set()
     found |= set(opened.sql("SELECT DISTINCT run_id FROM customers").column(0).to_pylist())
     found |= set(opened.sql("SELECT max(run_id) FROM flexsync.runs").column(0).to_pylist())
     return found | set(opened.sql("SELECT DISTINCT run_id FROM usage").column(0).to_pylist())

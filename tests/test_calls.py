@@ -31,6 +31,8 @@ OPERATIONS: dict[str, tuple[Call, str, str, str]] = {
     "get_customers_id_entitlements": (calls.get_entitlements("c"), "GET", "/customers/c/entitlements", "entitlements"),
     "get_customers_id_grants_upcoming": (
         calls.get_upcoming_grants("c"), "GET", "/customers/c/grants/upcoming", "upcoming_grants"),
+    "get_customers_external_external_id_entitlements": (
+        calls.get_entitlements_by_external_id("e"), "GET", "/customers/external/e/entitlements", "entitlements"),
     "post_subscriptions_search": (calls.search_subscriptions(), "POST", "/subscriptions/search", "subscriptions"),
     "get_events": (calls.probe_events(), "GET", "/events", "events"),
 }  # fmt: skip

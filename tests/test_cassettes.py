@@ -16,8 +16,8 @@ import tenacity
 from tapes import CONFIG, account, address, scrubbed
 
 from connector.api import calls
-from connector.api.client import AsyncFlexprice
 from connector.api.retries import Retry
+from connector.clients.asynchronous import AsyncFlexprice
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -63,7 +63,7 @@ def test_all_operations(base_url: str, vcr: Any, record_mode: str) -> None:
             assert (made.external_id, made.status) == ("tape/1", "published")
             assert (await api.get_customer(made.id)).name == "Tape"
             assert (await api.get_customer_by_external_id("tape/1")).id == made.id
-            await api.update_customer({"external_id": "tape-1", "metadata": {"a": "ü"}}, id=made.id, name="Tape 2")
+            await api.update_customer(made.id, new_external_id="tape-1", metadata={"a": "ü"}, name="Tape 2")
             renamed = await api.get_customer_by_external_id("tape-1")
             assert (renamed.id, renamed.name, renamed.metadata) == (made.id, "Tape 2", {"a": "ü"})
             page = await api.list_customers(limit=5, order="asc")
@@ -107,7 +107,7 @@ def test_error_classes(case: str, base_url: str) -> None:
 
     async def flow() -> None:
         async with client(base_url, key) as api:
-            await api.send(call, retry=EAGER)
+            await api.send(call, retries=EAGER)
 
     with pytest.raises(kind, match=words) as caught:
         asyncio.run(flow())
@@ -136,7 +136,7 @@ def test_a_request_that_was_not_recorded_fails(base_url: str, record_mode: str) 
 
     async def flow(call: calls.Call) -> None:
         async with client(base_url) as api:
-            await api.send(call, retry=EAGER)
+            await api.send(call, retries=EAGER)
 
     asyncio.run(flow(calls.search_customers(limit=1)))
     if record_mode == "none":

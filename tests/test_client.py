@@ -30,11 +30,10 @@ import tenacity
 from aiohttp import web
 
 from connector.api import calls, client, models, transport
-from connector.api.answers import UnknownOutcome
-from connector.api.blocking import Flexprice
-from connector.api.client import AsyncFlexprice
 from connector.api.flow import Gate
 from connector.api.retries import Retry
+from connector.clients.asynchronous import AsyncFlexprice
+from connector.clients.blocking import Flexprice
 from connector.errors import (
     AccessRefused,
     BudgetSpent,
@@ -46,6 +45,7 @@ from connector.errors import (
     Refused,
     SkipRow,
     StopRun,
+    UnknownOutcome,
     Unreachable,
 )
 from connector.settings import load
@@ -123,7 +123,7 @@ def ask(script: Handler, call: calls.Call = LISTING, *, times: int = 1, **option
 
     async def main() -> object:
         async with serving(script) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
-            options.setdefault("retry", eager())
+            options.setdefault("retries", eager())
             for _ in range(times):
                 try:
                     found: object = await api.send(call, **options)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_key_goes_into_one_header_only() -> None:
     async def main() -> web.Request:
         script = Script((200, CUSTOMER))
         async with serving(script) as base, AsyncFlexprice(base_url=base, api_key=KEY, environment_id="env_1") as api:
-            await api.get_customer("cust_1", retry=eager(1))
+            await api.get_customer("cust_1", retries=eager(1))
         return script.seen[0]
 
     request = asyncio.run(main())
@@ -221,7 +221,7 @@ def test_redirect_is_refused_and_key_stays() -> None:
             script = Script((302, b"<html>moved</html>", {"Location": f"{elsewhere}/customers?k={KEY}"}))
             async with serving(script) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
                 with pytest.raises(Unreachable) as caught:
-                    await api.send(LISTING, retry=eager())
+                    await api.send(LISTING, retries=eager())
             assert elsewhere in str(caught.value)
             assert len(script.seen) == 1
             return str(caught.value)
@@ -321,7 +321,7 @@ def test_a_refused_key_is_named_by_its_variable_and_its_address(status: int) -> 
             settings = load(environ={"OUR_KEY": KEY}, base_url=base, key_env="OUR_KEY")
             async with AsyncFlexprice(settings) as api:
                 with pytest.raises(KeyRefused if status == 401 else AccessRefused) as caught:
-                    await api.send(LISTING, retry=eager())
+                    await api.send(LISTING, retries=eager())
                 assert base in str(caught.value)
                 return str(caught.value)
 
@@ -412,7 +412,7 @@ def test_500_that_turns_into_400_ends_at_once() -> None:
 def test_one_lost_customer_does_not_end_a_run(call: calls.Call) -> None:
     """A per-customer read whose tries are spent is refused for that customer only."""
     script = Script((503, b"a"), (502, b"b"))
-    error = ask(script, call, retry=eager(4))
+    error = ask(script, call, retries=eager(4))
     assert isinstance(error, Refused)
     assert len(script.seen) == 4
     assert "cust_1" in str(error)
@@ -420,7 +420,7 @@ def test_one_lost_customer_does_not_end_a_run(call: calls.Call) -> None:
 
 def test_many_lost_customers_end_the_run() -> None:
     """Twenty per-customer calls lost in a row are the server's fault: the run stops instead of failing every row."""
-    error = ask(Script((502, b"bad gateway")), USAGE, times=client.FAILED_IN_A_ROW, retry=eager(2))
+    error = ask(Script((502, b"bad gateway")), USAGE, times=client.FAILED_IN_A_ROW, retries=eager(2))
     assert isinstance(error, Unreachable)
     assert "20 calls in a row" in str(error)
 
@@ -428,7 +428,7 @@ def test_many_lost_customers_end_the_run() -> None:
 def test_success_between_lost_customers_keeps_the_run() -> None:
     """Lost customers that are not in a row never end the run, however many they are."""
     script = Script(*[(502, b"") if n % 10 else (200, {}) for n in range(60)], (502, b""))
-    assert isinstance(ask(script, USAGE, times=60, retry=eager(1)), Refused)
+    assert isinstance(ask(script, USAGE, times=60, retries=eager(1)), Refused)
 
 
 def test_refused_connection_stops_the_run() -> None:
@@ -439,7 +439,7 @@ def test_refused_connection_stops_the_run() -> None:
             pass
         async with AsyncFlexprice(base_url=base, api_key=KEY) as api:
             with pytest.raises(Unreachable) as caught:
-                await api.send(USAGE, retry=eager(3))
+                await api.send(USAGE, retries=eager(3))
         assert api.gate.calls == 3
         return str(caught.value)
 
@@ -449,7 +449,7 @@ def test_refused_connection_stops_the_run() -> None:
 def test_retry_after_costs_no_attempt() -> None:
     """A 429 with Retry-After is waited for even when only one try is allowed."""
     script = Script((429, {}, {"Retry-After": "0"}), (503, {}, {"Retry-After": "0"}), (200, CUSTOMER))
-    reply = ask(script, retry=eager(1))
+    reply = ask(script, retries=eager(1))
     assert isinstance(reply, calls.Reply)
     assert reply.attempts == 3
 
@@ -499,7 +499,7 @@ def test_401_passes_once_the_key_has_worked() -> None:
     script = Script((200, CUSTOMER), (401, b"a"), (401, b"b"), (401, b"c"), (200, CUSTOMER))
     assert isinstance(ask(script, times=2), calls.Reply)
     script = Script((200, CUSTOMER), (401, b""))
-    assert isinstance(ask(script, times=2, retry=eager(4)), KeyRefused)
+    assert isinstance(ask(script, times=2, retries=eager(4)), KeyRefused)
     assert len(script.seen) == 5
 
 
@@ -512,7 +512,7 @@ def test_body_that_is_no_json_object_is_asked_again(body: bytes) -> None:
     reply = ask(Script((200, body), (200, CUSTOMER)))
     assert isinstance(reply, calls.Reply)
     assert (reply.attempts, reply.json()) == (2, CUSTOMER)
-    assert isinstance(ask(Script((200, body)), retry=eager(2)), Unreachable)
+    assert isinstance(ask(Script((200, body)), retries=eager(2)), Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +538,7 @@ def test_cut_connection_is_asked_again(head: bytes) -> None:
 
     async def main() -> calls.Reply:
         async with speaking(talk) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
-            return await api.send(USAGE, retry=eager())
+            return await api.send(USAGE, retries=eager())
 
     assert asyncio.run(main()).attempts == 2
 
@@ -564,7 +564,7 @@ def test_dripping_body_is_stopped(call: calls.Call) -> None:
         async with speaking(talk) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
             async with asyncio.timeout(10):
                 with pytest.raises(Refused if call is USAGE else UnknownOutcome, match="no whole answer within"):
-                    await api.send(call, retry=eager(2), timeout=0.2)
+                    await api.send(call, retries=eager(2), timeout=0.2)
             drip = False
             assert (await api.send(call)).body == b"{}"
             assert api.gate.in_flight == 0
@@ -582,7 +582,7 @@ def test_deadline_of_the_run_cuts_a_call_short() -> None:
     async def main() -> None:
         async with serving(handler) as base, AsyncFlexprice(base_url=base, api_key=KEY, gate=Gate(deadline=0.3)) as api:
             with pytest.raises(BudgetSpent, match="deadline"):
-                await api.send(USAGE, retry=eager(1))
+                await api.send(USAGE, retries=eager(1))
 
     asyncio.run(main())
 
@@ -651,7 +651,7 @@ def test_write_on_a_dropped_kept_connection_is_sent_once(call: calls.Call) -> No
         async with speaking(talk) as base, AsyncFlexprice(base_url=base, api_key=KEY) as api:
             await api.send(USAGE)
             with pytest.raises(UnknownOutcome):
-                await api.send(call, retry=eager())
+                await api.send(call, retries=eager())
 
     asyncio.run(main())
     assert heads == [b"GET", call.method.encode()]
@@ -665,7 +665,7 @@ def test_write_to_a_host_that_is_gone_is_repeated() -> None:
             pass
         async with AsyncFlexprice(base_url=base, api_key=KEY) as api:
             with pytest.raises(Unreachable):
-                await api.send(CREATE, retry=eager(3))
+                await api.send(CREATE, retries=eager(3))
         assert api.gate.calls == 3
 
     asyncio.run(main())
@@ -685,7 +685,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch, userinfo: str = "", no_proxy: str =
             there = "http://flexprice.invalid/v1"
             async with AsyncFlexprice(base_url=there, api_key=KEY, allow_http=["flexprice.invalid"]) as api:
                 with contextlib.suppress(Unreachable):
-                    await api.send(LISTING, retry=eager(1))
+                    await api.send(LISTING, retries=eager(1))
 
     asyncio.run(main())
     return script.seen
@@ -730,7 +730,7 @@ def test_tunnel_carries_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("HTTPS_PROXY", base.replace("/v1", "").replace("//", "//user:pass@"))
             async with AsyncFlexprice(base_url="https://flexprice.invalid/v1", api_key=KEY) as api:
                 with pytest.raises(Unreachable) as caught:
-                    await api.send(LISTING, retry=eager(1))
+                    await api.send(LISTING, retries=eager(1))
             assert "pass" not in str(caught.value)
 
     asyncio.run(main())
@@ -760,11 +760,11 @@ def test_certificate_is_verified(certificate: Path, monkeypatch: pytest.MonkeyPa
         async with serving(script, tls) as base:
             async with AsyncFlexprice(base_url=base, api_key=KEY) as api:
                 with pytest.raises(Unreachable, match="TLS"):
-                    await api.send(LISTING, retry=eager())
+                    await api.send(LISTING, retries=eager())
             assert script.seen == []
             monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
             async with AsyncFlexprice(base_url=base, api_key=KEY) as api:
-                await api.send(LISTING, retry=eager())
+                await api.send(LISTING, retries=eager())
 
     asyncio.run(main())
     assert len(script.seen) == 1
@@ -803,7 +803,7 @@ def test_observer_hears_of_every_exchange() -> None:
         async with serving(script) as base:
             watch = lambda call, status, _: heard.append((call.operation, status))  # noqa: E731
             async with AsyncFlexprice(base_url=base, api_key=KEY, on_call=watch) as api:
-                await api.send(LISTING, retry=eager())
+                await api.send(LISTING, retries=eager())
                 with pytest.raises(NotFound):
                     await api.send(USAGE)
 
@@ -818,7 +818,7 @@ def test_key_never_comes_back_in_an_error(status: int, call: calls.Call, caplog:
     caplog.set_level(logging.DEBUG)
     body = {"code": KEY, "message": f"bad key {KEY}", "error": KEY, "details": {KEY: [{"a": KEY}]}}
     echo = {"X-Request-Id": KEY, "Location": f"/x?{KEY}", "WWW-Authenticate": KEY}
-    error = ask(Script((status, b"not json " + KEY.encode() if status == 200 else body, echo)), call, retry=eager(2))
+    error = ask(Script((status, b"not json " + KEY.encode() if status == 200 else body, echo)), call, retries=eager(2))
     assert isinstance(error, FlexsyncError)
     assert KEY not in str(error) + repr(error) + repr(vars(error)) + repr(error.args) + caplog.text
 
@@ -924,9 +924,9 @@ def test_external_id_with_a_slash_is_searched_for() -> None:
 
 
 def test_per_call_retry_overrides_the_settings() -> None:
-    """retry= on an operation decides how often this one call is tried."""
+    """retries= on an operation decides how often this one call is tried."""
     with pytest.raises(Unreachable, match="Tried 2 times"):
-        typed([], lambda api: api.list_customers(limit=1, retry=eager(2)))
+        typed([], lambda api: api.list_customers(limit=1, retries=eager(2)))
 
 
 # --- without an event loop --------------------------------------------------------------------------------------------
@@ -1002,19 +1002,6 @@ def test_interrupted_sync_call_ends() -> None:
             assert api.gate.in_flight == 0
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def test_sync_client_has_every_operation() -> None:
-    """The two clients offer the same operations with the same parameters."""
-    import inspect
-
-    from connector.api.operations import AsyncOperations, Operations
-
-    names = [name for name in vars(AsyncOperations) if not name.startswith("_")]
-    assert len(names) == 12
-    for name in names:
-        ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (Operations, AsyncOperations))
-        assert list(ours.items()) == list(theirs.items()), name
 
 
 def test_closed_client_says_so() -> None:

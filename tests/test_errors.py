@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector import errors
 from connector.api import answers, calls
-from connector.api.answers import UnknownOutcome, judge, retry_after
+from connector.api.answers import judge, retry_after
 from connector.api.retries import Failure, Retry, RetryState
 from connector.errors import (
     AccessRefused,
@@ -25,6 +25,7 @@ from connector.errors import (
     NotFound,
     Refused,
     TryAgain,
+    UnknownOutcome,
     Unreachable,
 )
 from connector.settings import Secret

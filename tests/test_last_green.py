@@ -45,7 +45,6 @@ def run(store: Store, number: int, status: str, to: str, only: tuple[str, ...] =
 def seen(to: str) -> tuple[set[str], set[str]]:
     """The run that a reader sees, and the one that a reader of the last green one sees."""
     with reading.open(to) as opened, reading.open(to, green=True) as green:
-        assert green.run is not None
         assert green.run.green
         assert green.table("customers").num_rows == green.table("usage").num_rows
         return runs_seen(opened), runs_seen(green)
@@ -410,7 +409,6 @@ def test_readers_always_find_a_green_run(tmp_path: Path, kind: str, size: Size) 
     publisher.start()
     while not done.is_set() and publisher.is_alive():
         with reading.open(to, green=True) as opened:
-            assert opened.run is not None
             assert opened.run.green
             assert runs_seen(opened) == {opened.run.run_id}
             found.append(opened.run.run_id)
@@ -449,9 +447,8 @@ def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
             f"the last green run, {run_id(1)}, stays readable (sql --green)"
         ] * 2
     with readable(settings) as (opened, remark):
-        assert (opened.run and opened.run.run_id, remark) == (run_id(2), "")
+        assert (opened.run.run_id, remark) == (run_id(2), "")
     with readable(settings, green=True) as (opened, remark):
-        assert opened.run is not None
         assert opened.run.run_id == run_id(1)
         assert "is not green" in remark
     found = last_green(settings)

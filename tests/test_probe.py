@@ -326,8 +326,8 @@ class Events:
         self.notes: list[str] = []
         self.prober = Prober(self.send, self.notes.append, lambda: self.now)
 
-    async def send(self, call: Call, *, retry: Retry, **_: float) -> Reply:
-        assert (call.path, retry.attempts) == ("/events", 1)
+    async def send(self, call: Call, *, retries: Retry, **_: float) -> Reply:
+        assert (call.path, retries.attempts) == ("/events", 1)
         self.sent += 1
         self.now += 0.1
         error = self.said.pop(0) if self.said else None

@@ -22,14 +22,13 @@ from sizes import sampled, thorough
 from virtual import VirtualLoop, play
 
 from connector.api import calls
-from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
 from connector.api.flow import PROBES, Gate
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, TOLD_AFTER, Recovery
 from connector.api.retries import Failure, Retry, RetryState
-from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
+from connector.errors import BudgetSpent, FlexsyncError, KeyRefused, Refused, TryAgain, UnknownOutcome, Unreachable
 from connector.sandbox import Faults, Sandbox
 from pipelines.report.log import logged
 from pipelines.report.progress import LineProgress
@@ -553,10 +552,10 @@ def test_calls_by_the_way_are_not_held_up() -> None:
             with pytest.raises(FlexsyncError):
                 await api.send(events)
             with pytest.raises(FlexsyncError):
-                await api.send(events, retry=Retry(1))
+                await api.send(events, retries=Retry(1))
             server.fails = lambda _: DOWN
             with pytest.raises(Refused):
-                await api.send(usage(1), retry=Retry(1))
+                await api.send(usage(1), retries=Retry(1))
             assert probes(api) == 0
 
     asyncio.run(main())

@@ -32,7 +32,7 @@ from connector.errors import (
 from connector.settings import Secret
 
 __all__ = [
-    "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
+    "TRANSIENT", "NotSent", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
     "retry_after", "unreadable",
 ]  # fmt: skip
 
@@ -53,15 +53,6 @@ _REMEDIES = {
     409: "Use another external_id, or update the customer that has this one.",
     500: "The server fails on this very call: report it to its operator.",
 }
-
-
-class UnknownOutcome(TryAgain):
-    """A write was sent and no usable answer came: it may or may not have been carried out.
-
-    The caller looks it up first, and sends it again only if it is not there (contract.md 5.1).
-    """
-
-    unknown_outcome = True
 
 
 class NotSent(TryAgain):

@@ -5,22 +5,23 @@ cannot stand in a path (``/``, ``.``, ``..``, empty) is refused or searched for 
 (contract.md 1.1); only filter operators that the server reads are offered (contract.md 3.4).
 Never done: I/O, retries, decoding.
 
-============================================  ==============================  ================
-operation (reference)                         builder                         endpoint class
-============================================  ==============================  ================
-get_customers                                 list_customers                  customers
-post_customers_search                         search_customers                customers
-get_customers_id_                             get_customer                    customers
-get_customers_external_external_id_           get_customer_by_external_id     customers
-post_customers                                create_customer                 writes
-put_customers                                 update_customer                 writes
-delete_customers_id_                          delete_customer                 writes
-get_customers_usage                           get_usage                       usage
-get_customers_id_entitlements                 get_entitlements                entitlements
-get_customers_id_grants_upcoming              get_upcoming_grants             upcoming_grants
-post_subscriptions_search (neighbour)         search_subscriptions            subscriptions
-get_events (neighbour)                        probe_events                    events
-============================================  ==============================  ================
+===========================================================  ===============================  ===============
+operation (reference)                                        builder                          endpoint class
+===========================================================  ===============================  ===============
+get_customers                                                list_customers                   customers
+post_customers_search                                        search_customers                 customers
+get_customers_id_                                            get_customer                     customers
+get_customers_external_external_id_                          get_customer_by_external_id      customers
+post_customers                                               create_customer                  writes
+put_customers                                                update_customer                  writes
+delete_customers_id_                                         delete_customer                  writes
+get_customers_usage                                          get_usage                        usage
+get_customers_id_entitlements                                get_entitlements                 entitlements
+get_customers_id_grants_upcoming                             get_upcoming_grants              upcoming_grants
+get_customers_external_external_id_entitlements (neighbour)  get_entitlements_by_external_id  entitlements
+post_subscriptions_search (neighbour)                        search_subscriptions             subscriptions
+get_events (neighbour)                                       probe_events                     events
+===========================================================  ===============================  ===============
 """
 
 from __future__ import annotations
@@ -254,6 +255,16 @@ def get_entitlements(id: str, *, feature_ids: Sequence[str] = (), subscription_i
     query = _query(feature_ids=feature_ids, subscription_ids=subscription_ids)
     path = f"/customers/{_segment(id, 'id')}/entitlements"
     return Call("get_customers_id_entitlements", "GET", path, query, endpoint="entitlements", about=id)
+
+
+def get_entitlements_by_external_id(
+    external_id: str, *, feature_ids: Sequence[str] = (), subscription_ids: Sequence[str] = ()
+) -> Call:
+    """GET /customers/external/{external_id}/entitlements; 404 for an unknown or archived customer (contract.md 2.4)."""
+    query = _query(feature_ids=feature_ids, subscription_ids=subscription_ids)
+    path = f"/customers/external/{_segment(external_id, 'external_id')}/entitlements"
+    operation = "get_customers_external_external_id_entitlements"
+    return Call(operation, "GET", path, query, endpoint="entitlements", about=external_id)
 
 
 def get_upcoming_grants(id: str) -> Call:

@@ -13,23 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, transport
 from connector.api.address import located
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
-from connector.api.operations import AsyncOperations
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import Recovery, Waiting
-from connector.api.retries import PER_CUSTOMER, Failure, Retry, RetryState
+from connector.api.retries import PER_CUSTOMER, Failure, Retries, Retry, RetryState, positive
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
+from connector.clock import Clock, utc_now
 from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
 from connector.settings import Secret, Settings, load, masked
 
@@ -52,10 +54,10 @@ def gate_for(settings: Settings) -> Gate:
     )
 
 
-class AsyncFlexprice(AsyncOperations):
-    """A FlexPrice account: `send` for any `Call`, and the ten customer operations by name.
+class AsyncFlexprice:
+    """A FlexPrice account: `send` for any `Call`. `connector.clients` adds the operations by name.
 
-    ``async with AsyncFlexprice(base_url=…, api_key=…) as api: page = await api.search_customers(limit=100)``
+    ``async with AsyncFlexprice(base_url=…, api_key=…) as api: reply = await api.send(calls.get_customer("cust_…"))``
 
     Args:
         settings: as `connector.settings.load` returns them; without them they are loaded from the environment, and
@@ -68,6 +70,7 @@ class AsyncFlexprice(AsyncOperations):
         gate: shared by all clients that must be throttled together; by default one of its own.
         on_call: called after every HTTP exchange.
         on_wait: called when all calls have waited for some seconds because the server fails, and when they go on.
+        clock: this machine's, for answers without a `Date` header.
 
     Attributes:
         outages: spans of time in which the server failed as a whole; `outages.touched(reply.began, reply.ended)` says
@@ -88,12 +91,15 @@ class AsyncFlexprice(AsyncOperations):
         gate: Gate | None = None,
         on_call: Observer | None = None,
         on_wait: Waiting | None = None,
+        clock: Clock = utc_now,
     ) -> None:
+        self._closed = True  # until it is whole: one that its settings refuse holds nothing
         api_key = masked(api_key)
         if settings is None:
             hosts = tuple(allow_http) if allow_http is not None else None
             settings = load(base_url=base_url, api_key=api_key, environment_id=environment_id, allow_http=hosts)
         self.settings = settings
+        self.clock = clock
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
@@ -110,7 +116,7 @@ class AsyncFlexprice(AsyncOperations):
         self._failed_in_a_row = 0
         self._date: tuple[str, datetime | None] = ("", None)  # the header changes once a second, parsing costs 10 µs
 
-    async def __aenter__(self) -> AsyncFlexprice:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -118,19 +124,23 @@ class AsyncFlexprice(AsyncOperations):
     ) -> None:
         await self.aclose()
 
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(f"unclosed {self!r}: use `async with`, or `aclose`", ResourceWarning, 2, source=self)
+
     async def aclose(self) -> None:
         """Close all connections; a second time does nothing."""
         self._closed = True
         await self._transport.aclose()
 
     async def send(
-        self, call: Call, *, retry: Retry | None = None, timeout: float | None = None, until: float | None = None
+        self, call: Call, *, retries: Retries = None, timeout: float | None = None, until: float | None = None
     ) -> Reply:
         """Make a call, as often as the rules of `connector.api.retries` allow.
 
         Args:
             call: from `connector.api.calls`.
-            retry: instead of the settings' ``attempts``.
+            retries: further attempts after the first, or a whole policy, instead of the settings' ``attempts``.
             timeout: seconds for one attempt, body included, instead of the settings'.
             until: no attempt starts after this moment of `time.monotonic`, however long the gate or a pause took.
 
@@ -148,6 +158,7 @@ class AsyncFlexprice(AsyncOperations):
             BudgetSpent: deadline, max_calls or max_pause.
         """
         state: RetryState | None = None
+        policy, seconds = Retry.of(retries, self.retry), positive(timeout, self._timeout)
         while True:
             if self._recovery.failing:
                 await self._recovery.wait(call)
@@ -155,12 +166,12 @@ class AsyncFlexprice(AsyncOperations):
                 if until is not None and time.monotonic() > until:
                     slot.unused()
                     raise answers.NotSent(f"{answers.describe(call)}: it was not sent, because its turn came too late.")
-                outcome = await self._attempt(call, timeout or self._timeout, slot, state.exchanges + 1 if state else 1)
+                outcome = await self._attempt(call, seconds, slot, state.exchanges + 1 if state else 1)
             if isinstance(outcome, Reply):
                 self._failed_in_a_row = 0
                 return outcome
             if state is None:
-                state = RetryState(call, retry or self.retry, self.gate.max_pause, time.monotonic)
+                state = RetryState(call, policy, self.gate.max_pause, time.monotonic)
             await self._wait_after(state, outcome)
 
     async def _wait_after(self, state: RetryState, failure: Failure) -> None:

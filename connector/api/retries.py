@@ -14,11 +14,10 @@ from typing import TypeVar
 
 import tenacity
 
-from connector.api.answers import UnknownOutcome
 from connector.api.calls import Call
-from connector.errors import FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
+from connector.errors import FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, UnknownOutcome, Unreachable
 
-__all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retry", "RetryState", "Wait"]
+__all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retries", "Retry", "RetryState", "Wait", "positive"]
 
 LISTINGS = frozenset({"customers", "subscriptions"})
 PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one failing customer must not end a run
@@ -28,6 +27,13 @@ NOT_EXECUTED = frozenset({401, 429})
 """Sent before any handler ran, so a write was not carried out. A 503 may come from a gateway that passed it on."""
 Kind = TypeVar("Kind", Refused, Unreachable, UnknownOutcome)
 _NO_LOOP = tenacity.Retrying()  # a strategy is asked for seconds only; the loop around it is ours
+
+
+def positive(timeout: float | None, default: float) -> float:
+    """Return the seconds of a time limit, or the default for None; raises FixInput for 0 and less."""
+    if timeout is not None and not timeout > 0:
+        raise FixInput(f"timeout is {timeout}.", remedy="Give seconds above 0, or leave it out.")
+    return default if timeout is None else timeout
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,28 @@ class Retry:
         default_factory=lambda: tenacity.wait_random_exponential(multiplier=1, max=60)
     )
 
+    @classmethod
+    def of(cls, retries: int | Retry | None, default: Retry) -> Retry:
+        """Return a policy, given one, or how often to try again after a first failure, or None for the default.
+
+        Raises:
+            FixInput: a negative number.
+        """
+        if retries is None or isinstance(retries, Retry):
+            return default if retries is None else retries
+        if retries < 0:
+            raise FixInput(f"retries is {retries}.", remedy="Give 0 for a single attempt, or more.")
+        return cls(retries + 1)
+
     def seconds(self, attempt: int) -> float:
         """Return how long to wait after attempt number `attempt` (1 is the first)."""
         state = tenacity.RetryCallState(_NO_LOOP, None, (), {})
         state.attempt_number = attempt
         return self.wait(state)
+
+
+Retries = int | Retry | None
+"""Further attempts after the first, or a whole policy; None: the settings' number."""
 
 
 @dataclass(frozen=True)

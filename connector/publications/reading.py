@@ -60,7 +60,7 @@ class Reading:
     Attributes:
         path: what was opened.
         connection: DuckDB's own, for what this class does not offer; it cannot write to the publication either.
-        run: the run; None in a store that has none.
+        run_or_none: the run; None in a store that has none yet.
         tables: names that `table` takes.
         environment_id: of the account, or None.
         published_at: when it was published; None for a working store.
@@ -73,7 +73,7 @@ class Reading:
         self.path = path
         self.connection = db
         self._held = held
-        self.run: RunInfo | None = contents.newest_run(db, CATALOG)
+        self.run_or_none: RunInfo | None = contents.newest_run(db, CATALOG)
         meta: dict[str, str] = dict(rows(db, f"SELECT key, value FROM {CATALOG}.flexsync.meta"))
         self.schema_version = meta.get("schema_version", "0")
         contents.check_version(path, self.schema_version)
@@ -82,6 +82,13 @@ class Reading:
         self.history_since = datetime.fromisoformat(meta[SINCE]) if SINCE in meta else None
         self.excluded: tuple[str, ...] = tuple(filter(None, str(meta.get("excluded", "")).split(", ")))
         self.tables = _tables(db)
+
+    @property
+    def run(self) -> RunInfo:
+        """The run that is shown. Raises FixInput in a store that has none yet; a publication always has one."""
+        if self.run_or_none is None:
+            raise FixInput(f"{self.path} holds no run yet.", remedy="Run `flexsync sync` first.")
+        return self.run_or_none
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> pa.Table:
         """Run a query; of several statements, return the last one's result.
@@ -231,7 +238,7 @@ def newest(targets: Sequence[str], *, green: bool = False, history: bool = False
     found = []
     for number, target in enumerate(targets):
         with suppress(FlexsyncError), open(target, green=green) as reading:
-            if reading.run is not None and reading.published_at is not None:
+            if reading.run_or_none is not None and reading.published_at is not None:
                 short = reading.history_since.timestamp() if history and reading.history_since else -math.inf
                 found.append((reading.run.run_id, reading.published_at, -short, -number, target))
     return max(found)[-1] if found else None
@@ -265,7 +272,7 @@ def _open_green(place: Path) -> Reading:
             except FixInput as found:
                 error = found
                 continue
-            if opened.run is not None and opened.run.proven:
+            if opened.run_or_none is not None and opened.run.proven:
                 return opened
             opened.close()
     raise error

@@ -113,7 +113,7 @@ class Prober:
 
     async def _ask(self) -> tuple[Health, str]:
         try:
-            await self._send(calls.probe_events(), retry=ONCE, timeout=TIMEOUT)
+            await self._send(calls.probe_events(), retries=ONCE, timeout=TIMEOUT)
         except BudgetSpent:
             raise
         except (SkipRow, StopRun) as error:

@@ -205,7 +205,7 @@ def last_run(store: Path) -> tuple[str, str] | None:
         return None
     try:
         with reading.open(store) as opened:
-            return (opened.run.run_id, opened.run.status) if opened.run else None
+            return (opened.run.run_id, opened.run.status) if opened.run_or_none else None
     except FixInput:  # killed while it was made: there are no tables yet
         return None
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from connector.api.answers import NotSent, UnknownOutcome
+from connector.api.answers import NotSent
 from connector.api.calls import Call, Reply
-from connector.errors import Conflict, NotFound, SkipRow, StopRun
+from connector.errors import Conflict, NotFound, SkipRow, StopRun, UnknownOutcome
 from connector.push.account.customer import Customer
 from connector.push.apply.journal import Journal
 from connector.push.apply.outcomes import Outcomes
