@@ -1,6 +1,7 @@
 """`flexsync sync`: load, prove, publish.
 
-Promised: stdout holds JSON only (`--json`, `--dry-run`); the summary goes to stderr; 0 means green, 1 degraded.
+Promised: stdout holds the report, as lines or as one JSON object (`--json`, `--dry-run`); stderr holds progress and
+warnings; 0 means green, 1 degraded.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ __all__ = ["sync"]
 @pace_options
 @click.option("--deadline", type=Duration(), help="Stop after this time, such as 15m or 2h; the next run resumes.")
 @click.option("--log", type=click.Path(path_type=Path), help="Append a log of the run to this file, as lines of JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="Print nothing when the run is green; --json still prints its object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, on failure too.")
 def sync(
     full: bool,
     only: str | None,
@@ -58,6 +60,7 @@ def sync(
     accept_gone: int,
     dry_run: bool,
     log: Path | None,
+    quiet: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -68,7 +71,7 @@ def sync(
     from pipelines import jobs
     from pipelines.report.log import logged
     from pipelines.report.progress import show_progress
-    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.streams import write_json, write_report
     from pipelines.report.sync_summary import sync_summary
     from pipelines.sync import Options
 
@@ -79,9 +82,11 @@ def sync(
     if dry_run:
         write_json(jobs.dry_run(settings, options))
         return DONE
-    with show_progress() as shown, logged(shown, log) as progress:
+    with show_progress(quiet=quiet) as shown, logged(shown, log) as progress:
         report = jobs.sync(settings, options, progress)
-    write_message(sync_summary(report))
+    green = report.status == "green"
     if as_json:
-        write_json(report.plain())
-    return DONE if report.status == "green" else PARTIAL
+        write_json({**report.plain(), "error": None})
+    elif not (quiet and green):
+        write_report(sync_summary(report))
+    return DONE if green else PARTIAL
