@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pipelines.cli.exit_codes import DONE, PARTIAL
-from pipelines.cli.options import load_settings, publish_option, settings_options
+from pipelines.cli.options import load_known, load_settings, publish_option, settings_options
 
 __all__ = ["doctor", "verify"]
 
@@ -28,9 +28,13 @@ __all__ = ["doctor", "verify"]
 def verify(sample: int, **flags: Any) -> int:
     """Check the copy against the live API now, and print the certificate. Exits with 1 when the check fails."""
     from pipelines import verify as job
+    from pipelines.places import same_address
     from pipelines.report.streams import write_json
 
-    found = job.verify(load_settings(**flags), sample)
+    settings = load_known(**flags)
+    if not flags["store"]:
+        same_address(settings)
+    found = job.verify(settings, sample)
     write_json(found)
     return DONE if found["ok"] else PARTIAL
 

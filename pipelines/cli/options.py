@@ -20,6 +20,7 @@ __all__ = [
     "Duration",
     "Moment",
     "add_options",
+    "load_known",
     "load_settings",
     "pace_options",
     "publish_option",
@@ -116,3 +117,23 @@ def load_settings(config: Path | None, profile: str | None, **flags: Any) -> Set
     from connector.settings import load
 
     return load(config, profile, **{name: value for name, value in flags.items() if value not in (None, ())})
+
+
+def load_known(on: str | None = None, **flags: Any) -> Settings:
+    """Combine the settings as `load_settings`, for a command that reads the copy, and say which copy it takes.
+
+    Args:
+        on: what to read, where a flag names it.
+        flags: as `load_settings` takes them.
+
+    Raises:
+        FixInput: the file or a value is wrong.
+    """
+    from pipelines.places import known
+    from pipelines.report.streams import write_message
+
+    named = bool(on) or any(flags.get(name) for name in ("store", "config", "publish"))
+    settings, taken = known(load_settings(**flags), named=named)
+    if taken:
+        write_message(f"note: {taken}")
+    return settings
