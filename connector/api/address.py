@@ -77,5 +77,5 @@ def located(error: Answered, call: Call, body: bytes, api: Api, worked: bool) ->
     if isinstance(error, NotFound) and not worked and (_lists(call) or not is_object(body)):
         return not_flexprice(api, error.message)
     if isinstance(error, KeyRefused | AccessRefused):
-        error.remedy += f" The variable of the key is {api.key_env}, base_url is {api.base_url}."
+        error.remedy += f" The key comes from {api.key_source}, base_url is {api.base_url}."
     return error

@@ -14,11 +14,14 @@ import click
 
 from pipelines.cli.ask import sql
 from pipelines.cli.checks import doctor, verify
+from pipelines.cli.completion import completion
 from pipelines.cli.customers import customers
 from pipelines.cli.ending import exit_with, failure_of, usage, wants_json
 from pipelines.cli.exit_codes import DONE
 from pipelines.cli.forget import forget
+from pipelines.cli.help import Group, tell_exit_codes
 from pipelines.cli.imports import imports
+from pipelines.cli.init import init
 from pipelines.cli.sandbox import demo, sandbox
 from pipelines.cli.state import state, status
 from pipelines.cli.sync import sync
@@ -26,14 +29,17 @@ from pipelines.cli.sync import sync
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="flexsync")
 def cli() -> None:
     """Keep a local, queryable copy of a FlexPrice account, with proof that it is complete."""
 
 
-for _command in (imports, demo, sandbox, sync, status, verify, doctor, state, forget, sql, customers):
+for _command in (
+    init, imports, demo, sandbox, sync, status, verify, doctor, state, forget, sql, customers, completion
+):  # fmt: skip
     cli.add_command(_command)
+tell_exit_codes(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

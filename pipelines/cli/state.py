@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pipelines.cli.exit_codes import DONE, PARTIAL
+from pipelines.cli.help import Group
 from pipelines.cli.options import Duration, Moment, load_known, load_settings, publish_option, settings_options
 
 __all__ = ["state", "status"]
@@ -23,8 +24,9 @@ __all__ = ["state", "status"]
 @click.option("--max-age", type=Duration(), help="Exit with 1 when the copy is older than this, such as 26h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
-    """Show the age of the copy, its row counts and its last runs. Exits with 1 when the copy is stale.
+    """Show the age of the copy, its row counts and its last runs.
 
+    A copy is stale when it is older than --max-age, or no run has ended.
     While a sync runs, it shows the newest publication, and how far the running one is.
     """
     from pipelines import jobs
@@ -42,7 +44,7 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     return PARTIAL if found["stale"] else DONE
 
 
-@click.group()
+@click.group(cls=Group)
 def state() -> None:
     """Show or change the cursors from which the next sync starts."""
 
