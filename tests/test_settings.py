@@ -122,6 +122,7 @@ def test_comments_show_the_defaults(file: str, some: set[str]) -> None:
     free = {
         "environment_id",
         "allow_http",
+        "key_file",
         "calls_per_second",
         "max_calls",
         "only",
