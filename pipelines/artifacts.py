@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
 from connector.errors import FixInput, LockHeld
 from connector.files import set_aside
+from connector.locks import Lock, TakenError
 from connector.push.apply.journal import path_of, read
 from connector.push.apply.results import COLUMNS
 from connector.push.plan.counts import customers_written
@@ -36,10 +35,9 @@ def alone(path: Path) -> Iterator[None]:
     """
     if not path.parent.is_dir():  # the lock would make it
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or correct the path.")
-    lock = filelock.FileLock(f"{path}.lock")
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
+        lock = Lock.take(Path(f"{path}.lock"))
+    except TakenError:
         raise LockHeld(f"another plan or apply has {path}.", remedy="Wait for it, or stop it first.") from None
     except OSError as error:
         remedy = "Work in a folder that can be written: --out names another one for a plan."

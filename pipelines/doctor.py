@@ -19,7 +19,7 @@ from connector.api import calls
 from connector.api.calls import Reply
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, utc_now
-from connector.errors import FixInput, FlexsyncError, Refused
+from connector.errors import FixInput, FlexsyncError, LockHeld, OurFault, Refused, SkipRow, StopRun
 from connector.plurals import counted
 from connector.publications import reading as copies
 from connector.pull.listing_rows import environment_of, read_page
@@ -47,7 +47,7 @@ def doctor(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
         One entry a check: what it found and, where something is missing, what to do and the exit code of that error.
     """
     checks = [_check("settings", lambda: f"{settings.config or 'no file'}; base URL {settings.api.base_url}")]
-    checks.append(_check("key", lambda: f"{settings.require_key()} from {settings.api.key_env}"))
+    checks.append(_check("key", lambda: f"{settings.require_key()} from {settings.api.key_source}"))
     checks.append(_check("store", lambda: _look_at_store(settings.sync.store)))
     for target in settings.sync.publish:
         checks.append(_check(f"publication {target}", partial(_look_at_target, target, settings.sync.store)))
@@ -66,6 +66,12 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 def _failed(name: str, error: FlexsyncError) -> Check:
     found = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
     return {"check": name, "ok": False, **found}
+
+
+def error_of(check: Check) -> FlexsyncError:
+    """Return the error for a check that failed, with its exit code."""
+    kind = next(k for k in (FixInput, StopRun, SkipRow, LockHeld, OurFault) if k.exit_code == check["exit_code"])
+    return kind(f"{check['check']}: {check['found']}", remedy=check["remedy"])
 
 
 def _look_at_store(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock, exact_now, utc_now
+from connector.errors import LockHeld
 from connector.publications.reading import Reading
 from connector.settings import Settings
 from connector.store.store import Store
@@ -21,9 +22,10 @@ from pipelines import state
 from pipelines.dry_run import estimate
 from pipelines.opening import existing_store, last_green, readable
 from pipelines.progress import Progress
+from pipelines.remembered import remembering
 from pipelines.restoring import restore_missing
 from pipelines.runner import run_with_client
-from pipelines.status import Ages, describe
+from pipelines.status import Ages, describe, first_run, running_of
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync, publish_all
 from pipelines.sync.publishing import check_targets
@@ -59,13 +61,18 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
         if store.older:
             progress.note(f"{store.path} now has schema version {SCHEMA_VERSION}; as it was, it is {store.older}")
 
-        async def load(api: AsyncFlexprice) -> Report:
-            return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
+        with remembering(settings, progress, clock) as shown:
+            return _load_and_publish(settings, options, store, shown, clock)
 
-        report = run_with_client(settings, load, progress.called, progress.waited)
-        publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
-        progress.ended(report.plain())
-        return report
+
+def _load_and_publish(settings: Settings, options: Options, store: Store, progress: Progress, clock: Clock) -> Report:
+    async def load(api: AsyncFlexprice) -> Report:
+        return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
+
+    report = run_with_client(settings, load, progress.called, progress.waited)
+    publish_all(store, settings.sync, settings.privacy, report, clock, settings.history)
+    progress.ended(report.plain())
+    return report
 
 
 def dry_run(settings: Settings, options: Options) -> dict[str, Any]:
@@ -98,12 +105,20 @@ def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exac
         clock: this machine's.
 
     Returns:
-        See `pipelines.status.describe`; and `last_green`.
+        See `pipelines.status.describe`; and `last_green`, and `running`: while a sync holds the store, its run, since
+        when it runs, and how far its last steps are.
     """
     ages = Ages(clock(), max_age, settings.sync.overlap)
-    with readable(settings.sync, meanwhile=_PUBLISH) as (opened, remark):
-        found = describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
-    return {**found, "last_green": last_green(settings.sync)}
+    try:
+        with readable(settings.sync, meanwhile=_PUBLISH) as (opened, remark):
+            found = describe(opened, remark or str(settings.sync.store), ages, locked=bool(remark))
+    except LockHeld:
+        running = running_of(settings.sync.store)
+        if running is None:
+            raise
+        return {**first_run(str(settings.sync.store), ages), "running": running, "last_green": None}
+    running = running_of(settings.sync.store) if remark else None
+    return {**found, "running": running, "last_green": last_green(settings.sync)}
 
 
 def show_state(settings: Settings) -> dict[str, Any]:

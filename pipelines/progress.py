@@ -13,7 +13,7 @@ from connector.api.calls import Call
 from connector.clock import Clock, exact_now
 from connector.errors import FlexsyncError
 
-__all__ = ["CALLS", "Progress", "Unit"]
+__all__ = ["CALLS", "Passing", "Progress", "Unit"]
 
 Unit = tuple[str, str]
 CALLS: Unit = ("call to make", "calls to make")
@@ -73,5 +73,55 @@ class Progress:
             f" the last sign: {why.message}"
         )
 
+    def began(self, run_id: str, mode: str) -> None:
+        """Record which run it is, and whether it is full or incremental."""
+
     def ended(self, report: dict[str, Any]) -> None:
         """Record how the run ended: its report as plain data."""
+
+
+class Passing(Progress):
+    """Passes everything on to another progress; subclasses do something besides.
+
+    Args:
+        inner: the other one.
+    """
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+
+    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
+        """A step begins."""
+        self._inner.step(name, total, unit)
+
+    def advance(self, name: str, count: int) -> None:
+        """Rows or calls of a step were committed."""
+        self._inner.advance(name, count)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing."""
+        self._inner.note(text)
+
+    def end(self) -> None:
+        """No step follows."""
+        self._inner.end()
+
+    def pause(self) -> None:
+        """A question follows."""
+        self._inner.pause()
+
+    def resume(self) -> None:
+        """The question was answered."""
+        self._inner.resume()
+
+    def called(self, call: Call, status: int, seconds: float) -> None:
+        """An HTTP exchange is over."""
+        self._inner.called(call, status, seconds)
+
+    def began(self, run_id: str, mode: str) -> None:
+        """The run has its id."""
+        self._inner.began(run_id, mode)
+
+    def ended(self, report: dict[str, Any]) -> None:
+        """The run has ended."""
+        self._inner.ended(report)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from connector.publications.reading import Reading
 from connector.tables.schemas import TABLES
+from pipelines.remembered import read
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,31 @@ def describe(reading: Reading, source: str, ages: Ages, *, locked: bool) -> dict
         "rejects": _rows(reading, "flexsync.rejects"),
         "suspects": _rows(reading, "flexsync.suspects"),
     }
+
+
+def first_run(store: str, ages: Ages) -> dict[str, Any]:
+    """Describe a store that a sync holds and of which nothing is published yet, as `describe` does.
+
+    It is stale only where an age was asked for: its first run is under way.
+    """
+    return {
+        "source": f"a sync holds {store}; nothing is published yet",
+        "age_seconds": None,
+        "stale": ages.max_age is not None,
+        "runs": [],
+        "rows": {},
+        "rejects": 0,
+        "suspects": 0,
+    }
+
+
+def running_of(store: Path) -> dict[str, Any] | None:
+    """Return the run that holds a locked store: its id, mode, begin and last steps; None where nothing is told."""
+    last = read(store)
+    if last is None or last.run.status != "running":
+        return None
+    run = msgspec.to_builtins(last.run)
+    return {name: run[name] for name in ("run_id", "mode", "began", "seen", "steps")}
 
 
 def _rows(reading: Reading, table: str) -> int:

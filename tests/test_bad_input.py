@@ -181,15 +181,15 @@ def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
 
 FOREIGN = {
     "an HTML page": (b"<html><head><title>Welcome</title></head></html>", 3),
+    "a JSON object without items": (b'{"hello":"world"}', 2),
+    "rows without an id": (b'{"items":[{"name":"x"}],"pagination":{"total":1}}', 2),
     "a JSON list": (b"[1, 2]", 3),
     "an empty body": (b"", 3),
-    "a JSON object without items": (b'{"hello":"world"}', 1),
-    "items of another kind": (b'{"items":"no","pagination":{"total":0}}', 1),
-    "rows without an id": (b'{"items":[{"name":"x"}],"pagination":{"total":1}}', 1),
+    "items of another kind": (b'{"items":"no","pagination":{"total":0}}', 2),
 }
 
 
-@pytest.mark.parametrize("name", few(FOREIGN, 2))
+@pytest.mark.parametrize("name", few(FOREIGN, 3))
 def test_an_address_that_is_not_flexprice(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that answers 200 with something else is not taken for an account, nor for a fault of ours."""
     monkeypatch.setattr("connector.api.client.Retry", quick_retry)
@@ -197,7 +197,20 @@ def test_an_address_that_is_not_flexprice(tmp_path: Path, name: str, monkeypatch
     with strange(200, {"Content-Type": "application/json"}, body) as (base_url, _):
         done = command("sync", env=environment(base_url), cwd=tmp_path)
     says(done, code, "customers")
-    assert "base" in done.err.lower()
+    assert ("base_url" if code == 3 else f"base_url {base_url} is not the address of a FlexPrice API") in done.err
+
+
+@pytest.mark.parametrize(
+    "words", few([("customers", "list"), ("import", "export"), ("doctor",), ("sync", "--dry-run")], 2), ids=" ".join
+)
+def test_every_command_that_lists_refuses_such_an_address(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """What answers JSON that is no page is no FlexPrice, whichever command asks: 2, as with a 404, and no output."""
+    with strange(200, {"Content-Type": "application/json"}, b'{"hello":"world"}') as (base_url, seen):
+        done = command(*words, env=environment(base_url), cwd=tmp_path)
+    if words == ("doctor",):  # its report is on stdout
+        done = Done(done.code, "", done.out)
+    says(done, 2, f"base_url {base_url} is not the address of a FlexPrice API")
+    assert len(seen) == 1
 
 
 def test_a_base_url_without_v1(live: tuple[Sandbox, str], tmp_path: Path) -> None:
@@ -509,7 +522,7 @@ def test_sql_that_writes_or_reaches_out_is_refused(tmp_path: Path, copied: Path,
     says(done, 2, "error: ")
     assert digest(copied) == before
     assert list(tmp_path.iterdir()) == []
-    assert sorted(path.name for path in copied.parent.iterdir()) == ["good.duckdb", "good.duckdb.lock"]
+    assert sorted(path.name for path in copied.parent.iterdir()) == ["good.duckdb", "good.duckdb.last.json"]
 
 
 @pytest.mark.parametrize(

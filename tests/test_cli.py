@@ -116,7 +116,7 @@ def test_demo_answers_a_question_and_the_commands_that_it_suggests_work(tmp_path
     """The demo needs no account, is green, and leaves a copy that the commands it prints can read."""
     done = flexsync("demo", "--folder", "d", "--customers", "60", env=environment(key=""), cwd=tmp_path)
     assert done.code == 0, done.err
-    assert "GREEN" in done.err
+    assert "GREEN" in done.out
     assert "Which customers" in done.out
     typed = [line.strip() for line in done.out.splitlines() if line.startswith("  flexsync")]
     assert len(typed) == 2
@@ -237,7 +237,7 @@ def test_sandbox_says_when_the_port_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.sampled
 def test_sync_with_json(run: Any, tmp_path: Path) -> None:
-    """The report on stdout is one JSON document; every message goes to stderr."""
+    """With --json, stdout is one JSON document; without, it is the report in words; progress goes to stderr."""
     done = run("sync", "--json", "--publish", "duckdb:out.duckdb", "--publish", "parquet:lake")
     assert done.code == 0
     report = done.json
@@ -245,11 +245,12 @@ def test_sync_with_json(run: Any, tmp_path: Path) -> None:
     assert report["published"] == ["duckdb:out.duckdb", "parquet:lake"]
     assert report["calls"] == sum(report["flow"]["operations"].values()) > 100
     assert report["certificate"]["customers"]["existed"] == 60
-    assert "GREEN" in done.err
+    assert report["error"] is None
+    assert "walk/customers/published: " in done.err
     assert held(tmp_path / "out.duckdb") == held(tmp_path / "lake") == held(tmp_path / "flexsync.duckdb")
-    quiet = run("sync")
-    assert (quiet.code, quiet.out) == (0, "")
-    assert "no row changed" in quiet.err
+    again = run("sync")
+    assert again.code == 0
+    assert "no row changed" in again.out
 
 
 def test_dry_run_writes_nothing(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
@@ -292,7 +293,7 @@ def test_a_spent_budget_is_resumable(
 
 @pytest.mark.sampled
 def test_a_degraded_run_says_why_and_publishes_unless_only_green_runs_may(tmp_path: Path) -> None:
-    """Degraded: 1, the reason on stderr and in the certificate; `--publish-when green` keeps the old copy."""
+    """Degraded: 1, the reason in the report and in the certificate; `--publish-when green` keeps the old copy."""
     sandbox = account()
     sandbox.faults = Faults(poison=frozenset(sandbox.active_customer_ids()[:1]))
     with sandbox.running() as base_url:
@@ -303,8 +304,8 @@ def test_a_degraded_run_says_why_and_publishes_unless_only_green_runs_may(tmp_pa
         assert not (tmp_path / "out.duckdb").exists()
         done = command("sync", *targets, env=env, cwd=tmp_path)
     assert done.code == 1
-    assert "DEGRADED" in done.err
-    assert "flexsync.rejects" in done.err
+    assert "DEGRADED" in done.out
+    assert "flexsync.rejects" in done.out
     assert ask(tmp_path / "out.duckdb", "SELECT DISTINCT status FROM flexsync.runs") == [("degraded",)]
     stored = ask(tmp_path / "out.duckdb", "SELECT green, body FROM flexsync.certificates ORDER BY run_id DESC LIMIT 1")
     assert stored[0][0] is False
@@ -328,7 +329,7 @@ def test_status_of_a_copy_that_never_finished(run: Any) -> None:
     assert run("sync", "--max-calls", "5").code == 1
     done = run("status")
     assert done.code == 1
-    assert "never finished" in done.err
+    assert "never finished" in done.out
 
 
 @pytest.mark.sampled
@@ -359,16 +360,16 @@ def test_doctor_lists_every_check_and_a_remedy(
     done = run("doctor", "--store", copied, "--publish", f"duckdb:{tmp_path / 'none.duckdb'}")
     assert done.code == 0, done.err
     for check in ("settings", "key", "store", "publication", "server", "filters", "sweep"):
-        assert f"ok   {check}" in done.err
+        assert f"ok   {check}" in done.out
     (tmp_path / "bad.duckdb").write_text("no database")
     done = run("doctor", "--store", tmp_path / "bad.duckdb", FLEXPRICE_BASE_URL=live[1] + "/nowhere")
     assert done.code == 2
-    assert "BAD  store" in done.err
-    assert "BAD  server" in done.err
+    assert "BAD  store" in done.out
+    assert "BAD  server" in done.out
     done = command("doctor", env=environment(live[1], key=""), cwd=tmp_path)
     assert done.code == 2
-    assert "BAD  key" in done.err
-    assert "export FLEXPRICE_API_KEY" in done.err
+    assert "BAD  key" in done.out
+    assert "export FLEXPRICE_API_KEY" in done.out
 
 
 @pytest.mark.sampled

@@ -402,7 +402,7 @@ def test_an_error_at_the_rename_leaves_the_old_store(tmp_path: Path, monkeypatch
         with pytest.raises(FixInput, match=r"work\.duckdb cannot be written: no room"):
             store.forget(Person("c1"), NOON)
         assert store.count("SELECT count(email) FROM customers") == 20
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb", "work.duckdb.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb"]
 
 
 @pytest.mark.parametrize("before", [sampled(True), sampled(False)])
@@ -419,7 +419,7 @@ def test_killed_in_the_middle_leaves_the_old_or_the_new_store(tmp_path: Path, be
         assert store.count("SELECT count(email) FROM customers") == (20 if before else 19)
         store.forget(Person("c1"), NOON)
     assert holding(tmp_path) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb", "work.duckdb.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["work.duckdb"]
 
 
 # --- files of imports -----------------------------------------------------------------------------------------------

@@ -70,7 +70,6 @@ def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "customers.csv",
         "customers.plan",
-        "customers.plan.lock",
     ]
     assert written(live[0]) == 0
 

@@ -459,7 +459,7 @@ def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
     done = command("sql", "--green", query, *at, "--format", "json", env=environment(), cwd=tmp_path)
     assert (done.code, done.json) == (0, [{"run": run_id(1)}]), done
     done = command("status", *at, env=environment(), cwd=tmp_path)
-    assert f"last green run {run_id(1)}, published 20" in done.err
+    assert f"last green run {run_id(1)}, published 20" in done.out
     with readable(settings, str(tmp_path / "lake"), green=True) as (opened, remark):
         assert (runs_seen(opened), remark) == ({run_id(1)}, "")
     alone = SyncSettings(store=settings.store)

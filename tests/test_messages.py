@@ -136,12 +136,12 @@ def test_doctor_and_sync_agree_about_a_missing_folder(tmp_path: Path) -> None:
     flags = [word for target in targets for word in ("--publish", target)]
     with account_of().running() as base_url:
         checked = command("doctor", *flags, env=environment(base_url), cwd=tmp_path)
-        assert (checked.code, checked.err.count("not published yet")) == (0, 3), checked.err
-        assert checked.err.count("a sync makes the folder") == 2
+        assert (checked.code, checked.out.count("not published yet")) == (0, 3), checked.out
+        assert checked.out.count("a sync makes the folder") == 2
         assert list(tmp_path.iterdir()) == []
         done = command("sync", *flags, env=environment(base_url), cwd=tmp_path)
     assert done.code == 0, done.err
-    assert [target for target in targets if f"published  {target}" not in done.err] == []
+    assert [target for target in targets if f"published  {target}" not in done.out] == []
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_doctor_and_sync_refuse_the_same_targets(tmp_path: Path, target: str, sa
     with account(5).running() as base_url:
         for job in ("doctor", "sync"):
             done = command(job, "--publish", target, env=environment(base_url), cwd=tmp_path)
-            assert (done.code, said in done.err) == (2, True), done.err
+            assert (done.code, said in done.err + done.out) == (2, True), done
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

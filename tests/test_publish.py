@@ -164,7 +164,7 @@ def test_the_manifest_counts_and_seals_every_file(tmp_path: Path) -> None:
     assert manifest.tables["customers"].rows == 300
     named = {file.path for entry in manifest.tables.values() for file in entry.files}
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert there - named <= {"manifest.json", f"runs/{run_id(1)}/manifest.json", ".lake.lock"}
+    assert there - named <= {"manifest.json", f"runs/{run_id(1)}/manifest.json"}
 
 
 def test_a_lake_keeps_two_runs_and_what_is_not_ours(tmp_path: Path) -> None:

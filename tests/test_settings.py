@@ -122,6 +122,7 @@ def test_comments_show_the_defaults(file: str, some: set[str]) -> None:
     free = {
         "environment_id",
         "allow_http",
+        "key_file",
         "calls_per_second",
         "max_calls",
         "only",
@@ -206,6 +207,7 @@ def test_declared_flags_are_options_of_the_command() -> None:
 def test_declared_variables_are_read(toml: Any) -> None:
     """Every environment variable that a declaration names changes its own setting."""
     given = {"FLEXPRICE_BASE_URL": "https://a.test/v1", "FLEXPRICE_ENVIRONMENT_ID": "env_1", "FLEXPRICE_API_KEY": "k",
+             "FLEXPRICE_API_KEY_FILE": "key",
              "FLEXSYNC_PROFILE": "p", "FLEXSYNC_CONFIG": str(toml("[profiles.p]"))}  # fmt: skip
     assert {setting.variable for setting in declared() if setting.variable} == set(given)
     default, settings = load(environ={}), load(environ=given)

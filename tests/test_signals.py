@@ -81,7 +81,7 @@ def test_a_signal_keeps_the_state_and_no_committed_call_is_repeated(
     sandbox.faults = Faults()
     again = command("sync", "--store", "s.duckdb", env=environment(base_url), cwd=tmp_path)
     assert again.code == 0, again.err
-    assert "resumed 1 time" in again.err
+    assert "resumed 1 time" in again.out
     asked = per_customer(sandbox)
     for resource, customer, subscription in done:
         assert question(resource, customer, subscription) not in asked

@@ -24,7 +24,7 @@ from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, transport
-from connector.api.address import located
+from connector.api.address import located, require_page
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
 from connector.api.outages import Outages, Outcome
@@ -150,7 +150,8 @@ class AsyncFlexprice:
         Raises:
             KeyRefused: 401 twice before the key ever worked, or until the attempts were used up (contract.md 1.2).
             AccessRefused, NotFound, Conflict: 403, 404, 409.
-            FixInput: 404 to a listing, or not in JSON, before anything was ever answered: base_url is wrong.
+            FixInput: 404 to a listing, or not in JSON, or foreign JSON, before anything was ever answered: base_url is
+                wrong.
             Refused: another 4xx, or a 5xx that stays.
             Unreachable: no answer, or transient faults until the attempts, or max_pause, were used up; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not sent again.
@@ -229,6 +230,8 @@ class AsyncFlexprice:
         self._recovery.note(call, began, began + elapsed, self._outcome(status, problem, good))
         if good:
             slot.succeeded(elapsed)
+            if not self._key_worked:
+                require_page(call, body, self.settings.api)
             self._key_worked = True
             return self._reply(response, body, began, elapsed, number)
         if problem is not None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import filelock
 
 from connector import files
 from connector.errors import FixInput, LockHeld
+from connector.locks import Lock, TakenError
 from connector.publications import contents, lake, parts, reading, targets
 from connector.publications.publish import explained
 from connector.publications.targets import PARQUET, Target, wal
@@ -57,11 +57,12 @@ def _exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of the store, so that no sync makes it meanwhile."""
     if not path.parent.is_dir():
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
-    lock = filelock.FileLock(f"{path}.lock")
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
+        lock = Lock.take(Path(f"{path}.lock"))
+    except TakenError as error:
         raise LockHeld(f"another run is using {path}.", remedy="Wait for it, or give another --store.") from error
+    except OSError as error:
+        raise FixInput(f"{path}.lock cannot be written: {error}.", remedy="Give another --store.") from error
     try:
         for there in (path, wal(path)):
             if there.exists():

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from connector import files
 from connector.errors import FixInput, LockHeld
+from connector.locks import Lock, TakenError
 
 DUCKDB, PARQUET = "duckdb", "parquet"
 LOCK_TIMEOUT = 60  # seconds to wait for another publisher
@@ -91,12 +90,11 @@ def exclusive(target: Target) -> Iterator[None]:
         FixInput: the folder cannot be made or written.
     """
     _make_folder(target)
-    lock = filelock.FileLock(target.folder / f".{_name(target).name}.lock")
     try:
-        lock.acquire(timeout=LOCK_TIMEOUT)
-    except filelock.Timeout as error:
+        lock = Lock.take(target.folder / f".{_name(target).name}.lock", LOCK_TIMEOUT)
+    except TakenError as error:
         raise LockHeld(f"another publisher is writing {target}.", remedy="Wait for it, then publish again.") from error
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise FixInput(f"{target} cannot be written: {error}.", remedy="Give a folder that can be written.") from error
     try:
         files.clear_unfinished(_name(target))

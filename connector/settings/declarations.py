@@ -17,7 +17,8 @@ import msgspec
 from msgspec import Meta
 
 from connector.errors import FixInput
-from connector.settings.values import Secret
+from connector.settings.key_file import read_key
+from connector.settings.values import Secret, checked_key
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -65,13 +66,28 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
         _about("Hosts that may be called without TLS, such as a host inside a cluster. Loopback always may."),
     ] = ()
     key_env: Annotated[str, _about("Name of the environment variable that holds the API key.")] = "FLEXPRICE_API_KEY"
+    key_file: Annotated[
+        str,
+        _about(
+            "File that holds the API key, for where `key_env` is not set: a secret that Docker or Kubernetes mounts."
+            " Others must have no rights to it (mode 0600 or 0400).",
+            variable="FLEXPRICE_API_KEY_FILE",
+        ),
+    ] = ""
     key_header: Annotated[str, _about("Name of the HTTP header that carries the API key.")] = "x-api-key"
     key: Annotated[
         Secret | None,
         _about(
-            "The API key. Never in a file: only in the variable that `key_env` names.", variable="FLEXPRICE_API_KEY"
+            "The API key. Never in a settings file: in the variable that `key_env` names, or in `key_file`.",
+            variable="FLEXPRICE_API_KEY",
         ),
     ] = None
+
+    @property
+    def key_source(self) -> str:
+        """Where the key comes from, in words."""
+        from_file = self.key_file and not self.key
+        return f"the file {self.key_file}" if from_file else f"the variable {self.key_env}"
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,13 +326,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the API key.
 
         Raises:
-            FixInput: there is none; the message says how to set it.
+            FixInput: there is none; the message says how to set it. The file of the key cannot be read, or is open to
+                others.
         """
         if self.api.key:
             return self.api.key
+        if self.api.key_file:
+            return checked_key(read_key(self.api.key_file), f"file {self.api.key_file}")
         raise FixInput(
             f"No API key: the environment variable {self.api.key_env} is not set.",
-            remedy=f"Set it (export {self.api.key_env}=sk_…); `flexsync demo` needs no key.",
+            remedy=f"Set it (export {self.api.key_env}=sk_…), or name a key_file; `flexsync demo` needs no key.",
         )
 
 

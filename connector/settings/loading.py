@@ -29,11 +29,10 @@ from connector.settings.declarations import (
 )
 from connector.settings.hosts import check_host
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
-from connector.settings.values import Environment, Secret, duration, masked
+from connector.settings.values import Environment, Secret, checked_key, duration, masked
 
 __all__ = ["load"]
 
-_BAD_KEY = re.compile(r"[^\x21-\x7e]")
 _VARIABLE = re.compile(r"(?!sk_)[A-Za-z_]\w*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 Values = dict[str, dict[str, Any]]  # section -> setting -> checked value
@@ -153,14 +152,4 @@ def _api(values: dict[str, Any], given_key: Secret | None, environ: Environment)
     key = Secret(environ.get(api.key_env, "")) if given_key is None else given_key
     if not _HEADER.fullmatch(api.key_header):
         raise FixInput(f"key_header {api.key_header!r} is not a header name.", remedy="Leave it out for x-api-key.")
-    return msgspec.structs.replace(api, base_url=base_url, key=_checked_key(key, api.key_env))
-
-
-def _checked_key(given: Secret, variable: str) -> Secret | None:
-    key = Secret(given.reveal().strip())
-    if _BAD_KEY.search(key.reveal()):  # a header cannot carry it; the text itself is not shown
-        raise FixInput(
-            f"The key in {variable} holds a space or a character outside ASCII.",
-            remedy="Copy it again, without anything before or after it.",
-        )
-    return key or None
+    return msgspec.structs.replace(api, base_url=base_url, key=checked_key(key, api.key_env) or None)

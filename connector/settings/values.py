@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["Environment", "Secret", "duration", "masked"]
+from connector.errors import FixInput
+
+__all__ = ["Environment", "Secret", "checked_key", "duration", "masked", "written"]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_BAD_KEY = re.compile(r"[^\x21-\x7e]")
+_LARGEST = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -63,6 +67,25 @@ def masked(given: str | Secret | None) -> Secret | None:
     return given if given is None or isinstance(given, Secret) else Secret(given)
 
 
+def checked_key(given: Secret, source: str) -> Secret:
+    """Return a key without the spaces around it; "" stays.
+
+    Args:
+        given: the key.
+        source: the variable or the file that it stems from, for the message.
+
+    Raises:
+        FixInput: a header cannot carry it; the text itself is not shown.
+    """
+    key = Secret(given.reveal().strip())
+    if _BAD_KEY.search(key.reveal()):
+        raise FixInput(
+            f"The key in {source} holds a space or a character outside ASCII.",
+            remedy="Copy it again, without anything before or after it.",
+        )
+    return key
+
+
 class Environment(Mapping[str, str]):
     """Environment variables that no print, signature or traceback shows: the key is one of them."""
 
@@ -105,3 +128,10 @@ def duration(value: Any) -> timedelta:
         return timedelta(seconds=total)
     except OverflowError:
         raise ValueError("is too long a time") from None
+
+
+def written(length: timedelta) -> str:
+    """Return a length of time as `duration` reads it, in the largest unit that leaves no rest."""
+    seconds = length.total_seconds()
+    unit, size = next(((unit, size) for unit, size in _LARGEST if seconds and seconds % size == 0), ("ms", 0.001))
+    return "0s" if not seconds else f"{round(seconds / size)}{unit}"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import filelock
 
 from connector.errors import FixInput, LockHeld, OurFault
+from connector.locks import Lock, TakenError
 from connector.store import ddl, migrations
 from connector.store.database import literal
 from connector.tables.schemas import SCHEMA_VERSION
@@ -24,7 +24,7 @@ MEMORY = "192MB"  # DuckDB's own limit; beyond it spills to disk
 _FULL = ("No space left", "disk is full", "Disk is full", "File too large", "Disk quota", "max_temp_directory_size")
 
 
-def lock(path: Path) -> filelock.BaseFileLock:
+def lock(path: Path) -> Lock:
     """Take the lock of a store, so that no other process writes to it.
 
     Raises:
@@ -33,10 +33,9 @@ def lock(path: Path) -> filelock.BaseFileLock:
     """
     if not path.parent.exists():
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
-    found = filelock.FileLock(f"{path}.lock")
     try:
-        found.acquire(timeout=0)
-    except filelock.Timeout as error:
+        return Lock.take(Path(f"{path}.lock"))
+    except TakenError as error:
         raise LockHeld(
             f"another run is writing to {path}.",
             remedy="Wait for it, or read a publication: `flexsync status --publish KIND:PATH`.",
@@ -45,7 +44,6 @@ def lock(path: Path) -> filelock.BaseFileLock:
         raise FixInput(
             f"{path}.lock cannot be written: {error}.", remedy="Give a --store in a folder that can be written."
         ) from error
-    return found
 
 
 def connect(path: Path) -> Any:

@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import filelock
-
 from connector.errors import FixInput
+from connector.locks import Lock
 from connector.pull.certificate import Certificate, ChildProof, Counted, ZeroWatch
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
@@ -59,7 +58,7 @@ class Store:
         tombstones: who was forgotten; only `forget` adds to them, so one reading serves a whole run.
     """
 
-    def __init__(self, db: Any, path: Path, lock: filelock.BaseFileLock | None, older: Path | None = None) -> None:
+    def __init__(self, db: Any, path: Path, lock: Lock | None, older: Path | None = None) -> None:
         self.db = db
         self.path = path
         self.older = older

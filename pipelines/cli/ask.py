@@ -13,7 +13,7 @@ import click
 
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE
-from pipelines.cli.options import load_settings, publish_option, settings_options
+from pipelines.cli.options import load_known, publish_option, settings_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,8 @@ __all__ = ["sql"]
 @click.option(
     "--on",
     metavar="PATH",
-    help="Publication or store to query. Default: the store; while a sync holds it, the newest publication.",
+    help="Publication or store to query. Default: the store, here or of the settings; while a sync holds it, the newest"
+    " publication.",
 )
 @publish_option("Publication to read while a sync holds the store, or for --green.")
 @click.option(
@@ -48,7 +49,7 @@ def sql(query: str, on: str | None, green: bool, kind: str, output: Path | None,
     from pipelines.opening import unfinished
     from pipelines.report.streams import write_message
 
-    with jobs.reading(load_settings(**flags), on, green=green) as (opened, remark):
+    with jobs.reading(load_known(on, **flags), on, green=green) as (opened, remark):
         for note in filter(None, (remark, unfinished(opened))):
             write_message(f"note: {note}")
         found = opened.sql(sys.stdin.read() if query == "-" else query)

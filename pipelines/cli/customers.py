@@ -19,6 +19,7 @@ from pipelines.cli.bodies import (
     search_body,
 )
 from pipelines.cli.exit_codes import DONE
+from pipelines.cli.help import Group
 from pipelines.cli.options import load_settings, settings_options
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ subscription_ids_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def customers() -> None:
     """Call one of the ten customer operations, and print the server's JSON."""
 

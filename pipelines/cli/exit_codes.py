@@ -17,12 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connector.errors import FixInput, Interrupted, OurFault
-
-__all__ = ["DONE", "INTERNAL_ERROR", "INTERRUPTED", "PARTIAL", "WRONG_INPUT"]
+__all__ = ["DONE", "PARTIAL"]
 
 DONE: Final = 0
 PARTIAL: Final = 1
-WRONG_INPUT: Final = FixInput.exit_code
-INTERNAL_ERROR: Final = OurFault.exit_code
-INTERRUPTED: Final = Interrupted.exit_code

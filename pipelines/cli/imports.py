@@ -16,7 +16,8 @@ import click
 
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE
-from pipelines.cli.options import load_settings, pace_options, settings_options
+from pipelines.cli.help import Group
+from pipelines.cli.options import load_settings, pace_options, settings_options, with_default
 
 if TYPE_CHECKING:
     from pipelines.import_customers import Planned
@@ -28,7 +29,7 @@ ACCOUNT_FLAGS = ("config", "profile", "base_url", "environment_id")  # a plan is
 html_option = click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as an HTML page.")
 
 
-@click.group("import")
+@click.group("import", cls=Group)
 def imports() -> None:
     """Import customers from a CSV file: plan, review, apply."""
 
@@ -80,17 +81,17 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 @click.option(
     "--mode",
     type=click.Choice(["upsert", "create", "update"]),
-    help="Create and update customers (upsert, the default), or only one of both.",
+    help=with_default("Create and update customers (upsert), or only one of both.", "upsert"),
 )
 @click.option(
     "--match",
     type=click.Choice(["external_id", "id"]),
-    help="Column that identifies the customer of a row; external_id by default.",
+    help=with_default("Column that identifies the customer of a row.", "external_id"),
 )
 @click.option(
     "--metadata",
     type=click.Choice(["merge", "replace"]),
-    help="Merge metadata with the customer's keys (the default), or replace all of them.",
+    help=with_default("Merge metadata with the customer's keys, or replace all of them.", "merge"),
 )
 @click.option(
     "--onboarding",
@@ -151,8 +152,14 @@ def _account_flags(flags: dict[str, Any]) -> str:
     "--yes-really", type=int, metavar="COUNT", help="Confirm a plan that trips a guard: the number of its writes."
 )
 @click.option("--yes-archive", type=int, metavar="COUNT", help="Confirm the archives of the plan: their number.")
-@click.option("--canary", type=click.IntRange(0), default=0, help="Make this many changes, read them back, then ask.")
-@click.option("--max-failures", type=click.IntRange(1), help="Stop after this many refused rows; 50 by default.")
+@click.option(
+    "--canary",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Make this many changes, read them back, then ask.",
+)
+@click.option("--max-failures", type=click.IntRange(1), help=with_default("Stop after this many refused rows.", "50"))
 @click.option(
     "--results", type=click.Path(path_type=Path), help="Results to write, .csv or .parquet. Default: beside the plan."
 )

@@ -1,7 +1,7 @@
 """The entry point of `flexsync`: the list of commands, signals, and how an error becomes a message and an exit code.
 
-Promised: stdout is data, stderr is messages; every error ends as one message with a remedy and one code
-(`pipelines.cli.exit_codes`). Ctrl-C and SIGTERM end a command in the same way, with its state kept.
+Promised: stdout is data and reports, stderr is progress and warnings; every error ends as one message with a remedy and
+one code (`pipelines.cli.exit_codes`). Ctrl-C and SIGTERM end a command in the same way, with its state kept.
 Never done here: the work of a command.
 """
 
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 import click
 
-from connector.errors import FlexsyncError
 from pipelines.cli.ask import sql
 from pipelines.cli.checks import doctor, verify
+from pipelines.cli.completion import completion
 from pipelines.cli.customers import customers
-from pipelines.cli.exit_codes import DONE, INTERNAL_ERROR, INTERRUPTED, WRONG_INPUT
+from pipelines.cli.ending import exit_with, failure_of, usage, wants_json
+from pipelines.cli.exit_codes import DONE
 from pipelines.cli.forget import forget
+from pipelines.cli.help import Group, tell_exit_codes
 from pipelines.cli.imports import imports
+from pipelines.cli.init import init
 from pipelines.cli.sandbox import demo, sandbox
 from pipelines.cli.state import state, status
 from pipelines.cli.sync import sync
@@ -27,14 +29,17 @@ from pipelines.cli.sync import sync
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="flexsync")
 def cli() -> None:
     """Keep a local, queryable copy of a FlexPrice account, with proof that it is complete."""
 
 
-for _command in (imports, demo, sandbox, sync, status, verify, doctor, state, forget, sql, customers):
+for _command in (
+    init, imports, demo, sandbox, sync, status, verify, doctor, state, forget, sql, customers, completion
+):  # fmt: skip
     cli.add_command(_command)
+tell_exit_codes(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,25 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         _handle_signals()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = wants_json(given)
     try:
-        given = list(arguments) if arguments is not None else None
         code = cli.main(args=given, prog_name="flexsync", standalone_mode=False)
-    except click.exceptions.Abort as abort:
-        if isinstance(abort.__cause__ or abort.__context__, KeyboardInterrupt):  # Ctrl-C at a prompt hides its cause
-            _exit_interrupted()
-        _exit_with("not confirmed: nothing was changed.", "Answer y, or add --yes.", WRONG_INPUT)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except FlexsyncError as error:
-        _exit_with(error.message, error.remedy, error.exit_code)
+        exit_with(usage(error), as_json=as_json, shown=True)
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
         sys.stderr.close()
         sys.exit(DONE)
     except Exception as error:
-        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # Ctrl-C while DuckDB runs a query
-            _exit_interrupted()
-        _exit_internal_error(error)
+        exit_with(failure_of(error), as_json=as_json)
     sys.exit(code if isinstance(code, int) else DONE)
 
 
@@ -81,27 +79,3 @@ def _handle_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-
-
-def _exit_interrupted() -> NoReturn:
-    _exit_with("interrupted.", "State is kept: the same command continues from there.", INTERRUPTED)
-
-
-def _exit_internal_error(error: Exception) -> NoReturn:
-    import traceback
-
-    traceback.print_exception(error)
-    _exit_with(
-        f"internal error: {type(error).__name__}: {error}", "Please report it with the lines above.", INTERNAL_ERROR
-    )
-
-
-def _exit_with(message: str, remedy: str, code: int) -> NoReturn:
-    message, remedy = map(_without_control_characters, (message, remedy))
-    sys.stderr.write(f"error: {message}\n" + (f"       {remedy}\n" if remedy else ""))
-    sys.exit(code)
-
-
-def _without_control_characters(text: str) -> str:
-    """Replace what could control the terminal: a message may quote a file or a server."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -20,10 +20,12 @@ __all__ = [
     "Duration",
     "Moment",
     "add_options",
+    "load_known",
     "load_settings",
     "pace_options",
     "publish_option",
     "settings_options",
+    "with_default",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,6 +69,11 @@ def add_options(command: Command, options: Sequence[Callable[[Command], Command]
     return command
 
 
+def with_default(help: str, value: str) -> str:
+    """Return the help of an option whose default is a setting's; click shows the default of an option only."""
+    return f"{help}  [default: {value}]"
+
+
 def settings_options(command: Command) -> Command:
     """Add the options that choose the account, the settings file and the store."""
     return add_options(
@@ -76,12 +83,21 @@ def settings_options(command: Command) -> Command:
                 "--config", type=click.Path(path_type=Path), help="Settings file (TOML), such as configs/nightly.toml."
             ),
             click.option("--profile", help="Section [profiles.NAME] of the settings file: one account environment."),
-            click.option("--base-url", help="API address with its /v1. Overrides FLEXPRICE_BASE_URL."),
+            click.option(
+                "--base-url",
+                help=with_default(
+                    "API address with its /v1. Overrides FLEXPRICE_BASE_URL.", "https://us.api.flexprice.io/v1"
+                ),
+            ),
             click.option(
                 "--environment-id",
                 help="Environment, for a key that is bound to none. Overrides FLEXPRICE_ENVIRONMENT_ID.",
             ),
-            click.option("--store", type=click.Path(path_type=Path), help="Working store, a DuckDB file."),
+            click.option(
+                "--store",
+                type=click.Path(path_type=Path),
+                help=with_default("Working store, a DuckDB file.", "flexsync.duckdb"),
+            ),
         ],
     )
 
@@ -92,7 +108,7 @@ def pace_options(command: Command) -> Command:
         command,
         [
             click.option("--calls-per-second", type=float, help="Upper limit of calls per second."),
-            click.option("--max-in-flight", type=int, help="Upper limit of concurrent calls."),
+            click.option("--max-in-flight", type=int, help=with_default("Upper limit of concurrent calls.", "32")),
         ],
     )
 
@@ -116,3 +132,23 @@ def load_settings(config: Path | None, profile: str | None, **flags: Any) -> Set
     from connector.settings import load
 
     return load(config, profile, **{name: value for name, value in flags.items() if value not in (None, ())})
+
+
+def load_known(on: str | None = None, **flags: Any) -> Settings:
+    """Combine the settings as `load_settings`, for a command that reads the copy, and say which copy it takes.
+
+    Args:
+        on: what to read, where a flag names it.
+        flags: as `load_settings` takes them.
+
+    Raises:
+        FixInput: the file or a value is wrong.
+    """
+    from pipelines.places import known
+    from pipelines.report.streams import write_message
+
+    named = bool(on) or any(flags.get(name) for name in ("store", "config", "publish"))
+    settings, taken = known(load_settings(**flags), named=named)
+    if taken:
+        write_message(f"note: {taken}")
+    return settings

@@ -1,6 +1,7 @@
 """`flexsync status` and `flexsync state …`: what the store holds, and from where the next sync starts.
 
-Promised: stdout holds tables or JSON only, stderr what was changed; `status` exits with 1 when the copy is stale.
+Promised: stdout holds what was found, as lines and tables or as JSON, stderr what was changed; `status` exits with 1
+when the copy is stale.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import click
 
 from pipelines.cli.exit_codes import DONE, PARTIAL
-from pipelines.cli.options import Duration, Moment, load_settings, publish_option, settings_options
+from pipelines.cli.help import Group
+from pipelines.cli.options import Duration, Moment, load_known, load_settings, publish_option, settings_options
 
 __all__ = ["state", "status"]
 
@@ -22,23 +24,27 @@ __all__ = ["state", "status"]
 @click.option("--max-age", type=Duration(), help="Exit with 1 when the copy is older than this, such as 26h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
-    """Show the age of the copy, its row counts and its last runs. Exits with 1 when the copy is stale."""
+    """Show the age of the copy, its row counts and its last runs.
+
+    A copy is stale when it is older than --max-age, or no run has ended.
+    While a sync runs, it shows the newest publication, and how far the running one is.
+    """
     from pipelines import jobs
     from pipelines.report import status as report
-    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.streams import write_json, write_report
 
-    found = jobs.status(load_settings(**flags), max_age)
+    found = jobs.status(load_known(**flags), max_age)
     if as_json:
         write_json(found)
     else:
-        write_message(report.status_line(found, max_age))
-        if green := report.green_line(found):
-            write_message(green)
+        for line in (report.status_line(found, max_age), report.running_line(found), report.green_line(found)):
+            if line:
+                write_report(line)
         report.write_tables(found)
     return PARTIAL if found["stale"] else DONE
 
 
-@click.group()
+@click.group(cls=Group)
 def state() -> None:
     """Show or change the cursors from which the next sync starts."""
 

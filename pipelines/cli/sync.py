@@ -1,6 +1,7 @@
 """`flexsync sync`: load, prove, publish.
 
-Promised: stdout holds JSON only (`--json`, `--dry-run`); the summary goes to stderr; 0 means green, 1 degraded.
+Promised: stdout holds the report, as lines or as one JSON object (`--json`, `--dry-run`); stderr holds progress and
+warnings; 0 means green, 1 degraded.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from pipelines.cli.exit_codes import DONE, PARTIAL
-from pipelines.cli.options import Duration, load_settings, pace_options, publish_option, settings_options
+from pipelines.cli.options import Duration, load_settings, pace_options, publish_option, settings_options, with_default
 
 __all__ = ["sync"]
 
@@ -22,7 +23,7 @@ __all__ = ["sync"]
 @click.option(
     "--publish-when",
     type=click.Choice(["always", "green"]),
-    help="Publish degraded runs too (always, the default), or only green ones.",
+    help=with_default("Publish degraded runs too (always), or only green ones.", "always"),
 )
 @click.option("--full", is_flag=True, help="Read everything, whatever the cursors say.")
 @click.option(
@@ -41,15 +42,21 @@ __all__ = ["sync"]
     "--accept-gone",
     type=click.IntRange(0),
     default=0,
+    show_default=True,
     metavar="N",
     help="Mark up to N customers, and N subscriptions, as gone in this run if the server no longer has them.",
 )
 @click.option("--dry-run", is_flag=True, help="Count what a sync would read, as JSON on stdout. Writes nothing.")
 @click.option("--max-calls", type=int, help="Stop after this many calls; the next run resumes.")
 @pace_options
-@click.option("--deadline", type=Duration(), help="Stop after this time, such as 15m or 2h; the next run resumes.")
+@click.option(
+    "--deadline",
+    type=Duration(),
+    help=with_default("Stop after this time, such as 15m or 2h; the next run resumes.", "12h"),
+)
 @click.option("--log", type=click.Path(path_type=Path), help="Append a log of the run to this file, as lines of JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="Print nothing when the run is green; --json still prints its object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, on failure too.")
 def sync(
     full: bool,
     only: str | None,
@@ -58,17 +65,18 @@ def sync(
     accept_gone: int,
     dry_run: bool,
     log: Path | None,
+    quiet: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
     """Load new and changed data, prove that the copy is complete, and publish it.
 
-    Exits with 0 when the run is green, and with 1 when it is degraded; the output says why.
+    The report goes to stdout, progress and warnings to stderr. A degraded run says why.
     """
     from pipelines import jobs
     from pipelines.report.log import logged
     from pipelines.report.progress import show_progress
-    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.streams import write_json, write_report
     from pipelines.report.sync_summary import sync_summary
     from pipelines.sync import Options
 
@@ -79,9 +87,11 @@ def sync(
     if dry_run:
         write_json(jobs.dry_run(settings, options))
         return DONE
-    with show_progress() as shown, logged(shown, log) as progress:
+    with show_progress(quiet=quiet) as shown, logged(shown, log) as progress:
         report = jobs.sync(settings, options, progress)
-    write_message(sync_summary(report))
+    green = report.status == "green"
     if as_json:
-        write_json(report.plain())
-    return DONE if report.status == "green" else PARTIAL
+        write_json({**report.plain(), "error": None})
+    elif not (quiet and green):
+        write_report(sync_summary(report))
+    return DONE if green else PARTIAL

@@ -1,4 +1,4 @@
-"""The progress of a job on stderr: bars with an ETA on a terminal, one line for each step elsewhere.
+"""The progress of a job on stderr: bars on a terminal (`bars`), one line for each step elsewhere, or nothing.
 
 Never done here: deciding what a step is (`pipelines.progress` defines that).
 """
@@ -14,17 +14,37 @@ from connector.plurals import counted
 from pipelines.progress import CALLS, Progress, Unit
 from pipelines.report.streams import write_message
 
-__all__ = ["BarProgress", "LineProgress", "show_progress"]
+__all__ = ["LineProgress", "QuietProgress", "show_progress"]
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
-    """Give the progress that suits stderr, and end it when the block ends."""
-    progress = BarProgress() if sys.stderr.isatty() else LineProgress()
+def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """Give the progress that suits stderr, and end it when the block ends.
+
+    Args:
+        quiet: show nothing, unless the block ends with an error, or the run is not green.
+    """
+    if quiet:
+        silent = QuietProgress()
+        try:
+            yield silent
+        except BaseException:
+            silent.tell()
+            raise
+        return
+    progress = _display()
     try:
         yield progress
     finally:
         progress.end()
+
+
+def _display() -> Progress:
+    if not sys.stderr.isatty():
+        return LineProgress()
+    from pipelines.report.bars import BarProgress
+
+    return BarProgress()
 
 
 class LineProgress(Progress):
@@ -56,42 +76,23 @@ class LineProgress(Progress):
         self._name = ""
 
 
-class BarProgress(Progress):
-    """Bars with an ETA, drawn by rich on stderr."""
+class QuietProgress(Progress):
+    """Nothing, unless the run ends badly: then its notes, which say how that came."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
-        self._tasks: dict[str, Any] = {}
-        self._bars.start()
-
-    def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
-        """Draw a bar, in place of an earlier one of that name; without a total it only counts."""
-        if name in self._tasks:
-            self._bars.remove_task(self._tasks[name])
-        self._tasks[name] = self._bars.add_task(name, total=total)
-
-    def advance(self, name: str, count: int) -> None:
-        """Move a bar."""
-        if name in self._tasks:
-            self._bars.advance(self._tasks[name], count)
+        self._notes: list[str] = []
 
     def note(self, text: str) -> None:
-        """Write a note above the bars."""
-        self._bars.console.print(f"note: {text}", highlight=False, markup=False)
+        """Keep a note."""
+        self._notes.append(text)
 
-    def end(self) -> None:
-        """Remove the bars."""
-        self._bars.stop()
+    def ended(self, report: dict[str, Any]) -> None:
+        """Write the notes of a run that is not green."""
+        if report["status"] != "green":
+            self.tell()
 
-    def pause(self) -> None:
-        """Remove the bars for a while: rich would hold back a prompt, which has no line end."""
-        self._bars.stop()
-
-    def resume(self) -> None:
-        """Draw the bars again."""
-        self._bars.start()
+    def tell(self) -> None:
+        """Write the notes."""
+        for text in self._notes:
+            write_message(f"note: {text}")
+        self._notes.clear()

@@ -8,7 +8,7 @@ from typing import Any
 from connector.plurals import counted
 from pipelines.report.rows import write_rows
 
-__all__ = ["green_line", "status_line", "write_tables"]
+__all__ = ["green_line", "running_line", "status_line", "write_tables"]
 
 COLUMNS = ("run_id", "mode", "status", "started_at", "calls")
 
@@ -17,7 +17,7 @@ def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
     """Source, age, and how many rejects and suspects there are; `max_age` is named when the copy is older."""
     seconds = found["age_seconds"]
     if seconds is None:
-        age = "never finished a run"
+        age = "no run has ended yet" if found["running"] else "never finished a run"
     elif seconds < 0:
         age = f"dated {timedelta(seconds=-seconds)} ahead of this machine's clock, so its age is not known"
     else:
@@ -25,6 +25,22 @@ def status_line(found: dict[str, Any], max_age: timedelta | None) -> str:
     older = f", older than {max_age}" if max_age and found["stale"] and (seconds or 0) >= 0 else ""
     held = f"{counted(found['rejects'], 'reject')}, {counted(found['suspects'], 'suspect')}"
     return f"{found['source']}: {age}{older}, {held}"
+
+
+def running_line(found: dict[str, Any]) -> str:
+    """The run that holds the store: since when, and how far its steps are; "" if none does."""
+    run = found["running"]
+    if not run:
+        return ""
+    steps = ", ".join(_step(step) for step in run["steps"])
+    named = f"run {run['run_id']}, {run['mode']}" if run["run_id"] else "a run"
+    return f"running: {named}, since {run['began']}: {steps or 'beginning or publishing'} (at {run['seen']})"
+
+
+def _step(step: dict[str, Any]) -> str:
+    if step["total"] is None:
+        return f"{step['name']} {step['done']} {step['unit']}"
+    return f"{step['name']} {step['done']} of {step['total']} {step['unit']}"
 
 
 def green_line(found: dict[str, Any]) -> str:
@@ -35,5 +51,7 @@ def green_line(found: dict[str, Any]) -> str:
 
 def write_tables(found: dict[str, Any]) -> None:
     """Write the last runs, and the rows of each table, to stdout."""
-    write_rows(COLUMNS, [[run[name] for name in COLUMNS] for run in found["runs"]])
-    write_rows(("table", "rows"), list(found["rows"].items()))
+    if found["runs"]:
+        write_rows(COLUMNS, [[run[name] for name in COLUMNS] for run in found["runs"]])
+    if found["rows"]:
+        write_rows(("table", "rows"), list(found["rows"].items()))

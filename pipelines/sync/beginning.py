@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 
+from connector.api.address import not_flexprice
 from connector.api.calls import Reply
 from connector.errors import Refused, SkipRow
 from connector.pull.listing_rows import environment_of
@@ -38,8 +39,7 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         The run.
 
     Raises:
-        FixInput: the store belongs to another environment than the key.
-        Refused: the server is not FlexPrice.
+        FixInput: the store belongs to another environment than the key, or the server is not FlexPrice.
     """
     resources = chosen(settings.only)
     clock = session.clock()
@@ -101,7 +101,9 @@ async def _newest(session: Session, plan: Walk) -> tuple[datetime | None, Reply]
     if found.misfits:  # a row without an id: is it one odd row, or is this no FlexPrice server?
         whole = read(plan.name, await session.api.send(plan.make({**plan.body, "limit": session.page_size.rows})))
         if not whole.rows:
-            raise Refused(f"{plan.name}: no row has an id.", remedy="Is the base URL a FlexPrice server, with its /v1?")
+            why = f"{plan.name}: no row has an id."
+            customers = plan.name.startswith("customers")  # subscriptions degrade the run, see `_watermarks`
+            raise not_flexprice(session.api.settings.api, why) if customers else Refused(why)
     session.count_seconds = max(session.count_seconds, found.reply.elapsed)
     return moment, found.reply
 

@@ -99,6 +99,7 @@ class Sync:
         """
         session, accept = self.session, self.options.accept_lower
         run = await begin(session, self.settings, full=self.options.full)
+        session.progress.began(run.run_id, run.mode)
         if run.resumed:
             session.progress.note(f"resuming run {run.run_id}, begun at {run.started_at:%Y-%m-%dT%H:%M:%SZ}")
         try:

@@ -1,0 +1,147 @@
+"""What goes where: reports on stdout, progress and warnings on stderr, one JSON object always, run ids in the log."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Done, account, command, environment, quick_retry
+from rich.console import Console
+from sizes import few
+
+from connector import errors
+from connector.sandbox import Faults, Sandbox
+from pipelines.report.bars import BarProgress
+
+
+def _sync(sandbox: Sandbox, folder: Path, *words: object) -> Done:
+    with sandbox.running() as base_url:
+        return command("sync", *words, env=environment(base_url), cwd=folder)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_report_of_a_sync_is_on_stdout_and_its_progress_on_stderr(tmp_path: Path) -> None:
+    """A scheduler that keeps stdout keeps the report, and nothing else."""
+    done = _sync(account(6), tmp_path, "--publish", "duckdb:out.duckdb")
+    assert done.out.startswith("GREEN  run ")
+    assert done.out.endswith("published  duckdb:out.duckdb\n")
+    assert "walk/customers/published: " in done.err
+    assert not {"GREEN", "published  duckdb"} & set(re.findall("GREEN|published  duckdb", done.err))
+
+
+def test_quiet_says_nothing_on_green_and_everything_else_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Green: not a byte, so cron sends no mail. Degraded: the report. An error: its message. JSON: its object."""
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
+    sandbox = account(12)
+    assert sandbox.active_customer_ids()
+    assert _sync(sandbox, tmp_path, "--quiet") == Done(0, "", "")
+    found = _sync(sandbox, tmp_path, "--quiet", "--json")
+    assert (found.code, found.json["status"], found.json["error"], found.err) == (0, "green", None, "")
+    sandbox.faults = Faults(poison=frozenset(sandbox.active_customer_ids()[:1]))
+    found = _sync(sandbox, tmp_path, "--quiet")
+    assert found.code == 1
+    assert found.out.startswith("DEGRADED")
+    found = _sync(sandbox, tmp_path, "--quiet", "--max-calls", "3")
+    assert (found.code, found.out) == (1, "")
+    assert found.err.startswith("error: ")
+
+
+def test_quiet_tells_the_notes_of_a_run_that_fails(tmp_path: Path) -> None:
+    """What led to the failure is not lost: the note that a run was resumed stands before the error."""
+    sandbox = account(6)
+    assert _sync(sandbox, tmp_path, "--max-calls", "12").code == 1
+    found = _sync(sandbox, tmp_path, "--quiet", "--max-calls", "3")
+    assert found.code == 1
+    assert re.match(r"note: resuming run \S+, begun at \S+\nerror: ", found.err), found.err
+
+
+FAILING = {
+    "no server": (("sync",), 3, "Unreachable"),
+    "no such option": (("sync", "--nonsense"), 2, "FixInput"),
+    "a wrong value": (("sync", "--deadline", "soon"), 2, "FixInput"),
+    "no store": (("status",), 2, "FixInput"),
+    "no key": (("sync", "--config", "none.toml"), 2, "FixInput"),
+    "no plan": (("import", "apply", "none.plan"), 2, "FixInput"),
+    "no file": (("import", "plan", "none.csv"), 2, "FixInput"),
+    "no journal": (("import", "undo", "none"), 2, "FixInput"),
+    "nobody": (("forget", "none"), 2, "FixInput"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_json_is_one_object_on_failure_too(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong, however early: status, class, message, remedy and exit code; stderr says it in words."""
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
+    words, code, kind = FAILING[name]
+    done = command(*words, "--json", env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    assert done.code == code, done.err
+    error = done.json["error"]
+    assert (done.json["status"], error["class"], error["exit_code"]) == ("failed", kind, code)
+    assert error["message"].split("\n")[0].rstrip(".") in done.err
+    assert error["class"] in errors.__all__
+    assert error["remedy"]
+
+
+@pytest.mark.parametrize("words", few([("sync",), ("state", "reset"), ("sync", "--dry-run")]))
+def test_without_json_a_failure_leaves_stdout_empty(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Stdout is for results: an error is none."""
+    done = command(*words, env=environment("", key=""), cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+
+
+def test_a_bug_is_told_as_json_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody expected is a fault of ours: code 5, one object, and the traceback on stderr."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("pipelines.jobs.sync", broken)
+    done = command("sync", "--json", env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    assert done.code == 5
+    assert done.json["error"]["class"] == "OurFault"
+    assert "internal error: KeyError" in done.json["error"]["message"]
+    assert "Traceback" in done.err
+
+
+def test_every_line_of_the_log_names_its_run(tmp_path: Path) -> None:
+    """Lines of one file are told apart by run; the last one of a run says how it ended, an error included."""
+    sandbox = account(6)
+    assert _sync(sandbox, tmp_path, "--log", "log.jsonl", "--max-calls", "12").code == 1
+    failed = _lines(tmp_path / "log.jsonl")
+    assert _sync(sandbox, tmp_path, "--log", "log.jsonl").code == 0
+    both = _lines(tmp_path / "log.jsonl")
+    assert all("run_id" in line for line in both)
+    began = next(line for line in failed if line["event"] == "began")
+    after = failed[failed.index(began) :]
+    assert {line["run_id"] for line in after} == {began["run_id"]}
+    assert {line["run_id"] for line in failed[: failed.index(began)]} <= {None}
+    assert (failed[-1]["event"], failed[-1]["error"], failed[-1]["exit_code"]) == ("failed", "BudgetSpent", 1)
+    assert (both[-1]["event"], both[-1]["status"], both[-1]["run_id"]) == ("ended", "green", began["run_id"])
+
+
+def _drawn(*, total: int | None) -> str:
+    out = io.StringIO()
+    progress = BarProgress(Console(file=out, force_terminal=True, width=100, no_color=True))
+    progress.step("usage", total)
+    progress.advance("usage", 1234)
+    progress._bars.refresh()
+    progress.end()
+    return out.getvalue()
+
+
+def test_a_bar_shows_its_rate_and_none_stands_for_an_end_that_nobody_knows() -> None:
+    """With a total: a bar, so many of how many, and calls per second. Without: rows and their rate, and no bar."""
+    known, unknown = _drawn(total=2000), _drawn(total=None)
+    assert "━" in known
+    assert re.search(r"1,234/2,000 +[\d,]+ calls/s", known)
+    assert "━" not in unknown
+    assert re.search(r"usage +1,234 +[\d,]+ rows/s", unknown)
