@@ -201,6 +201,29 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: Annotated[str, _about("Delimiter of the file. Empty: detected and shown.", flag="--delimiter")] = ""
     mapping: Annotated[dict[str, str], _about('The file\'s header = the field. `""` leaves a column out.')] = {}
     constants: Annotated[dict[str, str], _about("Values for fields that the file has no column for.")] = {}
+    unknown_columns: Annotated[
+        Literal["refuse", "leave", "metadata"],
+        _about(
+            "What to do with a column that is no field: `refuse` the file, `leave` the column out, or make it"
+            " `metadata`.",
+            flag="--unknown-columns",
+        ),
+    ] = "refuse"
+    fix: Annotated[
+        tuple[Literal["trim", "country", "timezone", "email", "id-spaces"], ...],
+        _about("Kinds of certain proposals that a plan takes. Empty: none.", flag="--fix"),
+    ] = ()
+    accept: Annotated[
+        tuple[str, ...],
+        _about("Kinds of doubt that are accepted as a whole: their rows are not held for a decision.", flag="--accept"),
+    ] = ()
+    twins: Annotated[
+        bool,
+        _about(
+            "Compare new external_ids with every external_id of the account, which takes a call for 1,000 customers.",
+            flag="--no-twins",
+        ),
+    ] = True
     max_share: Annotated[
         float,
         Meta(ge=0, le=1),
@@ -221,7 +244,10 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     max_doubts: Annotated[
         NotNegative,
-        _about("Rows that look damaged by a spreadsheet. Above it, apply needs `--yes-really COUNT`."),
+        _about(
+            "Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`. Rows that were"
+            " decided one by one do not count."
+        ),
     ] = 0
     max_age: Annotated[
         timedelta, _about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")
