@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from sizes import examples, sampled
 
 from connector.push.apply.results import neutral
+from connector.push.file.advice import Advice
 from connector.push.file.rules import Fault
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
@@ -300,7 +301,7 @@ sets = st.builds(
 )
 entries = st.builds(
     Entry,
-    do=st.sampled_from(["create", "update", "archive", "invalid", "conflict"]),
+    do=st.sampled_from(["create", "update", "archive", "invalid", "conflict", "held", "left_out"]),
     line=st.integers(0, 10**9),
     external_id=texts,
     id=texts,
@@ -309,6 +310,9 @@ entries = st.builds(
     notes=st.lists(texts, max_size=2),
     faults=st.lists(st.builds(Fault, st.just(1), texts, texts, texts, texts), max_size=2),
     raw=texts,
+    doubts=st.lists(texts, max_size=2),
+    decision=st.sampled_from(["", "yes", "no", "accepted"]),
+    advice=st.lists(st.builds(Advice, st.just(1), texts, texts, texts, texts, texts, st.booleans()), max_size=2),
 )
 
 
@@ -332,6 +336,9 @@ def told(entry: Entry) -> dict[str, Any]:
         "faults": faults,
         "why": entry.why,
         "notes": entry.notes,
+        "doubts": entry.doubts,
+        "decision": entry.decision,
+        "advice": [[a.column, a.said, a.better, a.fix, "taken" if a.taken else ""] for a in entry.advice],
     }
     return {name: value for name, value in all_told.items() if value}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.clock import Clock
-from connector.errors import FlexsyncError
+from connector.errors import FlexsyncError, Refused
 from connector.plurals import counted
 from connector.push.account.customer import Send, everybody
 from connector.push.file.rows import Rows
@@ -26,6 +26,7 @@ __all__ = ["Comparing"]
 
 FRESH = timedelta(hours=24)
 PAGE = 1000  # customers a call
+AROUND = 2  # calls of a walk besides its pages: where it ends, and whether that is all
 BATCH = 50_000  # ids that are taken from a store at a time
 _QUERY = "SELECT external_id, id FROM customers WHERE status = 'published' AND gone_at IS NULL"
 
@@ -54,21 +55,25 @@ class Comparing:
             send: makes one call; reads only.
 
         Raises:
-            Refused: the account could not be walked.
+            StopRun: the server is gone.
         """
         found = Twins(rows)
         if self.store is not None and self._from_store(found, self.store, environment):
             return found
-        calls = counted(-(-existing // PAGE), "call")
+        calls = counted(-(-existing // PAGE) + AROUND, "call")
         self.progress.note(
-            f"new external_ids are compared with all {existing} of the account: about {calls}."
+            f"new external_ids are compared with all {existing} of the account: {calls}."
             " --store STORE takes them from a copy synced within a day; --no-twins leaves this out"
         )
         self.progress.step("twins", existing, ("customer", "customers"))
-        async for customers in everybody(send):
-            found.look_at(Identified(one.external_id, one.id) for one in customers)
-            self.progress.advance("twins", len(customers))
         self.said = f"compared with all {existing} external_ids of the account"
+        try:
+            async for customers in everybody(send):
+                found.look_at(Identified(one.external_id, one.id) for one in customers)
+                self.progress.advance("twins", len(customers))
+        except Refused as error:  # a server that cannot be walked can still be imported into
+            self.said = f"not compared with all external_ids of the account: {error.message}"
+            self.progress.note(f"new external_ids are {self.said}")
         return found
 
     def _from_store(self, found: Twins, store: Path, environment: str) -> bool:

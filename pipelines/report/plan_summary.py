@@ -16,6 +16,7 @@ from connector.push.file.rules import Fault
 from connector.push.plan.doubts import ACCEPTED
 from connector.push.plan.entry import Entry
 from pipelines.import_customers import Planned, shown_kinds
+from pipelines.report.groups import Groups
 from pipelines.report.values import one_line
 
 __all__ = ["entries_of", "plan_summary"]
@@ -113,37 +114,35 @@ def _column(one: Bound) -> str:
 
 def _advice(found: Planned) -> list[str]:
     """What was fixed, and what could be: by kind, with the first examples."""
+    if not (found.counts.fixed or found.counts.advice):
+        return []
+    groups = Groups(MAX_FAULTS)
+    for one in (one for entry in entries_of(found) for one in entry.advice):
+        place = f"{found.source.unit} {one.line}, column {one_line(one.column)}"
+        better = one_line(one.better) if one.better else "nothing"
+        writes = f"plan writes {better}" if one.taken else f"it means {better}"
+        groups.add(("fixed" if one.taken else "advice", one.fix), f"{place}: file said {one_line(one.said)}, {writes}")
     lines = []
-    for taken, counts in ((True, found.counts.fixed), (False, found.counts.advice)):
-        for fix, count in counts.items():
-            cells = counted(count, "cell")
-            lines.append(f"fixed     {fix}: {cells}" if taken else f"advice    {fix}: {cells}; --fix {fix} takes it")
-            every = (one for entry in entries_of(found) for one in entry.advice if one.fix == fix)
-            for one in islice((one for one in every if one.taken == taken), MAX_FAULTS):
-                place = f"{found.source.unit} {one.line}, column {one_line(one.column)}"
-                better = one_line(one.better) if one.better else "nothing"
-                writes = f"plan writes {better}" if taken else f"it means {better}"
-                lines.append(f"          {place}: file said {one_line(one.said)}, {writes}")
+    for (label, fix), count, examples in sorted(groups.all(), key=lambda group: group[0][0] == "advice"):
+        way = "" if label == "fixed" else f"; --fix {fix} takes {'it' if count == 1 else 'them'}"
+        lines.append(f"{label:<9} {fix}: {counted(count, 'cell')}{way}")
+        lines += [f"          {example}" for example in examples]
     return lines
 
 
 def _doubts(found: Planned) -> list[str]:
     """The kinds of doubt about rows that are held, and what passed because its kind was accepted; with examples."""
+    if not (found.counts.held or found.counts.doubts):
+        return []
+    groups = Groups(MAX_FAULTS)
+    for entry in entries_of(found):
+        label = "doubt" if entry.do == "held" else entry.decision
+        for kind, text in zip(entry.kinds, entry.doubts, strict=False) if label in ("doubt", ACCEPTED) else ():
+            groups.add((label, kind), f"{found.source.unit} {entry.line}, {one_line(entry.external_id)}: {text}")
     lines = []
-    for label, state in (("held", "held"), ("accepted", ACCEPTED)):
-        said = [
-            (kind, entry, text)
-            for entry in entries_of(found)
-            if (entry.do if label == "held" else entry.decision) == state
-            for kind, text in zip(entry.kinds, entry.doubts, strict=True)
-        ]
-        for kind in dict.fromkeys(kind for kind, _, _ in said):
-            those = [(entry, text) for one, entry, text in said if one == kind]
-            lines.append(f"{'doubt' if label == 'held' else label:<9} {kind}: {len(those)}")
-            lines += [
-                f"          {found.source.unit} {entry.line}, {one_line(entry.external_id)}: {text}"
-                for entry, text in those[:MAX_FAULTS]
-            ]
+    for (label, kind), count, examples in sorted(groups.all(), key=lambda group: group[0][0] == ACCEPTED):
+        lines.append(f"{label:<9} {kind}: {count}")
+        lines += [f"          {example}" for example in examples]
     return lines
 
 

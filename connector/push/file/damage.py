@@ -130,12 +130,14 @@ def _is_word(text: str) -> object:
 
 
 def changed(name: str, before: str, after: str) -> Doubt | None:
-    """Doubt a new value that is exactly the stored one after some damage, or is spoilt by its own look."""
+    """Doubt a new value that is exactly the stored one after some damage, or looks spoilt where that one did not."""
     if not after or after == before:
         return None
-    if before and (found := _damaged(before, after)):
-        return Doubt(found[0], f"{name} is {found[1]}")
-    return spoilt(name, after)
+    if before and (damaged := _damaged(before, after)):
+        return Doubt(damaged[0], f"{name} is {damaged[1]}")
+    found = spoilt(name, after)
+    was = spoilt(name, before) if found else None
+    return None if was and found and was.kind == found.kind else found
 
 
 def _damaged(before: str, after: str) -> tuple[str, str] | None:

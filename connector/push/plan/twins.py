@@ -80,7 +80,7 @@ class Twins:
         others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
         if others:
             shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
-            yield Doubt(TWIN, f"{shown} in this file: only {differences(new, others[0][0])} differ")
+            yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
 
     def _existing(self, folded: str) -> Iterator[Identified]:
         """The kept customers with that folding key, in the order in which they were met."""
@@ -101,7 +101,8 @@ class Twins:
 
 def told(new: str, existing: Identified) -> str:
     """The doubt about a new id beside an existing one."""
-    return f"{existing.external_id!r} exists ({existing.id}): only {differences(new, existing.external_id)} differ"
+    by = differences(new, existing.external_id)
+    return f"{existing.external_id!r} exists ({existing.id}): they differ only by {by}"
 
 
 def _among(known: Any, asked: Any) -> Any:
