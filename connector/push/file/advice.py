@@ -76,10 +76,10 @@ def advised(field: str, text: str) -> tuple[str, str] | None:
 def _formed(field: str, kind: str, text: str, plain: str) -> tuple[str, str] | None:
     """Advice about a value with a form, which has to pass the rule of its field."""
     check = _check(field)
+    if plain != text and (not plain or check(plain) is None):
+        return "trim", plain  # even where the rule accepts what is around it, such as a no-break space in an e-mail
     if check(text) is None:
         return None
-    if not plain or check(plain) is None:
-        return "trim", plain
     better = _MEANT[kind](plain)
     return (kind, better) if better and check(better) is None else None
 

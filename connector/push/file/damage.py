@@ -4,7 +4,8 @@
 where it shows a sign; a changed value also where it is exactly the stored value after some damage.
 
 Promised: at most one doubt a value, the first of the table. A value that the account holds already is not doubted.
-E-mail, country and time zone are not looked at: their rules refuse what is spoilt. Never done: repairing.
+Country and time zone are not looked at, and little of an e-mail: their rules refuse what is spoilt. Never done:
+repairing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LINES = frozenset({"address_line1", "address_line2"})
 WORDS = frozenset({"name", "address_city", "address_state"}) | LINES
 TEXTS = CODES | WORDS
 ALL = TEXTS | {"metadata"}
+EMAIL = frozenset({"email"})
 TWIN = "twin"
 ZEROS = "zeros"
 _SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}|-?\d[.,]\d+E\d{1,3}", re.IGNORECASE)
@@ -85,11 +87,13 @@ DAMAGES = (
     Damage("decimal", TEXTS, _full(r"[-+]?\d+[.,]0+"), "a whole number with decimals, as a spreadsheet writes it"),
     Damage("grouped", KEY, _full(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:([.'’\xa0\u202f])\d{3})(?:\1\d{3})+"),
            "a number with thousands marks"),
-    Damage("encoding", ALL, is_garbled, "read in a wrong encoding"),
+    Damage("encoding", ALL | EMAIL, is_garbled, "read in a wrong encoding"),
     Damage("letters", WORDS, _part("\ufffd|(?<=[^\\W\\d_])\\?(?=[a-zà-ÿ])"), "written with lost letters"),
     Damage("escape", TEXTS, ESCAPED.search, "written with the codes of a web page or a workbook"),
     Damage("break", TEXTS - LINES, _part("[\n\r\t\v\f\u2028\u2029]"), "broken over lines or cells"),
     Damage("invisible", TEXTS, INVISIBLE.search, "written with invisible characters"),
+    Damage("invisible", EMAIL, _part("[\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"),
+           "written with invisible characters, which the server accepts in an address"),
     Damage("ligature", TEXTS, _part("[\ufb00-\ufb06]"), "written with ligatures, as a copied PDF is"),
     _SPACES,
 )  # fmt: skip
@@ -98,8 +102,8 @@ DAMAGES = (
 KINDS = tuple(dict.fromkeys([*(damage.kind for damage in DAMAGES), ZEROS, TWIN]))
 """Every kind of doubt, for `--accept`."""
 
-_HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9 .,@+()/:-]*[A-Za-z0-9.)]")
-_BY_FIELD = {name: tuple(damage for damage in DAMAGES if name in damage.where) for name in ALL}
+_HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9 .,@+()/-]*[A-Za-z0-9.)]")
+_BY_FIELD = {name: tuple(damage for damage in DAMAGES if name in damage.where) for name in ALL | EMAIL}
 _RAW = (_BLANK, _SPACES)
 
 
