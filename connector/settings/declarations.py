@@ -210,8 +210,12 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "refuse"
     fix: Annotated[
-        tuple[Literal["trim", "country", "timezone", "email", "id-spaces"], ...],
-        _about("Kinds of certain proposals that a plan takes. Empty: none.", flag="--fix"),
+        tuple[str, ...],
+        _about(
+            "Kinds of certain proposals that a plan takes: `trim`, `country`, `timezone`, `email`, `id-spaces`. Empty:"
+            " none.",
+            flag="--fix",
+        ),
     ] = ()
     accept: Annotated[
         tuple[str, ...],

@@ -62,11 +62,11 @@ class Comparing:
             return found
         calls = counted(-(-existing // PAGE) + AROUND, "call")
         self.progress.note(
-            f"new external_ids are compared with all {existing} of the account: {calls}."
+            f"new external_ids are compared with {existing}, all of the account: {calls}."
             " --store STORE takes them from a copy synced within a day; --no-twins leaves this out"
         )
         self.progress.step("twins", existing, ("customer", "customers"))
-        self.said = f"compared with all {existing} external_ids of the account"
+        self.said = f"compared with {counted(existing, 'external_id')}, all of the account"
         try:
             async for customers in everybody(send):
                 found.look_at(Identified(one.external_id, one.id) for one in customers)
@@ -91,7 +91,7 @@ class Comparing:
         except FlexsyncError as error:
             self.progress.note(f"{store} is not used to compare external_ids: {error.message}")
             return False
-        self.said = f"compared with {found.compared} external_ids of {store}, run {run}"
+        self.said = f"compared with {counted(found.compared, 'external_id')} of {store}, run {run}"
         return True
 
     def _unfit(self, copy: Reading, environment: str) -> str:

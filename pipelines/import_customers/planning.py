@@ -16,6 +16,7 @@ from connector.errors import FixInput
 from connector.plurals import counted
 from connector.push.account.customer import Send, total
 from connector.push.apply.doubted import read_decisions
+from connector.push.file.advice import FIXES
 from connector.push.file.damage import KINDS
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
@@ -72,7 +73,9 @@ def plan(
     """
     shown = progress or Progress()
     given = settings.imports
-    decided = Decisions(accepted_kinds(given.accept), read_decisions(decisions) if decisions else {})
+    _check_kinds("kind of proposal", "--fix", given.fix, FIXES)
+    _check_kinds("kind of doubt", "--accept", given.accept, KINDS)
+    decided = Decisions(frozenset(given.accept), read_decisions(decisions) if decisions else {})
     compares = Comparing(store, shown, clock) if given.twins else None
     with alone(out):
         if aside := put_aside(out):
@@ -182,12 +185,10 @@ class _Planning:
             draft.take(entries)
 
 
-def accepted_kinds(given: Iterable[str]) -> frozenset[str]:
-    """The kinds of doubt that are accepted. Raises `FixInput` for one that does not exist."""
-    kinds = frozenset(kind.strip() for kind in given)
-    if wrong := sorted(kinds - set(KINDS)):
-        raise FixInput(f"{wrong[0]!r} is no kind of doubt.", remedy=f"--accept takes {', '.join(KINDS)}.")
-    return kinds
+def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Make sure that only known kinds were named. Raises `FixInput`."""
+    if wrong := next((kind for kind in given if kind not in known), None):
+        raise FixInput(f"{wrong!r} is no {what}.", remedy=f"{flag} takes {', '.join(known)}.")
 
 
 def _check_not_own(source: Any, own: Path) -> None:
