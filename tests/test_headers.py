@@ -161,4 +161,4 @@ def test_the_plan_holds_what_became_of_each_column(tmp_path: Path) -> None:
     with shop(tmp_path, unknown_columns="leave") as it:
         found = it.plan("Kundennummer,name,Notizen\na,A,x\n")
         assert found.plan is not None
-        assert [one.how for one in found.plan.header.columns] == ["synonym", "name", "unknown"]
+        assert [one.how for one in found.plan.header.columns or []] == ["synonym", "name", "unknown"]

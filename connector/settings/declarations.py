@@ -203,30 +203,18 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     constants: Annotated[dict[str, str], _about("Values for fields that the file has no column for.")] = {}
     unknown_columns: Annotated[
         Literal["refuse", "leave", "metadata"],
-        _about(
-            "What to do with a column that is no field: `refuse` the file, `leave` the column out, or make it"
-            " `metadata`.",
-            flag="--unknown-columns",
-        ),
-    ] = "refuse"
+        _about("A column that is no field: `refuse` the file, `leave` it out, or keep it as `metadata`.",
+               flag="--unknown-columns"),
+    ] = "refuse"  # fmt: skip
     fix: Annotated[
         tuple[str, ...],
-        _about(
-            "Kinds of certain proposals that a plan takes: `trim`, `country`, `timezone`, `email`, `id-spaces`. Empty:"
-            " none.",
-            flag="--fix",
-        ),
+        _about("Certain proposals to take: `trim`, `country`, `timezone`, `email`, `id-spaces`.", flag="--fix"),
     ] = ()
     accept: Annotated[
-        tuple[str, ...],
-        _about("Kinds of doubt that are accepted as a whole: their rows are not held for a decision.", flag="--accept"),
+        tuple[str, ...], _about("Kinds of doubt whose rows are not held for a decision.", flag="--accept")
     ] = ()
     twins: Annotated[
-        bool,
-        _about(
-            "Compare new external_ids with every external_id of the account, which takes a call for 1,000 customers.",
-            flag="--no-twins",
-        ),
+        bool, _about("Compare new external_ids with all of the account: a call for 1,000.", flag="--no-twins")
     ] = True
     max_share: Annotated[
         float,
@@ -248,10 +236,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     max_doubts: Annotated[
         NotNegative,
-        _about(
-            "Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`. Rows that were"
-            " decided one by one do not count."
-        ),
+        _about("Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`."),
     ] = 0
     max_age: Annotated[
         timedelta, _about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")

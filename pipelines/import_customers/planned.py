@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from connector.errors import FixInput
 from connector.plurals import counted
 from connector.push.apply.doubted import write_doubts
@@ -154,8 +156,8 @@ class Draft:
                 existing=planned.existing,
                 guards=planned.guards,
                 undoes=undoes,
-                columns=planned.columns,
-                twins=planned.twins,
+                columns=planned.columns or UNSET,
+                twins=planned.twins or UNSET,
             )
             planned.plan = self.writer.finish(header, _summary(header))
         return self.reject()

@@ -73,16 +73,13 @@ def plan(
     """
     shown = progress or Progress()
     given = settings.imports
-    _check_kinds("kind of proposal", "--fix", given.fix, FIXES)
-    _check_kinds("kind of doubt", "--accept", given.accept, KINDS)
-    decided = Decisions(frozenset(given.accept), read_decisions(decisions) if decisions else {})
+    decided = _decided(given, decisions)
     compares = Comparing(store, shown, clock) if given.twins else None
     with alone(out):
         if aside := put_aside(out):
             shown.note(aside)
-        work = _Planning(
-            Account.of(settings, shown), given, archive_missing, decided, decisions, compares, shown, clock
-        )
+        account = Account.of(settings, shown)
+        work = _Planning(account, given, archive_missing, decided, decisions, compares, shown, clock)
         return work.plan(source, out)
 
 
@@ -183,6 +180,13 @@ class _Planning:
         self.progress.step("archive")
         async for entries in mirror.missing(seen | mirror.named(rows), send):
             draft.take(entries)
+
+
+def _decided(given: Import, decisions: Path | None) -> Decisions:
+    """What was decided beforehand. Raises `FixInput` for an unknown kind, or decisions that cannot be read."""
+    _check_kinds("kind of proposal", "--fix", given.fix, FIXES)
+    _check_kinds("kind of doubt", "--accept", given.accept, KINDS)
+    return Decisions(frozenset(given.accept), read_decisions(decisions) if decisions else {})
 
 
 def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str]) -> None:

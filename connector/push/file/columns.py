@@ -6,7 +6,7 @@ Never done: reading rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,9 +80,7 @@ class Columns:
         wrong = [*headers.wrong, *_bad_constants(constants or {}, found)]
         if match not in found:
             wrong.append(f"there is no column {match}: it identifies the customer of a row.")
-        if wrong:
-            place = f"{name} line {record.line}" if record.line else name
-            raise FixInput("\n".join(f"{place}: {text}" for text in listed(wrong)), remedy=_REMEDY)
+        _refuse(wrong, f"{name} line {record.line}" if record.line else name)
         return cls(
             header=record.cells,
             line=record.line,
@@ -105,6 +103,11 @@ class Columns:
         if target in self.keys:
             return self.header[self.keys[target]]
         return self.header[self.json] if self.json is not None and target.startswith("metadata") else target
+
+
+def _refuse(wrong: Sequence[str], place: str) -> None:
+    if wrong:
+        raise FixInput("\n".join(f"{place}: {text}" for text in listed(wrong)), remedy=_REMEDY)
 
 
 def _bad_constants(constants: Mapping[str, str], found: Iterable[str]) -> Iterator[str]:

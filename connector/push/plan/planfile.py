@@ -88,8 +88,8 @@ class Header(msgspec.Struct, kw_only=True):
     existing: int
     guards: list[Guard]
     undoes: str = ""
-    columns: list[Bound] = []
-    twins: str = ""
+    columns: list[Bound] | msgspec.UnsetType = msgspec.UNSET  # older plans have neither
+    twins: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _header = msgspec.json.Decoder(Header).decode
