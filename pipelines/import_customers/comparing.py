@@ -62,8 +62,8 @@ class Comparing:
             return found
         calls = counted(-(-existing // PAGE) + AROUND, "call")
         self.progress.note(
-            f"new external_ids are compared with {existing}, all of the account: {calls}."
-            " --store STORE takes them from a copy synced within a day; --no-twins leaves this out"
+            f"new external_ids are compared with all of the account ({existing}): {calls}; --store STORE or --no-twins"
+            " saves them"
         )
         self.progress.step("twins", existing, ("customer", "customers"))
         self.said = f"compared with {counted(existing, 'external_id')}, all of the account"
