@@ -115,6 +115,8 @@ def test_doubted_rows_are_held_and_decided_one_by_one(tmp_path: Path) -> None:
         done = it.apply(found)
         assert done.tally.outcomes == {"done": 2}
         assert sorted(row["external_id"] for row in state(it.sandbox).values()) == ["01.02.2024", "a-3"]
+        why = {row["external_id"]: row["why"] for row in csv.DictReader(done.results[0].open())}
+        assert why["a-1"] == "name is an error value of a spreadsheet"
         results = {row["external_id"]: row["outcome"] for row in csv.DictReader(done.results[0].open())}
         assert results == {"a-1": "left_out", "01.02.2024": "done", "a-3": "done", "a-4": "left_out"}
 
@@ -196,3 +198,12 @@ def test_rows_with_doubts_keep_their_bytes(tmp_path: Path) -> None:
         text = found.doubted[0].read_bytes()
         assert text.startswith(b"decision;flexsync_line;flexsync_row;flexsync_kind;flexsync_doubt;external_id;name\r\n")
         assert text.endswith(row)
+
+
+def test_a_file_of_doubts_is_not_written_over_itself(tmp_path: Path) -> None:
+    """The file of doubts can be planned as a file of its own, but not onto itself."""
+    with shop(tmp_path) as it:
+        path, _ = it.plan(table(*ROWS)).doubted or (Path(), 0)
+        with pytest.raises(FixInput, match="written over itself"):
+            job.plan(it.settings(), path, it.path("customers.plan"))
+        assert job.plan(it.settings(), path, it.path("other.plan")).counts.held == 3

@@ -14,6 +14,7 @@ from importing import Shop, searches, shop, table
 from sizes import examples, thorough
 
 from connector.clock import exact_now
+from connector.push.file import folding
 from connector.push.file.folding import differences, fold
 from connector.push.file.rows import read_rows
 from connector.push.plan.twins import Identified, Twins
@@ -80,6 +81,13 @@ def test_a_folding_key_is_the_same_folded_or_not(text: str) -> None:
     """Any text has a folding key, and one with a capital, a space or a zero-width space more has the same."""
     assert fold(f" {text}\u200b") == fold(text)
     assert fold(fold(text).replace(" ", "")) == fold(fold(text))
+
+
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@given(st.text(st.characters(max_codepoint=127), max_size=12))
+def test_ascii_folds_as_any_text_does(text: str) -> None:
+    """The short way of ASCII and the steps for all texts give the same folding key."""
+    assert fold(text) == folding._folded(text, folding._STEPS.values())
 
 
 def test_twins_of_the_account_and_of_the_file_are_named(tmp_path: Path) -> None:

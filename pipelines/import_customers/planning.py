@@ -34,7 +34,7 @@ from pipelines.artifacts import alone, put_aside
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.comparing import Comparing
-from pipelines.import_customers.planned import Draft, Planned, rejected_of
+from pipelines.import_customers.planned import Draft, Planned, doubted_of, rejected_of
 from pipelines.progress import Progress
 from pipelines.runner import run
 
@@ -99,7 +99,8 @@ class _Planning:
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
         given = self.given
-        _check_not_own(source, rejected_of(out))
+        for own in (rejected_of(out), doubted_of(out)):
+            _check_not_own(source, own)
         with read_rows(
             source,
             mapping=given.mapping,
@@ -196,7 +197,7 @@ def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str
 
 
 def _check_not_own(source: Any, own: Path) -> None:
-    """Make sure that the file is not the one to which refused rows go."""
+    """Make sure that the file is not one of those to which refused and doubted rows go."""
     if isinstance(source, str | Path) and own.exists() and Path(source).exists() and own.samefile(source):
         raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
 

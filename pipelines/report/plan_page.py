@@ -83,7 +83,7 @@ def _top(header: Header, digest: str) -> Html:
         undoes=_fill("undoes", run=header.undoes) if header.undoes else NOTHING,
         figures=_figures(header),
         key_changes=_key_changes(header),
-        held=_fill("held", count=f"{held:,}") if (held := header.counts.get("held", 0)) else NOTHING,
+        held=_held(header),
         guards=_guards(header),
         next=_fill("next_apply" if header.counts.get("writes") else "next_nothing"),
         facts=join(_facts(header, digest)),
@@ -122,6 +122,15 @@ def _figure(name: str, count: int, kind: str = "") -> Html:
 def _key_changes(header: Header) -> Html:
     count = header.counts.get("key_changes", 0)
     return _fill("key_changes", count=count) if count else NOTHING
+
+
+def _held(header: Header) -> Html:
+    """How many rows wait for a decision, and how it is given."""
+    count = header.counts.get("held", 0)
+    title = (
+        f"{count:,} rows look like a mistake and are held" if count > 1 else "1 row looks like a mistake and is held"
+    )
+    return _fill("held", title=title) if count else NOTHING
 
 
 def _guards(header: Header) -> Html:

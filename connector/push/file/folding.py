@@ -15,6 +15,7 @@ __all__ = ["differences", "fold"]
 
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d]")
 _QUOTES = re.compile("^=(?=[\"'])|[\"'`\u00b4\u2018-\u201f\u2032\u2033\u2039\u203a\u00ab\u00bb]")
+_ODD = re.compile("[\\s\"'`]")  # what the steps for quotes and spaces change in ASCII: a file has a million ids
 _SPACES = re.compile(r"\s+")
 _ZEROS = re.compile(r"(?<![0-9a-z.,])0+(?=[0-9])")
 _DECIMAL = re.compile(r"(\d+)[.,]0+")
@@ -58,7 +59,14 @@ _STEPS: dict[str, Callable[[str], str]] = {
 
 def fold(key: str) -> str:
     """The folding key of an external_id; "" where nothing of it is left, which is nobody's twin."""
-    return _folded(key, _STEPS.values())
+    if not key.isascii():
+        return _folded(key, _STEPS.values())
+    if _ODD.search(key):
+        key = _SPACES.sub("", _QUOTES.sub("", key))
+    key = key.lower()
+    if key[:1].isdigit():
+        key = _number(key)
+    return _ZEROS.sub("", key) if "0" in key else key
 
 
 def differences(one: str, other: str) -> str:

@@ -13,14 +13,13 @@ from typing import Any
 import msgspec
 
 from connector.push.file import rules
-from connector.push.file.advice import Advice, advised
+from connector.push.file.advice import Advice, advised, loose
 from connector.push.file.cells import CLEAR, Value, unescaped
 from connector.push.file.columns import PREFIX, Columns
 from connector.push.file.duplicates import SHOWN_LINES, Duplicates
 from connector.push.file.record import SURROGATE, Record, is_readable, is_text
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
-from connector.push.file.signs import AROUND
 from connector.push.file.wording import cut
 
 __all__ = ["RowParser"]
@@ -82,14 +81,14 @@ class RowParser:
         """Keys and text fields. The import spends its time here, so a cell without a fault costs no call."""
         for key, position in self.columns.keys.items():
             cell = cells[position]
-            if not cell or cell[0] == "\\" or len(cell) > LONGEST_KEY or self.duplicates or cell.strip(AROUND) != cell:
+            if not cell or cell[0] == "\\" or len(cell) > LONGEST_KEY or self.duplicates or loose(cell):
                 self._key(row, key, position, cell)
             else:
                 setattr(row, key, cell)
         fields = row.fields
         for position, name, safe, check in self._fields:
             if cell := cells[position]:
-                if cell[0] == "\\" or (len(cell) > safe and check(cell)) or cell.strip(AROUND) != cell:
+                if cell[0] == "\\" or (len(cell) > safe and check(cell)) or loose(cell):
                     self._field(row, name, position, cell, check)
                 else:
                     fields[name] = cell
@@ -155,7 +154,7 @@ class RowParser:
         for position, key in self.columns.metadata:
             if cell := cells[position]:
                 text = cell if cell[0] != "\\" else unescaped(cell)
-                if text is not CLEAR and text.strip(AROUND) != text:
+                if text is not CLEAR and loose(text):
                     text = self._meant(row, PREFIX + key, position, text)
                 if text != "":
                     mentioned = True

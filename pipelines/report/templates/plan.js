@@ -59,8 +59,9 @@ function label(field, key) {
 
 function changed(row, [field, before, after, key]) {
   const dd = make("dd");
-  if (row.do !== "create") dd.append(make("del", "", shown(before)), make("span", "arrow", "\u2192"));
-  dd.append(make("ins", "", shown(after, "value", row.do === "create" ? "not set" : "removed")));
+  const made = row.do === "create" || (row.doubts && !row.id);
+  if (!made) dd.append(make("del", "", shown(before)), make("span", "arrow", "\u2192"));
+  dd.append(make("ins", "", shown(after, "value", made ? "not set" : "removed")));
   return [label(field, key), dd];
 }
 
@@ -72,7 +73,7 @@ function faulty([column, value, rule, remedy]) {
 // What a cell certainly means; the changes above show it where the plan takes it.
 function advised([column, said, better, fix, taken]) {
   const means = make("ins", "", shown(better, "value", "nothing"));
-  const verb = taken ? " File said " : " It means ";
+  const verb = taken ? " file said " : " it means ";
   const values = taken ? [shown(said), ", plan writes ", means] : [means, ` (--fix ${fix})`, ", file said ", shown(said)];
   return make("p", "soft", shown(column, "key"), ":", verb, ...values);
 }
