@@ -25,7 +25,7 @@ def served(folder: Path, made: messy.Mess) -> Any:
         fields = {name: text for name, text in cells.items() if name in messy.HEADERS and "." not in name and name}
         people.append({**fields, "metadata": {"tier": tier} if (tier := cells.get("metadata.tier")) else {}})
     more = {"max_creates": 10**6, "max_share": 1.0}
-    return shop(folder, sandbox=account(*people), **more, unknown_columns="leave", encoding="cp1252")
+    return shop(folder, sandbox=account(*people), **more, unknown_columns="leave")
 
 
 def planned(it: Shop, made: messy.Mess, **given: Any) -> tuple[Planned, list[Entry]]:
