@@ -327,9 +327,9 @@ def test_keys_that_look_alike_are_asked_about(desk: Desk) -> None:
         "external_id,name", "c-0\u200b,New", "cafe\u0301,New", "1.23457E+11,New", "external_id,name", "n-1,New"
     )
     assert found.plan is not None
-    doubts = [entry.doubts for entry in found.plan.entries()]
-    assert [len(doubt) for doubt in doubts] == [1, 1, 1, 1, 0]
-    assert found.guards[0].name == "max_doubts"
+    kinds = [entry.kinds for entry in found.plan.entries()]
+    assert kinds == [["spaces", "twin"], ["twin"], ["scientific"], ["header"], []]
+    assert (found.counts.held, found.counts.create) == (4, 1)
 
 
 def test_a_persons_files_are_kept(desk: Desk) -> None:

@@ -27,6 +27,8 @@ from hypothesis import strategies as st
 from sizes import examples, sampled
 
 from connector.push.apply.results import neutral
+from connector.push.file.advice import Advice
+from connector.push.file.headers import Bound
 from connector.push.file.rules import Fault
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
@@ -288,6 +290,18 @@ def test_an_installation_contains_the_templates() -> None:
     assert templates <= packed
 
 
+def test_rows_that_are_held_are_told_on_top() -> None:
+    """The page counts held and left out rows, says how to decide, and lists what became of each column."""
+    counts = {**header().counts, "held": 1, "left_out": 1200}
+    columns = [Bound("Telefon", "contact", "synonym"), Bound("=x", "", "unknown")]
+    text = squeezed(Shown(html(counts=counts, columns=columns, twins="not compared: --no-twins")).text)
+    assert "1 row looks like a mistake and is held" in text
+    assert "1,200 left out" in text
+    assert "Telefon → contact, '=x → left out (unknown)" in text
+    assert "not compared: --no-twins" in text
+    assert "mistake" not in Shown(html()).text
+
+
 # --- the data, without a browser --------------------------------------------------------------------------------
 
 texts = st.one_of(st.text(max_size=8), st.sampled_from(HOSTILE))
@@ -300,7 +314,7 @@ sets = st.builds(
 )
 entries = st.builds(
     Entry,
-    do=st.sampled_from(["create", "update", "archive", "invalid", "conflict"]),
+    do=st.sampled_from(["create", "update", "archive", "invalid", "conflict", "held", "left_out"]),
     line=st.integers(0, 10**9),
     external_id=texts,
     id=texts,
@@ -309,6 +323,9 @@ entries = st.builds(
     notes=st.lists(texts, max_size=2),
     faults=st.lists(st.builds(Fault, st.just(1), texts, texts, texts, texts), max_size=2),
     raw=texts,
+    doubts=st.lists(texts, max_size=2),
+    decision=st.sampled_from(["", "yes", "no", "accepted"]),
+    advice=st.lists(st.builds(Advice, st.just(1), texts, texts, texts, texts, texts, st.booleans()), max_size=2),
 )
 
 
@@ -332,6 +349,9 @@ def told(entry: Entry) -> dict[str, Any]:
         "faults": faults,
         "why": entry.why,
         "notes": entry.notes,
+        "doubts": entry.doubts,
+        "decision": entry.decision,
+        "advice": [[a.column, a.said, a.better, a.fix, "taken" if a.taken else ""] for a in entry.advice],
     }
     return {name: value for name, value in all_told.items() if value}
 
@@ -387,6 +407,25 @@ def test_entries_are_read_one_by_one() -> None:
     assert not taken
     before = sum(1 for part in parts if '"do"' in part and len(taken) < 50)
     assert before == 49
+
+
+@pytest.mark.sampled
+@browser
+def test_doubts_and_advice_are_shown(tmp_path: Path) -> None:
+    """A held row shows what would be written, its doubts, the decision, and what the file said."""
+    advice = [
+        Advice(9, "Land", "address_country", "de", "DE", "country", True),
+        Advice(9, "Ort", "", " x", "x", "trim"),
+    ]
+    made = Entry("held", 9, "42", "", {"name": (None, "#N/A")}, doubts=["name is spoilt"], advice=advice)
+    left = Entry("left_out", 10, "a", "c_1", {"name": ("A", "B")}, doubts=["d"], decision="no")
+    counts = {**header().counts, "held": 1, "left_out": 1}
+    first, second = opened(tmp_path, html([made, left], counts=counts)).body
+    assert first[:2] == ["9", "held"]
+    assert first[4] == (
+        "name#N/ADoubt: name is spoiltLand: file said de, plan writes DEOrt: it means x (--fix trim), file said  x"
+    )
+    assert (second[1], second[4]) == ("left out", "nameA→BDoubt: dDecided: no")
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------

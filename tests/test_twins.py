@@ -1,106 +1,171 @@
-"""The two clients have one source: same operations, same signatures, same docstrings."""
+"""New external_ids that only look different from existing ones: found, named, and what finding them costs."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Iterator
+import tracemalloc
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-import twins
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from importing import Shop, searches, shop, table
+from sizes import examples, thorough
 
-import connector
-from connector.clients.keywords import CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, NewCustomer
-from connector.clients.keywords import SubscriptionQuery as Subscriptions
-
-OPERATIONS = {
-    "get_customers": "list_customers",
-    "put_customers": "update_customer",
-    "post_customers": "create_customer",
-    "get_customers_external_external_id_": "get_customer_by_external_id",
-    "post_customers_search": "search_customers",
-    "get_customers_usage": "get_usage",
-    "get_customers_id_": "get_customer",
-    "delete_customers_id_": "delete_customer",
-    "get_customers_id_entitlements": "get_entitlements",
-    "get_customers_id_grants_upcoming": "get_upcoming_grants",
-}
-MORE = {"iter_customers", "search_subscriptions", "send"}
-ON_ONE = ("get_customer", "update_customer", "delete_customer", "get_usage", "get_entitlements", "get_upcoming_grants")
+from connector.clock import exact_now
+from connector.push.file import folding
+from connector.push.file.folding import differences, fold
+from connector.push.file.rows import read_rows
+from connector.push.plan.twins import Identified, Twins
+from connector.sandbox import Sandbox
+from pipelines import import_customers as job
+from pipelines import jobs
+from pipelines.import_customers import Planned
+from pipelines.progress import Progress
+from pipelines.sync import Options
 
 
-def public(kind: type) -> dict[str, object]:
-    """What a client offers beside its own opening and closing."""
-    own = {"aclose", "close", "gate", "settings", "clock"}
-    return {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_") and name not in own}
+class Notes(Progress):
+    """Remembers what was said, and how many calls were made before."""
+
+    def __init__(self, it: Shop) -> None:
+        self.it, self.said = it, list[tuple[int, str]]()
+
+    def note(self, text: str) -> None:
+        self.said.append((self.it.sandbox.calls_total, text))
 
 
-def both(name: str) -> Iterator[object]:
-    return (public(kind)[name] for kind in (connector.Flexprice, connector.AsyncFlexprice))
+def planned(it: Shop, *rows: dict[str, str], **given: Any) -> tuple[Planned, Notes]:
+    notes = Notes(it)
+    it.path("customers.csv").write_text(table(*rows))
+    more = {name: given.pop(name) for name in ("store", "clock") if name in given}
+    settings = it.settings(**given)
+    return job.plan(settings, it.path("customers.csv"), it.path("customers.plan"), progress=notes, **more), notes
 
 
-def test_both_clients_have_the_ten_operations_and_no_other_names() -> None:
-    """Each operation of the reference has its method in both clients."""
-    names = {*OPERATIONS.values(), *MORE}
-    assert set(public(connector.Flexprice)) == names
-    assert set(public(connector.AsyncFlexprice)) == names
+def doubts(found: Planned) -> dict[str, list[str]]:
+    assert found.plan is not None
+    return {entry.external_id: entry.doubts for entry in found.plan.entries() if entry.doubts}
 
 
-@pytest.mark.parametrize("name", twins.NAMES)
-def test_the_blocking_operations_are_written_from_the_async_ones(name: str) -> None:
-    """The blocking module is what the generator makes of the async one, layout apart."""
-    present = (twins.FOLDER / f"blocking_{name}.py").read_text(encoding="utf-8")
-    assert twins.methods(present) == twins.methods(twins.twin(name)), "run: python tests/twins.py"
+@pytest.mark.parametrize(
+    ("one", "other", "by"),
+    [
+        ("42", "0042", "leading zeros"), ("Acme", "ACME", "case"), ("a\u2013b", "a-b", "dashes"),
+        ("cafe\u0301", "caf\u00e9", "Unicode form"), ("a\u200bb", "ab", "invisible characters"),
+        ("O\u2019Neill", "O'Neill", "quotes"), ("a b", "ab", "spaces"), ("12345.0", "12345", "number form"),
+        ("4,93E+11", "493000000000", "number form"), ("1,234,567", "1234567", "number form"),
+        ('="001"', "1", "quotes or leading zeros"), ("acct-01", "acct-1", "leading zeros"),
+        ("\uff21", "a", "Unicode form or case"),
+    ],
+)  # fmt: skip
+def test_twins_have_one_folding_key(one: str, other: str, by: str) -> None:
+    """Each way in which an id is rewritten folds away, and is named."""
+    assert fold(one) == fold(other)
+    assert differences(one, other) == by
 
 
-@pytest.mark.parametrize("name", sorted({*OPERATIONS.values(), *MORE}))
-def test_both_clients_have_the_same_signature(name: str) -> None:
-    """Names, order, kinds, defaults and types of all parameters agree."""
-    one, other = (inspect.signature(method).parameters for method in both(name))  # type: ignore[arg-type]
-    assert list(one.values()) == list(other.values())
-    assert {"retries", "timeout"} <= set(one)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("42", "420"), ("a-1", "a_1"), ("a-1", "a1"), ("1.5", "15"), ("1001", "101"), ("a01", "a1"), ("ä", "a")],
+)  # fmt: skip
+def test_other_ids_are_no_twins(one: str, other: str) -> None:
+    """Ids that a person tells apart have folding keys of their own."""
+    assert fold(one) != fold(other)
 
 
-@pytest.mark.parametrize("name", ON_ONE)
-def test_the_first_place_is_the_id(name: str) -> None:
-    """In every method about one customer the id is first, and `external_id` a keyword; nothing else has a place."""
-    parameters = list(inspect.signature(public(connector.Flexprice)[name]).parameters.values())  # type: ignore[arg-type]
-    placed = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    assert placed == ["self", "customer_id"]
-    assert "external_id" in [parameter.name for parameter in parameters]
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@given(st.text(max_size=12))
+def test_a_folding_key_is_the_same_folded_or_not(text: str) -> None:
+    """Any text has a folding key, and one with a capital, a space or a zero-width space more has the same."""
+    assert fold(f" {text}\u200b") == fold(text)
+    assert fold(fold(text).replace(" ", "")) == fold(fold(text))
 
 
-@pytest.mark.parametrize(("operation", "name"), OPERATIONS.items())
-def test_docstrings_tell_what_a_user_needs(operation: str, name: str) -> None:
-    """Each names its operation, its arguments, its errors and an example, in both clients alike but for `await`."""
-    blocking, asynchronous = (inspect.getdoc(method) or "" for method in both(name))
-    for text in (blocking, asynchronous):
-        assert f"`{operation}`" in text
-        for part in ("Args:", "Raises:", "Example: ``", "contract.md"):
-            assert part in text, (name, part)
-    assert "await " not in blocking
-    assert re.sub(r"[()]|await ", "", asynchronous) == re.sub(r"[()]", "", blocking)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@given(st.text(st.characters(max_codepoint=127), max_size=12))
+def test_ascii_folds_as_any_text_does(text: str) -> None:
+    """The short way of ASCII and the steps for all texts give the same folding key."""
+    assert fold(text) == folding._folded(text, folding._STEPS.values())
 
 
-KEYWORDS = (NewCustomer, CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, Subscriptions)
+def test_twins_of_the_account_and_of_the_file_are_named(tmp_path: Path) -> None:
+    """A new id beside an existing twin, or beside another new one, is held; existing ids and renamed ones are not."""
+    people = [{"external_id": key, "name": "X"} for key in ("0042", "Acme", "both", "BOTH", "gone")]
+    with shop(tmp_path, *people) as it:
+        rows = ("42", "ACME", "both", "BOTH", "n-1", "N-1", "fresh")
+        found, _ = planned(it, *({"external_id": key, "name": "X"} for key in rows))
+        told = doubts(found)
+        assert list(told) == ["42", "ACME", "n-1", "N-1"]
+        assert told["42"][0].startswith("'0042' exists (cust_")
+        assert told["42"][0].endswith("they differ only by leading zeros")
+        assert told["n-1"] == ["'N-1' (line 7) in this file: they differ only by case"]
 
 
-@pytest.mark.parametrize("kind", KEYWORDS)
-def test_help_names_every_keyword(kind: type) -> None:
-    """`help()` and a notebook show the keywords behind `**` one by one, and the docstring lists them."""
-    name = {"NewCustomer": "create_customer", "CustomerChanges": "update_customer", "CustomerQuery": "list_customers",
-            "CustomerSearch": "search_customers", "CustomerWalk": "iter_customers",
-            "SubscriptionQuery": "search_subscriptions"}[kind.__name__]  # fmt: skip
-    for method in both(name):
-        assert set(kind.__annotations__) <= set(inspect.signature(method).parameters)  # type: ignore[arg-type]
-        text = inspect.getdoc(method) or ""
-        assert [keyword for keyword in kind.__annotations__ if not re.search(rf"\b{keyword}\b", text)] == []
+def test_a_customers_own_id_is_no_twin(tmp_path: Path) -> None:
+    """An external_id that changes by --match id is compared with everybody else's, not with its own."""
+    with shop(tmp_path, {"external_id": "Acme", "name": "A"}, {"external_id": "X-1", "name": "B"}) as it:
+        export = it.export().splitlines()
+        ids = {line.split(",")[1]: line.split(",")[0] for line in export[1:]}
+        own, other = {"id": ids["Acme"], "external_id": "ACME"}, {"id": ids["X-1"], "external_id": "acme"}
+        assert planned(it, own, match="id")[0].counts.update == 1
+        assert planned(it, other, match="id")[0].counts.held == 1
+        assert planned(it, own, other, match="id")[0].counts.held == 2
 
 
-def test_keywords_are_the_fields_of_a_customer() -> None:
-    """A field that is added to customers is a keyword of create and update too."""
-    from connector.api.fields import TEXTS
+def test_a_walk_is_announced_with_its_calls_and_made_once(tmp_path: Path) -> None:
+    """The account is walked once, only where an external_id is new; the calls are said before the first of them."""
+    with shop(tmp_path, sandbox=Sandbox(customers=2300, seed=7)) as it:
+        found, notes = planned(it, {"external_id": "n-1", "name": "New"})
+        (before, text), *_ = notes.said
+        walked = it.sandbox.calls_total - before
+        assert f"{walked} calls" in text
+        assert "--no-twins" in text
+        assert found.twins == f"compared with {found.existing} external_ids, all of the account"
+        without, notes = planned(it, {"external_id": "n-1", "name": "New"}, twins=False)
+        assert (without.twins, notes.said[1:]) == ("not compared: --no-twins", [])
+        assert sum(found.calls.values()) - sum(without.calls.values()) == walked
+        same, notes = planned(it, {"external_id": "acct-0000001", "email": "x@y.example"})
+        assert (same.twins, sum(same.calls.values())) == ("", 2)
+        assert not any("compared" in text for _, text in notes.said)
 
-    fields = {*TEXTS, "metadata"}
-    assert fields - {"external_id", "name"} <= set(NewCustomer.__annotations__)
-    assert fields - {"external_id"} <= set(CustomerChanges.__annotations__)
+
+def test_a_fresh_store_takes_the_place_of_the_walk(tmp_path: Path) -> None:
+    """The ids of a store whose last run is green and of today are taken; else it is told why not, and walked."""
+    with shop(tmp_path, {"external_id": "0042", "name": "A"}) as it:
+        store = tmp_path / "s.duckdb"
+        jobs.sync(it.settings(store=store), Options(), Progress())
+        row = {"external_id": "42", "name": "A"}
+        found, notes = planned(it, row, store=store)
+        assert list(doubts(found)) == ["42"]
+        assert found.twins.startswith(f"compared with 1 external_id of {store}, run ")
+        assert sum(found.calls.values()) == 3
+        late, notes = planned(it, row, store=store, clock=lambda: exact_now() + timedelta(hours=25))
+        assert list(doubts(late)) == ["42"]
+        assert any("more than a day ago" in text for _, text in notes.said)
+        none, notes = planned(it, row, store=tmp_path / "none.duckdb")
+        assert list(doubts(none)) == ["42"]
+        assert any("none.duckdb is not used" in text and "does not exist" in text for _, text in notes.said)
+        assert searches(it.sandbox)
+
+
+@pytest.mark.parametrize("rows", [20_000, thorough(1_000_000)])
+def test_keys_are_kept_as_hashes(tmp_path: Path, rows: int) -> None:
+    """Comparing every id of a file with an account of twins takes at most 100 MB for a million."""
+    path = tmp_path / "c.csv"
+    with path.open("w") as file:
+        file.write("external_id\n")
+        file.writelines(f"{n}\n" for n in range(rows))
+    with read_rows(path) as opened:
+        tracemalloc.start()
+        try:
+            opened.check()
+            twins = Twins(opened)
+            for start in range(0, rows, 1000):
+                twins.look_at(Identified(f"00{n}", f"cust_{n:026d}") for n in range(start, start + 1000))
+            held, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    print(f"{rows} rows: {held / 1e6:.0f} MB held, {most / 1e6:.0f} MB at most")
+    assert held < 100 * rows + 2e6

@@ -217,6 +217,21 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: Annotated[str, _about("Delimiter of the file. Empty: detected and shown.", flag="--delimiter")] = ""
     mapping: Annotated[dict[str, str], _about('The file\'s header = the field. `""` leaves a column out.')] = {}
     constants: Annotated[dict[str, str], _about("Values for fields that the file has no column for.")] = {}
+    unknown_columns: Annotated[
+        Literal["refuse", "leave", "metadata"],
+        _about("A column that is no field: `refuse` the file, `leave` it out, or keep it as `metadata`.",
+               flag="--unknown-columns"),
+    ] = "refuse"  # fmt: skip
+    fix: Annotated[
+        tuple[str, ...],
+        _about("Certain proposals to take: `trim`, `country`, `timezone`, `email`, `id-spaces`.", flag="--fix"),
+    ] = ()
+    accept: Annotated[
+        tuple[str, ...], _about("Kinds of doubt whose rows are not held for a decision.", flag="--accept")
+    ] = ()
+    twins: Annotated[
+        bool, _about("Compare new external_ids with all of the account: a call for 1,000.", flag="--no-twins")
+    ] = True
     max_share: Annotated[
         float,
         Meta(ge=0, le=1),
@@ -237,7 +252,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     max_doubts: Annotated[
         NotNegative,
-        _about("Rows that look damaged by a spreadsheet. Above it, apply needs `--yes-really COUNT`."),
+        _about("Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`."),
     ] = 0
     max_age: Annotated[
         timedelta, _about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")

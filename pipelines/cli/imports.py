@@ -17,9 +17,11 @@ import click
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE
 from pipelines.cli.help import Group
+from pipelines.cli.import_options import plan_settings
 from pipelines.cli.options import load_settings, pace_options, settings_options, with_default
 
 if TYPE_CHECKING:
+    from connector.settings import Settings
     from pipelines.import_customers import Planned
 
 __all__ = ["imports"]
@@ -99,25 +101,63 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
     help="Whether a create starts the account's onboarding workflow. Required when the plan creates customers.",
 )
 @click.option("--archive-missing", is_flag=True, help="Also archive every customer that is not in FILE.")
+@click.option("--decisions", type=click.Path(path_type=Path), help="The .doubts.csv of an earlier plan, decided.")
+@click.option("--accept", metavar="KIND,…", help="Kinds of doubt to accept as a whole: their rows are not held.")
+@click.option("--fix", metavar="KIND,…", help="Certain proposals to take: trim, country, timezone, email, id-spaces.")
+@click.option("--no-twins", is_flag=True, help="Do not compare new external_ids with those of the account.")
+@click.option("--map", "maps", multiple=True, metavar="HEADER=FIELD", help="What a column is; HEADER= leaves it out.")
+@click.option(
+    "--unknown-columns",
+    type=click.Choice(["refuse", "leave", "metadata"]),
+    help="Refuse a file with unknown columns (the default), leave them out, or make them metadata.",
+)
+@click.option(
+    "--write-mapping",
+    type=click.Path(path_type=Path),
+    help="Write what each column is taken for, as [import.mapping], and plan nothing.",
+)
 @click.option("--encoding", help="Encoding of FILE. Default: detected.")
 @click.option("--delimiter", help="Delimiter of FILE: , ; tab or |. Default: detected.")
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as JSON on stdout.")
-def plan(file: str, out: Path | None, archive_missing: bool, html: Path | None, as_json: bool, **flags: Any) -> int:
+def plan(
+    file: str,
+    out: Path | None,
+    archive_missing: bool,
+    decisions: Path | None,
+    no_twins: bool,
+    maps: tuple[str, ...],
+    write_mapping: Path | None,
+    html: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> int:
     """Compare FILE (CSV; - for standard input) with the account, and write a plan. Changes no customer."""
     from pipelines import import_customers as job
     from pipelines.artifacts import free_for_page
     from pipelines.report.progress import show_progress
 
-    settings = load_settings(**flags)
+    settings = plan_settings(flags, maps, no_twins)
     if file.endswith(".plan"):
         raise FixInput(f"{file} is a plan, not a CSV file.", remedy=f"flexsync import apply {file}")
+    if write_mapping is not None:
+        return _write_mapping(settings, file, write_mapping)
     out = out or Path(f"{'stdin' if file == '-' else Path(file).stem}.plan")
     if html is not None:
         free_for_page(html)
+    given: dict[str, Any] = {"archive_missing": archive_missing, "decisions": decisions, "store": flags["store"]}
     with show_progress() as progress:
-        found = job.plan(settings, file, out, archive_missing=archive_missing, progress=progress)
+        found = job.plan(settings, file, out, **given, progress=progress)
     return _show_plan(found, html, as_json, settings.imports.neutralise, flags)
+
+
+def _write_mapping(settings: Settings, file: str, out: Path) -> int:
+    from pipelines.import_customers.mapping import write_mapping
+    from pipelines.report.streams import write_message
+
+    for line in write_mapping(settings.imports, file, out):
+        write_message(line)
+    return DONE
 
 
 def _show_plan(found: Planned, html: Path | None, as_json: bool, neutralise: bool, flags: dict[str, Any]) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pipelines.confirm import Confirmed
 from pipelines.import_customers.applied import Applied
 from pipelines.import_customers.applying import apply
-from pipelines.import_customers.planned import KINDS, Planned
+from pipelines.import_customers.planned import KINDS, Planned, shown_kinds
 from pipelines.import_customers.planning import plan
 from pipelines.import_customers.undoing import undo_run
 
-__all__ = ["KINDS", "Applied", "Confirmed", "Planned", "apply", "plan", "undo_run"]
+__all__ = ["KINDS", "Applied", "Confirmed", "Planned", "apply", "plan", "shown_kinds", "undo_run"]

@@ -6,26 +6,33 @@ deciding, calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from connector.errors import FixInput
 from connector.plurals import counted
+from connector.push.apply.doubted import write_doubts
 from connector.push.apply.rejected import write_rejected
+from connector.push.file.headers import Bound
 from connector.push.file.row import Checked
 from connector.push.plan.counts import Counts
+from connector.push.plan.doubts import Decisions, doubt
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard, Limits, tripped
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
+from connector.push.plan.twins import Twins
 
-__all__ = ["KINDS", "Draft", "Planned", "rejected_of"]
+__all__ = ["KINDS", "Draft", "Planned", "doubted_of", "rejected_of", "shown_kinds"]
 
 MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
 KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
+DOUBTED = ("held", "left_out")
 
 
 @dataclass
@@ -43,6 +50,10 @@ class Planned:
         refused: entries, where no plan holds them; the first ten thousand.
         strangers: conflicts without a published customer.
         rejected: where refused rows were written, and how many.
+        doubted: where doubted rows were written, and how many.
+        columns: what became of each column of the file.
+        twins: with what new external_ids were compared, as a sentence; "" where nothing was to be compared.
+        unused: decisions that met no doubted row.
         calls: HTTP calls made, by operation.
     """
 
@@ -56,6 +67,10 @@ class Planned:
     refused: list[Entry] = field(default_factory=list)
     strangers: int = 0
     rejected: tuple[Path, int] | None = None
+    doubted: tuple[Path, int] | None = None
+    columns: list[Bound] = field(default_factory=list)
+    twins: str = ""
+    unused: int = 0
     calls: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -63,7 +78,7 @@ class Planned:
         """0 every row can be done, 1 some cannot, 2 none can."""
         if self.plan is None:
             return FixInput.exit_code
-        return 1 if self.counts.invalid or self.counts.conflict else 0
+        return 1 if self.counts.invalid or self.counts.conflict or self.counts.held else 0
 
 
 @dataclass
@@ -74,11 +89,13 @@ class Draft:
         planned: what it came to so far.
         writer: collects its entries.
         seen: hashes of the ids of its customers, where somebody needs them.
+        doubted: whether any entry is doubted.
     """
 
     planned: Planned
     writer: PlanWriter
     seen: set[int] | None = None
+    doubted: bool = False
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
@@ -86,9 +103,31 @@ class Draft:
         for entry in entries:
             planned.counts.add(entry)
             planned.strangers += entry.stranger
+            self.doubted = self.doubted or bool(entry.doubts)
             if seen is not None:
                 seen.add(hash(entry.id))
             self.writer.add(entry)
+
+    def review(self, decisions: Decisions, twins: Twins | None) -> None:
+        """Look for twins of new customers, and hold what looks like a mistake until it is decided.
+
+        Args:
+            decisions: what was decided.
+            twins: the existing external_ids to compare with; None to compare with none.
+        """
+        if twins is None and not self.doubted:
+            self.planned.unused = decisions.unused
+            return
+        counts = Counts(unchanged=self.planned.counts.unchanged)
+
+        def reviewed(entry: Entry) -> Entry:
+            if twins is not None:
+                doubt(entry, twins.doubts(entry))
+            counts.add(entry := decisions.settle(entry))
+            return entry
+
+        self.writer.revise(reviewed)
+        self.planned.counts, self.planned.unused = counts, decisions.unused
 
     def finish(
         self, limits: Limits, base_url: str, environment: str, options: dict[str, Any], now: datetime, undoes: str = ""
@@ -105,7 +144,7 @@ class Draft:
         """
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
-        if counts.create + counts.update + counts.archive + counts.unchanged:
+        if counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out:
             header = Header(
                 run=new_run(now),
                 made_at=now,
@@ -117,6 +156,8 @@ class Draft:
                 existing=planned.existing,
                 guards=planned.guards,
                 undoes=undoes,
+                columns=planned.columns or UNSET,
+                twins=planned.twins or UNSET,
             )
             planned.plan = self.writer.finish(header, _summary(header))
         return self.reject()
@@ -129,10 +170,25 @@ class Draft:
         planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))
         return planned
 
+    def write_doubted(self, given: Path | None) -> None:
+        """Write the doubted rows, to be decided; `given` holds the decisions that were made already."""
+        planned, path = self.planned, doubted_of(self.writer.path)
+        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), given))
+
+
+def shown_kinds(counts: Mapping[str, int]) -> list[str]:
+    """The kinds of entries that a summary counts: rows with doubts only where there are any."""
+    return [*KINDS, *(kind for kind in DOUBTED if counts.get(kind))]
+
 
 def rejected_of(out: Path) -> Path:
     """Where the rows go that a plan does not take."""
     return Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
+
+
+def doubted_of(out: Path) -> Path:
+    """Where the rows go that wait for a decision."""
+    return Plan(out, None, "").beside(".doubts.csv")  # type: ignore[arg-type]  # only its name is needed
 
 
 def _summary(header: Header) -> str:
@@ -143,7 +199,7 @@ def _summary(header: Header) -> str:
         f"undoes {header.undoes}"
         if header.undoes
         else f"from {source.name}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
-        ", ".join(f"{name} {counts[name]}" for name in KINDS),
+        ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"guard: {guard.text}" for guard in header.guards),
         "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",

@@ -6,7 +6,7 @@ Promised: nothing is written to the account. A file without a usable row costs n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -15,12 +15,16 @@ from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.plurals import counted
 from connector.push.account.customer import Send, total
+from connector.push.apply.doubted import read_decisions
+from connector.push.file.advice import FIXES
+from connector.push.file.damage import KINDS
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
 from connector.push.plan import mirror
 from connector.push.plan.counts import Counts
 from connector.push.plan.decide import invalid
+from connector.push.plan.doubts import Decisions
 from connector.push.plan.entry import Entry
 from connector.push.plan.options import Options
 from connector.push.plan.plan import planned
@@ -29,7 +33,8 @@ from connector.settings import Import, Settings
 from pipelines.artifacts import alone, put_aside
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
-from pipelines.import_customers.planned import Draft, Planned, rejected_of
+from pipelines.import_customers.comparing import Comparing
+from pipelines.import_customers.planned import Draft, Planned, doubted_of, rejected_of
 from pipelines.progress import Progress
 from pipelines.runner import run
 
@@ -42,6 +47,8 @@ def plan(
     out: Path,
     *,
     archive_missing: bool = False,
+    decisions: Path | None = None,
+    store: Path | None = None,
     progress: Progress | None = None,
     clock: Clock = exact_now,
 ) -> Planned:
@@ -52,6 +59,8 @@ def plan(
         source: a CSV file (path, ``-``, binary file object), a DataFrame or an Arrow table.
         out: where the plan goes.
         archive_missing: plan an archive for every customer that the file does not name.
+        decisions: the file of doubts that an earlier plan wrote, with yes or no for its rows.
+        store: a synced store, whose external_ids new ones are compared with instead of the account's.
         progress: hears how far it is.
         clock: this machine's.
 
@@ -60,29 +69,38 @@ def plan(
 
     Raises:
         FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with
-            invalid rows.
+            invalid or doubted rows; decisions that cannot be read, a kind of doubt that does not exist.
     """
     shown = progress or Progress()
+    given = settings.imports
+    decided = _decided(given, decisions)
+    compares = Comparing(store, shown, clock) if given.twins else None
     with alone(out):
         if aside := put_aside(out):
             shown.note(aside)
-        return _Planning(Account.of(settings, shown), settings.imports, archive_missing, shown, clock).plan(source, out)
+        account = Account.of(settings, shown)
+        work = _Planning(account, given, archive_missing, decided, decisions, compares, shown, clock)
+        return work.plan(source, out)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], the progress and the clock."""
+    """One plan job: the account, [import], what was decided and in which file, the ids to compare with, the clock."""
 
     account: Account
     given: Import
     archive_missing: bool
+    decided: Decisions
+    decisions: Path | None
+    compares: Comparing | None
     progress: Progress
     clock: Clock
 
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
         given = self.given
-        _check_not_own(source, rejected_of(out))
+        for own in (rejected_of(out), doubted_of(out)):
+            _check_not_own(source, own)
         with read_rows(
             source,
             mapping=given.mapping,
@@ -90,6 +108,8 @@ class _Planning:
             match=given.match,
             encoding=given.encoding or None,
             delimiter=given.delimiter or None,
+            fixes=given.fix,
+            unknown=given.unknown_columns,
         ) as rows:
             self.progress.step("read")
             checked = rows.check()
@@ -99,7 +119,7 @@ class _Planning:
                     f"{rows.source.name} has a header and no rows.",
                     remedy="Add a row for each customer; `flexsync import export` writes those that exist.",
                 )
-            found = Planned(_source(rows, checked), checked, rows.source.guessed)
+            found = Planned(_source(rows, checked), checked, rows.source.guessed, columns=rows.columns.bound)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
             seen: set[int] | None = set() if self.archive_missing else None
             if checked.usable:
@@ -122,6 +142,7 @@ class _Planning:
                 draft.take(entries)
                 _check_onboarding(given.onboarding, found.counts, entries)
                 self.progress.advance("compare", len(entries))
+            await self._review(rows, draft, environment, api.send)
             if draft.seen is not None:
                 await self._archive_missing(rows, draft, draft.seen, api.send)
             found.calls = api.gate.report()["operations"]
@@ -131,20 +152,52 @@ class _Planning:
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
             "archive_missing": self.archive_missing,
         }  # fmt: skip
-        return draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
+        draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
+        draft.write_doubted(self.decisions)
+        return found
+
+    async def _review(self, rows: Rows, draft: Draft, environment: str, send: Send) -> None:
+        """Compare new external_ids, and hold what looks like a mistake."""
+        found, twins = draft.planned, None
+        if found.counts.create + found.counts.key_changes:
+            found.twins = "not compared: --no-twins"
+            if self.compares is not None:
+                twins = await self.compares.twins(rows, environment, found.existing, send)
+                found.twins = self.compares.said
+        draft.review(self.decided, twins)
 
     async def _archive_missing(self, rows: Rows, draft: Draft, seen: set[int], send: Send) -> None:
         """Plan archives for customers that the file does not name."""
         found = draft.planned
         if found.counts.invalid or found.strangers:
             _refuse_archives(found.source.name, found.counts.invalid + found.strangers)
+        if doubted := found.counts.held + found.counts.left_out:
+            what = ("row that looks like a mistake", "rows that look like a mistake")
+            raise FixInput(
+                f"{found.source.name} has {counted(doubted, *what)}, and --archive-missing would archive customers that"
+                " are only misspelt.",
+                remedy="Correct them first: `flexsync import plan` without --archive-missing lists them.",
+            )
         self.progress.step("archive")
         async for entries in mirror.missing(seen | mirror.named(rows), send):
             draft.take(entries)
 
 
+def _decided(given: Import, decisions: Path | None) -> Decisions:
+    """What was decided beforehand. Raises `FixInput` for an unknown kind, or decisions that cannot be read."""
+    _check_kinds("kind of proposal", "--fix", given.fix, FIXES)
+    _check_kinds("kind of doubt", "--accept", given.accept, KINDS)
+    return Decisions(frozenset(given.accept), read_decisions(decisions) if decisions else {})
+
+
+def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Make sure that only known kinds were named. Raises `FixInput`."""
+    if wrong := next((kind for kind in given if kind not in known), None):
+        raise FixInput(f"{wrong!r} is no {what}.", remedy=f"{flag} takes {', '.join(known)}.")
+
+
 def _check_not_own(source: Any, own: Path) -> None:
-    """Make sure that the file is not the one to which refused rows go."""
+    """Make sure that the file is not one of those to which refused and doubted rows go."""
     if isinstance(source, str | Path) and own.exists() and Path(source).exists() and own.samefile(source):
         raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
 

@@ -16,7 +16,7 @@ __all__ = ["apply_json", "plan_json"]
 
 
 def plan_json(found: Planned) -> dict[str, Any]:
-    """Counts, guards, every fault and every conflict of a plan."""
+    """Counts, guards, every fault, conflict, doubt and piece of advice of a plan."""
     entries = list(entries_of(found))
     plan = found.plan
     return {
@@ -33,9 +33,25 @@ def plan_json(found: Planned) -> dict[str, Any]:
             for e in entries
             if e.do == "conflict"
         ],
+        "doubts": [
+            {
+                "line": e.line,
+                "external_id": e.external_id,
+                "id": e.id,
+                "kinds": e.kinds,
+                "doubts": e.doubts,
+                "decision": e.decision,
+            }
+            for e in entries
+            if e.doubts
+        ],
+        "advice": [msgspec.to_builtins(one) for entry in entries for one in entry.advice],
+        "columns": [one._asdict() for one in found.columns],
+        "twins": found.twins,
         "warnings": found.checked.warnings if found.checked else [],
         "calls": found.calls,
         "rejected": str(found.rejected[0]) if found.rejected and found.rejected[1] else None,
+        "doubted": str(found.doubted[0]) if found.doubted and found.doubted[1] else None,
     }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from connector.files import atomic_write
 from connector.push.apply.results import neutral
+from connector.push.file.headers import Bound
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Header, Plan
 from pipelines.report.fragments import Html, fill, join, read_template
@@ -28,6 +29,7 @@ from pipelines.report.plan_page_rows import MAX_ROWS, rows_json
 __all__ = ["page", "write_page"]
 
 KINDS = ("update", "create", "archive", "invalid", "conflict")
+DOUBTED = ("held", "left_out")  # shown only where there are any
 FIGURES = ("create", "update", "archive", "unchanged", "invalid", "conflict")
 DELIMITERS = {"\t": "tab", " ": "space"}
 WORDS = {None: "not set", "": "not set", True: "yes", False: "no"}  # for values of options
@@ -81,6 +83,7 @@ def _top(header: Header, digest: str) -> Html:
         undoes=_fill("undoes", run=header.undoes) if header.undoes else NOTHING,
         figures=_figures(header),
         key_changes=_key_changes(header),
+        held=_held(header),
         guards=_guards(header),
         next=_fill("next_apply" if header.counts.get("writes") else "next_nothing"),
         facts=join(_facts(header, digest)),
@@ -102,9 +105,14 @@ def _policy() -> Html:
 
 def _figures(header: Header) -> Html:
     figures = [_figure(name, header.counts.get(name, 0)) for name in FIGURES]
+    figures += [_figure(name.replace("_", " "), header.counts[name], name) for name in _doubted(header)]
     figures.append(_figure("writes", header.counts.get("writes", 0), "total"))
     figures.append(_figure("existing customers", header.existing, "total"))
     return join(figures)
+
+
+def _doubted(header: Header) -> list[str]:
+    return [name for name in DOUBTED if header.counts.get(name)]
 
 
 def _figure(name: str, count: int, kind: str = "") -> Html:
@@ -114,6 +122,15 @@ def _figure(name: str, count: int, kind: str = "") -> Html:
 def _key_changes(header: Header) -> Html:
     count = header.counts.get("key_changes", 0)
     return _fill("key_changes", count=count) if count else NOTHING
+
+
+def _held(header: Header) -> Html:
+    """How many rows wait for a decision, and how it is given."""
+    count = header.counts.get("held", 0)
+    title = (
+        f"{count:,} rows look like a mistake and are held" if count > 1 else "1 row looks like a mistake and is held"
+    )
+    return _fill("held", title=title) if count else NOTHING
 
 
 def _guards(header: Header) -> Html:
@@ -146,9 +163,19 @@ def _facts(header: Header, digest: str) -> Iterator[Html]:
     yield _fill("read_as", encoding=source.encoding, delimiter=delimiter)
     if source.sha256:
         yield _fill("sha256", whole=source.sha256, start=source.sha256[:12])
+    if header.columns:
+        yield _fill("columns", columns=join((_column(one) for one in header.columns), ", "))
+    if header.twins:
+        yield _fill("twins", twins=header.twins)
     if header.options:
         yield _fill("options", options=join((_option(*option) for option in header.options.items()), ", "))
     yield _fill("digest", digest=digest)
+
+
+def _column(one: Bound) -> Html:
+    unknown = " (unknown)" if one.how == "unknown" else ""
+    target = one.target or ("ignored" if one.how == "own" else f"left out{unknown}")
+    return _fill("column", header=neutral(one.header), target=target)
 
 
 def _environment(header: Header) -> Html | str:
@@ -171,8 +198,12 @@ def _bottom(header: Header, left_out: int, neutralise: bool) -> Html:
     return _fill(
         "bottom",
         left_out=_fill("left_out", count=left_out, most=MAX_ROWS) if left_out else NOTHING,
-        kinds=join(_fill("kind", kind=kind, count=f"{counts.get(kind, 0):,}") for kind in KINDS),
+        kinds=join(_kind(kind, counts.get(kind, 0)) for kind in (*KINDS, *_doubted(header))),
         quotes=_fill("quotes") if neutralise else NOTHING,
         unit=header.source.unit,
         script=Html(read_template("plan.js")),
     )
+
+
+def _kind(kind: str, count: int) -> Html:
+    return _fill("kind", kind=kind, name=kind.replace("_", " "), count=f"{count:,}")

@@ -43,9 +43,10 @@ def _row(entry: Entry, neutralise: bool) -> dict[str, Any]:
     """The fields of an entry that the page shows; empty ones are left out."""
     changes = [change for name, (before, after) in entry.set.items() for change in _changes(name, before, after)]
     faults = [[fault.column, fault.value, fault.rule, fault.remedy] for fault in entry.faults]
-    notes = [*entry.notes, *entry.doubts]
+    advice = [[one.column, one.said, one.better, one.fix, "taken" if one.taken else ""] for one in entry.advice]
     fields = {"external_id": entry.external_id, "id": entry.id, "changes": changes, "faults": faults}
-    shown = {**fields, "why": entry.why, "notes": notes}
+    doubts = {"doubts": entry.doubts, "decision": entry.decision, "advice": advice}
+    shown = {**fields, "why": entry.why, "notes": entry.notes, **doubts}
     texts = {name: _text(value, neutralise) for name, value in shown.items() if value}
     return {"do": entry.do, **({"line": entry.line} if entry.line else {}), **texts}
 

@@ -11,14 +11,18 @@ from itertools import islice
 from pathlib import Path
 
 from connector.plurals import counted
+from connector.push.file.headers import Bound
 from connector.push.file.rules import Fault
+from connector.push.plan.doubts import ACCEPTED
 from connector.push.plan.entry import Entry
-from pipelines.import_customers import KINDS, Planned
+from pipelines.import_customers import Planned, shown_kinds
+from pipelines.report.groups import Groups
 from pipelines.report.values import one_line
 
 __all__ = ["entries_of", "plan_summary"]
 
 MAX_EXAMPLES = 5  # conflicts and doubts that are listed; the plan holds all
+MAX_COLUMNS = 40  # that are listed; the page and --json have all
 MAX_FAULTS = 3  # of a rule; rejected.csv holds all
 ENCODINGS = {"utf-8": "UTF-8"}
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
@@ -33,19 +37,24 @@ def plan_summary(found: Planned, html: Path | None = None, account_flags: str = 
         account_flags: flags that `apply` needs too, with a space in front.
     """
     lines = [f"file      {found.source.name}: {_reading(found)}"] if found.checked else []
-    lines.append("plan      " + ", ".join(f"{getattr(found.counts, kind)} {kind}" for kind in KINDS))
+    lines += _columns(found)
+    counts = found.counts.plain()
+    lines.append("plan      " + ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in shown_kinds(counts)))
     if found.checked:
         lines += [f"warning   {warning}" for warning in found.checked.warnings]
         lines += _faults(found)
     lines += _examples(found, "conflict", lambda entry: [entry.why] if entry.do == "conflict" else [])
-    lines += _examples(found, "doubt", lambda entry: entry.doubts)
+    lines += _advice(found)
+    lines += _doubts(found)
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
+    lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []
     if found.rejected and found.rejected[1]:
         path, rows = found.rejected
         lines.append(
             f"rejected  {counted(rows, 'row')} in {path}: correct {'it' if rows == 1 else 'them'} and plan that file"
         )
+    lines += _doubted(found)
     lines += [f"page      {html}"] if html and found.plan else []
     return "\n".join([*lines, *_next(found, account_flags)])
 
@@ -80,11 +89,79 @@ def _next(found: Planned, account_flags: str) -> list[str]:
     if found.plan is None:
         return ["wrote     no plan: no row can be applied"]
     wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
+    if not found.counts.writes and found.counts.held + found.counts.left_out:
+        return [wrote, "next      nothing to apply: every row that would change something is held or left out"]
     if not found.counts.writes:
         return [wrote, "next      nothing to apply: the account already holds what the valid rows say"]
     really = f" --yes-really {found.counts.writes}" if found.guards else ""
     archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
     return [wrote, f"next      flexsync import apply {found.plan.path}{account_flags}{really}{archives}"]
+
+
+def _columns(found: Planned) -> list[str]:
+    """The columns that are not called like their field, and what was done with them."""
+    said = [_column(one) for one in found.columns if one.how not in ("name", "own") and one.header.strip()]
+    lines = [f"columns   {', '.join(said[:MAX_COLUMNS])}"] if said else []
+    return lines + ([f"          … and {len(said) - MAX_COLUMNS} more"] if len(said) > MAX_COLUMNS else [])
+
+
+def _column(one: Bound) -> str:
+    header = one_line(one.header)
+    if one.target:
+        return f"{header} → {one.target}"
+    return f"{header} left out{'' if one.how == 'left out' else ' (unknown)'}"
+
+
+def _advice(found: Planned) -> list[str]:
+    """What was fixed, and what could be: by kind, with the first examples."""
+    if not (found.counts.fixed or found.counts.advice):
+        return []
+    groups = Groups(MAX_FAULTS)
+    for one in (one for entry in entries_of(found) for one in entry.advice):
+        place = f"{found.source.unit} {one.line}, column {one_line(one.column)}"
+        better = one_line(one.better) if one.better else "nothing"
+        writes = f"plan writes {better}" if one.taken else f"it means {better}"
+        groups.add(("fixed" if one.taken else "advice", one.fix), f"{place}: file said {one_line(one.said)}, {writes}")
+    lines = []
+    for (label, fix), count, examples in sorted(groups.all(), key=lambda group: group[0][0] == "advice"):
+        way = "" if label == "fixed" else f"; --fix {fix} takes {'it' if count == 1 else 'them'}"
+        lines.append(f"{label:<9} {fix}: {counted(count, 'cell')}{way}")
+        lines += [f"          {example}" for example in examples]
+    return lines
+
+
+def _doubts(found: Planned) -> list[str]:
+    """The kinds of doubt about rows that are held, and what passed because its kind was accepted; with examples."""
+    if not (found.counts.held or found.counts.doubts):
+        return []
+    groups = Groups(MAX_FAULTS)
+    for entry in entries_of(found):
+        label = "doubt" if entry.do == "held" else entry.decision
+        for kind, text in zip(entry.kinds, entry.doubts, strict=False) if label in ("doubt", ACCEPTED) else ():
+            groups.add((label, kind), f"{found.source.unit} {entry.line}, {one_line(entry.external_id)}: {text}")
+    lines = []
+    for (label, kind), count, examples in sorted(groups.all(), key=lambda group: group[0][0] == ACCEPTED):
+        lines.append(f"{label:<9} {kind}: {count}")
+        lines += [f"          {example}" for example in examples]
+    return lines
+
+
+def _doubted(found: Planned) -> list[str]:
+    """The file of doubts, and how to go on with it."""
+    lines = []
+    if found.unused:
+        fit = counted(found.unused, "decision fits", "decisions fit")
+        lines.append(f"note      {fit} no doubted row of this file: what was decided about has changed")
+    if found.doubted and found.doubted[1]:
+        path, rows = found.doubted
+        open_ones = f"{found.counts.held} to decide" if found.counts.held else "all decided"
+        lines.append(f"doubts    {counted(rows, 'row')} in {path}, {open_ones}")
+        if found.counts.held:
+            lines.append(
+                f"          write yes or no into its column decision, then plan again with --decisions {path};"
+                " --accept KIND takes a whole kind"
+            )
+    return lines
 
 
 def _faults(found: Planned) -> list[str]:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
-from connector.push.file.columns import REASONS
 from connector.push.file.delimited import DELIMITERS
 from connector.push.file.record import quoted
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
 
-__all__ = ["numbered", "reason", "rejected", "write_rejected"]
+__all__ = ["front", "numbered", "reason", "rejected", "top", "write_rejected"]
 
 _REFUSED = ("skipped", "failed")
+_REASONS = ("flexsync_line", "flexsync_reason")
 
 
 def reason(entry: Entry, settled: Line | None) -> str:
@@ -30,6 +30,8 @@ def reason(entry: Entry, settled: Line | None) -> str:
         return " ".join(f"{fault.column + ': ' if fault.column else ''}{fault.remedy}" for fault in entry.faults)
     if entry.do == "conflict":
         return entry.why
+    if entry.do in ("held", "left_out"):
+        return ""  # they have a file of their own
     return settled.why if settled is not None and settled.outcome in _REFUSED else ""
 
 
@@ -71,21 +73,29 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         if path.exists():
             set_aside(path)
         return 0
-    end = "\r\n" if source.header.endswith("\r\n") else "\n"
     written = 0
     with atomic_write(path, keep_other=True) as file:
-        declared = f"sep={source.delimiter}{end}" if source.delimiter not in DELIMITERS else ""
-        file.write(bytes.fromhex(source.bom) + declared.encode(source.encoding))
-        file.write(_front(list(REASONS), source) + _ended(source.header, end, source))
+        file.write(top(list(_REASONS), source))
         for entry, why in chain([first], rows):
-            raw = entry.raw_bytes or _ended(entry.raw, end, source)
-            file.write(_front([str(entry.line), why], source) + raw)
+            file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
             written += 1
     return written
 
 
-def _front(cells: list[str], source: Source) -> bytes:
-    return quoted([*cells, ""], source.delimiter, "").encode(source.encoding, "replace")
+def top(names: list[str], source: Source) -> bytes:
+    """The beginning of a file that holds rows of the person's file: its mark, then its header after other columns."""
+    declared = f"sep={source.delimiter}{_end(source)}" if source.delimiter not in DELIMITERS else ""
+    return bytes.fromhex(source.bom) + declared.encode(source.encoding) + front(names, source.header, source)
+
+
+def front(cells: list[str], raw: str | bytes, source: Source) -> bytes:
+    """A row of the person's file, byte for byte, after other cells."""
+    before = quoted([*cells, ""], source.delimiter, "").encode(source.encoding, "replace")
+    return before + (raw if isinstance(raw, bytes) else _ended(raw, _end(source), source))
+
+
+def _end(source: Source) -> str:
+    return "\r\n" if source.header.endswith("\r\n") else "\n"
 
 
 def _ended(raw: str, end: str, source: Source) -> bytes:

@@ -28,7 +28,7 @@ def neutral(text: str) -> str:
 
 
 def results(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[dict[str, Any]]:
-    """One row for everything that the plan names; `outcome` is invalid, conflict, left, or the journal's."""
+    """One row for everything that the plan names; `outcome` is the journal's, left, or what was planned."""
     import msgspec
 
     for entry, line in numbered(entries, settled):
@@ -39,10 +39,15 @@ def results(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[dict
             "id": line.id if line and line.id else entry.id,
             "do": entry.do,
             "outcome": outcome,
-            "why": (line.why if line else "") or reason(entry, line) or " ".join(entry.notes),
+            "why": (line.why if line else "") or reason(entry, line) or " ".join(_told(entry)),
             "changes": msgspec.json.encode(entry.set).decode() if entry.set else "",
             "request_id": line.request_id if line else "",
         }
+
+
+def _told(entry: Entry) -> list[str]:
+    """What is worth knowing of an entry: of a row that is not written, its doubts too."""
+    return [*entry.doubts, *entry.notes] if entry.do in ("held", "left_out") else entry.notes
 
 
 def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line], *, neutralise: bool = True) -> int:

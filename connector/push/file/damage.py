@@ -1,51 +1,177 @@
-"""What a spreadsheet does to a value when it opens and saves a file: lost umlauts, plus signs and leading zeros.
+"""What a spreadsheet, a CRM export, a copied PDF or a keyboard does to a value, each with its sign and its doubt.
 
-Promised: a value counts as damaged only when it is exactly the stored value after such damage; a real change never
-does. The key of a new customer is doubted where it does not look like a key. Never done: repairing.
+`DAMAGES` is the table: a new damage is one line there. A value of a new customer, or one that would change, is doubted
+where it shows a sign; a changed value also where it is exactly the stored value after some damage.
+
+Promised: at most one doubt a value, the first of the table. A value that the account holds already is not doubted.
+Country and time zone are not looked at, and little of an e-mail: their rules refuse what is spoilt. Never done:
+repairing.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import unescape
 
-__all__ = ["damage", "key_damage", "tidy"]
+from connector.push.file.doubt import Doubt
+from connector.push.file.signs import (
+    AROUND,
+    ESCAPED,
+    INVISIBLE,
+    garbled,
+    is_boolean,
+    is_date,
+    is_garbled,
+    is_placeholder,
+    is_rounded,
+)
 
-_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+\d+", re.IGNORECASE)
+__all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "spoilt", "tidy"]
+
+KEY = frozenset({"external_id"})
+CODES = KEY | {"contact", "address_postal_code"}
+LINES = frozenset({"address_line1", "address_line2"})
+WORDS = frozenset({"name", "address_city", "address_state"}) | LINES
+TEXTS = CODES | WORDS
+ALL = TEXTS | {"metadata"}
+EMAIL = frozenset({"email"})
+TWIN = "twin"
+ZEROS = "zeros"
+_SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}|-?\d[.,]\d+E\d{1,3}", re.IGNORECASE)
+_ERROR = re.compile(r"#[A-Z0-9/_À-Ý]+[!?]|#(?:N/A|NV|N/D|ND|NB|N/DISP|GETTING_DATA)|#{3,}|Err:\d{3}", re.IGNORECASE)
 
 
-def damage(before: str, after: str) -> str:
-    """Say what a spreadsheet did to a stored value; "" when the value was simply changed."""
-    if not before or not after:
-        return ""
-    if after in _garbled(before):
-        return "the stored value, read in a wrong encoding"
+@dataclass(frozen=True)
+class Damage:
+    """One thing that happens to values.
+
+    Attributes:
+        kind: one word, for `--accept`, JSON and the file of doubts.
+        where: the fields whose values may show it; `metadata` stands for every value of it.
+        shows: whether a value shows it. Spaces around are taken off, but for the kinds that are about them.
+        doubt: what it looks like, after "it is".
+    """
+
+    kind: str
+    where: frozenset[str]
+    shows: Callable[[str], object]
+    doubt: str
+
+
+def _full(pattern: str, flags: int = 0) -> Callable[[str], object]:
+    return re.compile(pattern, flags).fullmatch
+
+
+def _part(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern).search
+
+
+_BLANK = Damage("blank", ALL, lambda text: not text.strip(AROUND), "blanks only")
+_SPACES = Damage("spaces", KEY, lambda text: text != text.strip(AROUND), "written with spaces around it")
+DAMAGES = (
+    _BLANK,
+    Damage("error", ALL, _ERROR.fullmatch, "an error value of a spreadsheet"),
+    Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), "a word for a missing value"),
+    Damage("placeholder", TEXTS, is_placeholder, "a word for a missing value"),
+    Damage("header", KEY, _full(r"external[_ ]?id|id", re.IGNORECASE), "the name of a column: is this row a header?"),
+    Damage("zero", TEXTS, _full(r"[-+]?0+(?:[.,]0+)?"), "a zero, as a look-up writes for nothing found"),
+    Damage("boolean", TEXTS, is_boolean, "a truth value of a spreadsheet"),
+    Damage("formula", TEXTS, _full(r'="[^"]*"'), "written as a formula, to keep a spreadsheet from changing it"),
+    Damage("formula", CODES, _full(r"'.+"), "written with an apostrophe in front, as a spreadsheet marks texts"),
+    Damage("date", TEXTS, is_date, "a date, as a spreadsheet makes of numbers and codes"),
+    Damage("scientific", ALL, _SCIENTIFIC.fullmatch, "a number in scientific notation, as spreadsheets write them"),
+    Damage("rounded", ALL, is_rounded, "a number rounded to 15 digits, as a spreadsheet does with long ones"),
+    Damage("decimal", TEXTS, _full(r"[-+]?\d+[.,]0+"), "a whole number with decimals, as a spreadsheet writes it"),
+    Damage("grouped", KEY, _full(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:([.'’\xa0\u202f])\d{3})(?:\1\d{3})+"),
+           "a number with thousands marks"),
+    Damage("encoding", ALL | EMAIL, is_garbled, "read in a wrong encoding"),
+    Damage("letters", WORDS, _part("\ufffd|(?<=[^\\W\\d_])\\?(?=[a-zà-ÿ])"), "written with lost letters"),
+    Damage("escape", TEXTS, ESCAPED.search, "written with the codes of a web page or a workbook"),
+    Damage("break", TEXTS - LINES, _part("[\n\r\t\v\f\u2028\u2029]"), "broken over lines or cells"),
+    Damage("invisible", TEXTS, INVISIBLE.search, "written with invisible characters"),
+    Damage("invisible", EMAIL, _part("[\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"),
+           "written with invisible characters, which the server accepts in an address"),
+    Damage("ligature", TEXTS, _part("[\ufb00-\ufb06]"), "written with ligatures, as a copied PDF is"),
+    _SPACES,
+)  # fmt: skip
+"""The damages that a value alone shows, the first that fits first."""
+
+KINDS = tuple(dict.fromkeys([*(damage.kind for damage in DAMAGES), ZEROS, TWIN]))
+"""Every kind of doubt, for `--accept`."""
+
+_HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9 .,@+()/-]*[A-Za-z0-9.)]")
+_BY_FIELD = {name: tuple(damage for damage in DAMAGES if name in damage.where) for name in ALL | EMAIL}
+_RAW = (_BLANK, _SPACES)
+
+
+def spoilt(name: str, text: str) -> Doubt | None:
+    """Doubt a value by its own look.
+
+    Args:
+        name: its field, `external_id`, or ``metadata.KEY``.
+        text: the value; "" is never doubted.
+
+    Returns:
+        The doubt, or None.
+    """
+    damages = _BY_FIELD.get("metadata" if name.startswith("metadata.") else name)
+    if not damages or not text:
+        return None
+    if _HARMLESS.fullmatch(text) and not _is_word(text):
+        return None
+    plain = text.strip(AROUND)
+    for damage in damages:
+        if damage.shows(text if damage in _RAW else plain):
+            return Doubt(damage.kind, f"{name} is {damage.doubt}")
+    return None
+
+
+def _is_word(text: str) -> object:
+    return is_placeholder(text) or is_boolean(text) or is_date(text) or (len(text) < 12 and text.lower().endswith("id"))
+
+
+def changed(name: str, before: str, after: str) -> Doubt | None:
+    """Doubt a new value that is exactly the stored one after some damage, or looks spoilt where that one did not."""
+    if not after or after == before:
+        return None
+    if before and (damaged := _damaged(before, after)):
+        return Doubt(damaged[0], f"{name} is {damaged[1]}")
+    found = spoilt(name, after)
+    was = spoilt(name, before) if found else None
+    return None if was and found and was.kind == found.kind else found
+
+
+def _damaged(before: str, after: str) -> tuple[str, str] | None:
+    """Kind and words of what was done to a stored value; None where it was simply changed."""
+    if after in garbled(before):
+        return "encoding", "the stored value, read in a wrong encoding"
     digits = before.lstrip("+0")
     if after == digits and digits.isdigit() and digits != before:
-        return "the stored value without its leading + or zeros"
+        return ZEROS, "the stored value without its leading + or zeros"
     if _SCIENTIFIC.fullmatch(after) and before.lstrip("+").isdigit():
-        return "a number in scientific notation, where digits are stored"
-    return ""
+        return "scientific", "a number in scientific notation, where digits are stored"
+    if _lost(before, after):
+        return "letters", "the stored value with lost letters"
+    if unescape(after) == before:
+        return "escape", "the stored value, written with the codes of a web page"
+    if after in (f"'{before}", f'="{before}"'):
+        return "formula", "the stored value, marked as text for a spreadsheet"
+    if before.isdigit() and after in (f"{before}.0", f"{before},0"):
+        return "decimal", "the stored number with decimals"
+    return None
 
 
-def key_damage(key: str) -> str:
-    """Say why the key of a new customer does not look like a key; "" when it does."""
-    if _SCIENTIFIC.fullmatch(key):
-        return "its external_id is a number in scientific notation, as a spreadsheet writes long ones"
-    if tidy(key).lower().replace(" ", "_") in ("external_id", "id"):
-        return "its external_id is the name of a column: is this row a second header?"
-    return ""
+def _lost(before: str, after: str) -> bool:
+    """Whether letters outside ASCII became question marks, and nothing else changed."""
+    if before.isascii() or len(before) != len(after):
+        return False
+    return all(a == b or (a in "?\ufffd" and not b.isascii()) for b, a in zip(before, after, strict=True))
 
 
 def tidy(key: str) -> str:
     """A key without invisible differences: surrounding spaces, zero-width characters, two forms of accents."""
     seen = "".join(c for c in key if unicodedata.category(c) != "Cf")
     return unicodedata.normalize("NFC", seen).strip()
-
-
-def _garbled(text: str) -> set[str]:
-    """The text as it looks when its UTF-8 bytes are read in an older encoding."""
-    if text.isascii():
-        return set()
-    data = text.encode("utf-8")
-    return {data.decode(name, "replace") for name in ("cp1252", "latin-1", "mac_roman", "cp850", "cp437")}

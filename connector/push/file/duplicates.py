@@ -1,4 +1,4 @@
-"""Keys that appear more than once in a file, and keys that differ only by case or spaces.
+"""Keys that appear more than once in a file, and keys that only look different (`connector.push.file.folding`).
 
 Promised: duplicates are found over the whole file, with all their lines. The first reading keeps eight bytes a key;
 only where hashes repeat is the file read again, to compare the values themselves. Never done: deciding which row wins.
@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from connector.push.file.folding import differences, fold
 from connector.push.file.row import Row
 from connector.push.file.wording import cut, listed
 
-__all__ = ["SHOWN_LINES", "Duplicates", "Hashes", "compared"]
+__all__ = ["SHOWN_LINES", "Duplicates", "Hashes", "compared", "hashed", "warnings"]
 
 SHOWN_LINES = 3  # other lines that a duplicate names
 Duplicates = dict[str, dict[str, list[int]]]
@@ -28,7 +29,7 @@ class Hashes:
         keys: the key columns of the file.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str] = ()) -> None:
         self._seen = {key: array("q") for key in keys}
         self._folded = array("q")
         self._kept = [(attrgetter(key), hashes.append) for key, hashes in self._seen.items()]
@@ -37,45 +38,59 @@ class Hashes:
         """Keep the hashes of one row."""
         for value_of, keep in self._kept:
             if value := value_of(row):
-                keep(hash(value))
-        if value := row.external_id:
-            self._folded.append(hash(_folded(value)))
+                keep(hashed(value))
+        if (value := row.external_id) and (folded := fold(value)):
+            self._folded.append(hashed(folded))
+
+    @property
+    def exact(self) -> array[int]:
+        """Hashes of all external_ids."""
+        return self._seen.get("external_id", array("q"))
+
+    @property
+    def folded(self) -> array[int]:
+        """Hashes of the folding keys of all external_ids."""
+        return self._folded
 
     def repeated(self) -> tuple[dict[str, set[int]], set[int]]:
-        """Key → hashes that occur more than once, and the same for external_ids folded to lower case."""
+        """Key → hashes that occur more than once, and the same for the folding keys of external_ids."""
         return {key: _repeated(hashes) for key, hashes in self._seen.items()}, _repeated(self._folded)
 
 
 def compared(
-    rows: Iterable[Row], suspects: Mapping[str, set[int]], near: set[int], unit: str
-) -> tuple[Duplicates, list[str]]:
+    rows: Iterable[Row], suspects: Mapping[str, set[int]], near: set[int]
+) -> tuple[Duplicates, dict[str, dict[str, int]]]:
     """Compare the values whose hashes repeat.
 
     Args:
         rows: the file, read again.
         suspects: see `Hashes.repeated`.
         near: see `Hashes.repeated`.
-        unit: what line numbers count.
 
     Returns:
-        The duplicates, and a warning for each group of keys that differ only by case or spaces.
+        The duplicates; and folding key → external_id → line, of external_ids that only look different.
     """
     found: Duplicates = {key: {} for key in suspects}
     alike: dict[str, dict[str, int]] = {}
     for row in rows:
         for key, hashes in suspects.items():
             value = getattr(row, key)
-            if value and hash(value) in hashes:
+            if value and hashed(value) in hashes:
                 found[key].setdefault(value, []).append(row.line)
-        plain = _folded(row.external_id)
-        if plain and hash(plain) in near:
-            alike.setdefault(plain, {}).setdefault(row.external_id, row.line)
+        if row.external_id and hashed(folded := fold(row.external_id)) in near and folded:
+            alike.setdefault(folded, {}).setdefault(row.external_id, row.line)
     doubles = {key: {v: lines for v, lines in values.items() if len(lines) > 1} for key, values in found.items()}
-    return doubles, [*listed([_alike(values, unit) for values in alike.values() if len(values) > 1])]
+    return doubles, {folded: values for folded, values in alike.items() if len(values) > 1}
 
 
-def _folded(key: str) -> str:
-    return key.strip().casefold()
+def warnings(alike: Mapping[str, Mapping[str, int]], unit: str) -> list[str]:
+    """A sentence for each group of external_ids that only look different; `unit` is what line numbers count."""
+    return [*listed([_alike(values, unit) for values in alike.values()])]
+
+
+def hashed(text: str) -> int:
+    """The eight bytes that are kept of a key."""
+    return hash(text)
 
 
 def _repeated(hashes: array[int]) -> set[int]:
@@ -85,9 +100,11 @@ def _repeated(hashes: array[int]) -> set[int]:
 
 
 def _alike(values: Mapping[str, int], unit: str) -> str:
-    """Keys that differ only by case or spaces: allowed, and rarely intended."""
+    """Keys that only look different: allowed, and rarely intended."""
+    first, *others = values
+    by = dict.fromkeys(part for other in others[:SHOWN_LINES] for part in differences(first, other).split(" or "))
     shown = [f"{cut(value)!r} ({unit} {line})" for value, line in values.items()]
-    return f"external_id {_few(shown)} differ only by case or spaces: the server takes them for different customers."
+    return f"external_id {_few(shown)} differ only by {' or '.join(by)}: the server takes them for different customers."
 
 
 def _few(parts: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ _BOMS = (
 )
 # Names are too short to tell Western from Central European encodings, so the first of equally likely ones wins.
 _GUESSES = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "euc_kr", "mac_roman"]
+_NOISE = 0.005, 0.05  # by which chaos and coherence of one file differ by chance: a few odd lines decide nothing
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _WIDE = ("utf-16", "utf-32")
 # Not used for files, or with letters that depend on the lines before.
@@ -109,6 +110,7 @@ def _guess(path: Path) -> str:
     with path.open("rb") as file:
         lines = [line for line in file.read(16 * CHUNK).splitlines() if not line.isascii()]
     found = from_bytes(b"\n".join(lines)[:SAMPLE], cp_isolation=_GUESSES)
-    likely = [match for match in found if (match.chaos, match.coherence) == (found[0].chaos, found[0].coherence)]
+    calm = [match for match in found if match.chaos <= min(one.chaos for one in found) + _NOISE[0]]
+    likely = [match for match in calm if match.coherence >= max(one.coherence for one in calm) - _NOISE[1]]
     names = {name for match in likely for name in match.could_be_from_charset}  # under some of them it reads the same
     return next((name for name in _GUESSES if name in names), _GUESSES[0])

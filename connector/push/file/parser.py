@@ -6,13 +6,14 @@ that need what the server holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from connector.push.file import rules
+from connector.push.file.advice import Advice, advised, loose
 from connector.push.file.cells import CLEAR, Value, unescaped
 from connector.push.file.columns import PREFIX, Columns
 from connector.push.file.duplicates import SHOWN_LINES, Duplicates
@@ -38,6 +39,7 @@ class RowParser:
         encoding: of the file, for messages.
         unit: what line numbers count, for messages.
         duplicates: key → value → lines, of values that appear more than once.
+        fixes: kinds of advice that are taken (`connector.push.file.advice`).
     """
 
     columns: Columns
@@ -45,6 +47,7 @@ class RowParser:
     encoding: str
     unit: str
     duplicates: Duplicates
+    fixes: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
         columns = self.columns
@@ -58,7 +61,7 @@ class RowParser:
         line, cells, raw, trouble = record
         if not trouble and not any(cells):
             return None
-        row = Row(line, raw, fields={}, faults=[])
+        row = Row(line, raw, fields={}, faults=[], advice=[])
         width = len(self.columns.header)
         if trouble or (len(cells) != width and (len(cells) < width or any(cells[width:]))):
             row.faults.append(_broken(record, width))
@@ -78,14 +81,14 @@ class RowParser:
         """Keys and text fields. The import spends its time here, so a cell without a fault costs no call."""
         for key, position in self.columns.keys.items():
             cell = cells[position]
-            if not cell or cell[0] == "\\" or len(cell) > LONGEST_KEY or self.duplicates:
+            if not cell or cell[0] == "\\" or len(cell) > LONGEST_KEY or self.duplicates or loose(cell):
                 self._key(row, key, position, cell)
             else:
                 setattr(row, key, cell)
         fields = row.fields
         for position, name, safe, check in self._fields:
             if cell := cells[position]:
-                if cell[0] == "\\" or (len(cell) > safe and check(cell)):
+                if cell[0] == "\\" or (len(cell) > safe and check(cell)) or loose(cell):
                     self._field(row, name, position, cell, check)
                 else:
                     fields[name] = cell
@@ -108,6 +111,10 @@ class RowParser:
             remedy = f"The API cannot empty {key}: give it, or leave the cell blank."
             self._fault(row, position, cell, "cannot_be_cleared_key", remedy)
             return
+        text = self._meant(row, key, position, text)
+        if not text:
+            self._key(row, key, position, "")
+            return
         setattr(row, key, text)
         if len(text) > LONGEST_KEY and is_readable(cell):
             self._fault(row, position, cell, "too_long_key", f"{len(text)} characters; at most {LONGEST_KEY} fit.")
@@ -121,10 +128,23 @@ class RowParser:
         return f"It stands on {self.unit} {shown} too: keep one of them."
 
     def _field(self, row: Row, name: str, position: int, cell: str, check: Callable[[str], Any]) -> None:
-        text = row.fields[name] = unescaped(cell)
+        text = unescaped(cell)
+        if text is not CLEAR and not (text := self._meant(row, name, position, text)):
+            return  # blanks only, and the advice to leave them out is taken
+        row.fields[name] = text
         verdict = rules.cleared(name) if text is CLEAR else check(text)
         if verdict and is_readable(cell):
             self._fault(row, position, cell, *verdict)
+
+    def _meant(self, row: Row, name: str, position: int, text: str) -> str:
+        """What is written for a value: itself, or what it means where that kind of advice is taken."""
+        found = advised(name, text) if is_readable(text) else None
+        if found is None:
+            return text
+        fix, better = found
+        taken = fix in self.fixes
+        row.advice.append(Advice(row.line, self.columns.header[position], name, text, better, fix, taken))
+        return better if taken else text
 
     def _metadata(self, row: Row, cells: list[str]) -> None:
         json = self.columns.json
@@ -133,8 +153,12 @@ class RowParser:
         mentioned = bool(blob)
         for position, key in self.columns.metadata:
             if cell := cells[position]:
-                mentioned = True
-                given[key] = cell if cell[0] != "\\" else unescaped(cell)
+                text = cell if cell[0] != "\\" else unescaped(cell)
+                if text is not CLEAR and loose(text):
+                    text = self._meant(row, PREFIX + key, position, text)
+                if text != "":
+                    mentioned = True
+                    given[key] = text
         row.metadata = given if mentioned else None
 
     def _metadata_json(self, row: Row, position: int, cell: str) -> dict[str, Value]:

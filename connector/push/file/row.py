@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from connector.push.file.advice import Advice
 from connector.push.file.cells import Value
 from connector.push.file.rules import Fault
 
@@ -29,6 +30,7 @@ class Row(msgspec.Struct, gc=False):
         fields: field → text, or None for "clear"; without blank cells and keys.
         metadata: key → text, or None for "remove"; None where the row says nothing about metadata.
         faults: everything that is wrong with it.
+        advice: what some of its cells certainly mean, taken or not.
     """
 
     line: int
@@ -38,6 +40,7 @@ class Row(msgspec.Struct, gc=False):
     fields: dict[str, Value] = {}
     metadata: dict[str, Value] | None = None
     faults: list[Fault] = []
+    advice: list[Advice] = []
 
 
 @dataclass

@@ -8,21 +8,23 @@ Never done: calls, or rules that need what the server holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from connector.errors import FixInput
-from connector.push.file.columns import Columns, bare, is_known
+from connector.push.file.columns import Columns
 from connector.push.file.delimited import Delimited
-from connector.push.file.duplicates import Hashes, compared
+from connector.push.file.duplicates import Hashes, compared, warnings
+from connector.push.file.headers import Unknown, bare, is_known
 from connector.push.file.parser import RowParser
+from connector.push.file.record import Record
 from connector.push.file.row import Checked, Row
 from connector.push.file.tabular import Tabular
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Rows", "header_of", "opened", "read_rows"]
 
 
 @dataclass
@@ -33,14 +35,20 @@ class Rows:
         source: the text table.
         columns: what its columns are.
         match: `external_id` or `id`: the column that identifies the customer of a row.
+        fixes: kinds of advice that are taken (`connector.push.file.advice`).
+        hashes: of all keys, once `check` has run.
+        alike: folding key → external_id → line, of external_ids that only look different, once `check` has run.
     """
 
     source: Delimited | Tabular
     columns: Columns
     match: str = "external_id"
+    fixes: Set[str] = frozenset()
+    hashes: Hashes = field(default_factory=Hashes)
+    alike: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._parser = RowParser(self.columns, self.match, self.source.encoding, self.source.unit, {})
+        self._parser = RowParser(self.columns, self.match, self.source.encoding, self.source.unit, {}, self.fixes)
 
     def __iter__(self) -> Iterator[Row]:
         """Every row with its faults; faults about duplicates are known once `check` has run."""
@@ -60,15 +68,15 @@ class Rows:
             What was found. Where hashes of keys repeat, the file is read again to compare the keys themselves.
         """
         self._parser.duplicates = {}
-        hashes = Hashes(self.columns.keys)
-        found = self._checked(hashes)
-        suspects, near = hashes.repeated()
+        self.hashes = Hashes(self.columns.keys)
+        found = self._checked(self.hashes)
+        suspects, near = self.hashes.repeated()
         if near or any(suspects.values()):
-            duplicates, warnings = compared(self, suspects, near, self.source.unit)
+            duplicates, self.alike = compared(self, suspects, near)
             if any(duplicates.values()):
                 self._parser.duplicates = duplicates
                 found = self._checked()
-            found.warnings += warnings
+            found.warnings += warnings(self.alike, self.source.unit)
         return found
 
     def _checked(self, hashes: Hashes | None = None) -> Checked:
@@ -92,6 +100,8 @@ def read_rows(
     match: str = "external_id",
     encoding: str | None = None,
     delimiter: str | None = None,
+    fixes: Iterable[str] = (),
+    unknown: Unknown = "refuse",
 ) -> Iterator[Rows]:
     """Open customers for reading.
 
@@ -102,6 +112,8 @@ def read_rows(
         match: the column that identifies the customer of a row, `external_id` or `id`.
         encoding: instead of the detected one.
         delimiter: instead of the detected one.
+        fixes: kinds of advice to take, of `connector.push.file.advice.FIXES`: none by default.
+        unknown: what to do with unknown columns: `refuse` the file, `leave` them out, make them `metadata`.
 
     Yields:
         The rows; iterate, or `check` first.
@@ -109,23 +121,42 @@ def read_rows(
     Raises:
         FixInput: the file cannot be read at all, has no header, or a column is unknown.
     """
+
+    def bound(opened: Delimited | Tabular) -> Rows:
+        header = header_of(opened)
+        columns = Columns.bind(
+            header, mapping=mapping, constants=constants, match=match, unknown=unknown, name=opened.name
+        )
+        return Rows(opened, columns, match, frozenset(fixes))
+
+    with opened(source, mapping=mapping, encoding=encoding, delimiter=delimiter) as table:
+        yield bound(table)
+
+
+@contextmanager
+def opened(
+    source: Path | str | BinaryIO | Any,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Iterator[Delimited | Tabular]:
+    """Open the text table of a file, a DataFrame or an Arrow table. Arguments and errors as for `read_rows`."""
     if not isinstance(source, Path | str) and not hasattr(source, "read"):
-        table = Tabular(source)
-        yield Rows(table, _bound(table, mapping, constants, match), match)
+        yield Tabular(source)
         return
     mapped = {bare(name) for name in mapping or {}}
     with Delimited.open(
         source, encoding=encoding, delimiter=delimiter, known=lambda name: bare(name) in mapped or is_known(name)
     ) as file:
-        yield Rows(file, _bound(file, mapping, constants, match), match)
+        yield file
 
 
-def _bound(
-    source: Delimited | Tabular, mapping: Mapping[str, str] | None, constants: Mapping[str, str] | None, match: str
-) -> Columns:
+def header_of(source: Delimited | Tabular) -> Record:
+    """The record that names the columns. Raises `FixInput` where there is none."""
     header = next((record for record in source.records() if record.trouble or any(record.cells)), None)
     if header is None or header.trouble:
         raise FixInput(
             f"{source.name} has no header.", remedy="Its first line must name the columns: `flexsync import template`."
         )
-    return Columns.bind(header, mapping=mapping, constants=constants, match=match, name=source.name)
+    return header

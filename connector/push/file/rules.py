@@ -21,8 +21,9 @@ import msgspec
 
 from connector.api.fields import FIELDS
 from connector.countries import COUNTRIES
+from connector.push.file.country_names import country_meant
 
-__all__ = ["EXCUSABLE", "TAX_KEYS", "Fault", "check", "check_metadata", "cleared", "safe_length", "zones"]
+__all__ = ["EXCUSABLE", "TAX_KEYS", "Check", "Fault", "check", "check_metadata", "cleared", "safe_length", "zones"]
 
 Verdict = tuple[str, str] | None  # rule and remedy; None is fine
 Check = Callable[[str], Verdict]
@@ -44,7 +45,7 @@ _HSN = re.compile(r"(?:[0-9]{4}|[0-9]{6}|[0-9]{8})")
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Go trims: not \x1c to \x1f
 _AROUND = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+$")
 MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: milliseconds each
-_FALSE_FRIENDS = {"UK": "GB", "EL": "GR", "EU": "the country's own code", "USA": "US", "GER": "DE", "IND": "IN"}
+_FALSE_FRIENDS = {"EU": "the country's own code"}
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -117,8 +118,7 @@ def _countries() -> Check:
     def country(text: str) -> Verdict:
         if text in COUNTRIES:
             return None
-        guess = text.strip().upper()
-        meant = guess if guess in COUNTRIES else _FALSE_FRIENDS.get(guess)
+        meant = country_meant(text) or _FALSE_FRIENDS.get(text.strip().upper())
         hint = f"Write {meant}." if meant else "Write a code such as US or DE."
         return "country", f"Not an upper-case ISO 3166-1 alpha-2 code. {hint}"
 

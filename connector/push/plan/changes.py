@@ -7,20 +7,23 @@ Never done: writing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.push.account.customer import Customer, fingerprint
 from connector.push.file import rules
-from connector.push.file.columns import Columns
-from connector.push.file.damage import damage
+from connector.push.file.advice import Advice
+from connector.push.file.columns import KEYS, Columns
+from connector.push.file.damage import changed
+from connector.push.file.doubt import Doubt
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
 from connector.push.file.wording import SHOWN
+from connector.push.plan.doubts import doubt
 from connector.push.plan.entry import Entry
 from connector.push.plan.options import Options
 
-__all__ = ["changes_of", "faults_of", "update"]
+__all__ = ["advice_of", "changes_of", "doubts_of", "faults_of", "update"]
 
 
 def changes_of(row: Row, held: Customer, options: Options) -> dict[str, Any]:
@@ -76,15 +79,27 @@ def update(row: Row, held: Customer, changes: dict[str, Any]) -> Entry:
         changes["metadata"] = {}  # the server cannot change an external_id beside null metadata (contract.md 5.3)
         notes.append("its metadata becomes {} for good: the server cannot change an external_id beside null metadata")
     pairs = {name: (getattr(held, name), after) for name, after in changes.items()}
-    doubts = [f"{name} is {what}" for name, pair in pairs.items() if (what := _damage(*pair))]
     state = fingerprint(held)
-    return Entry("update", row.line, held.external_id, held.id, pairs, state, notes=notes, doubts=doubts, raw=row.raw)
+    advice = advice_of(row, pairs)
+    made = Entry("update", row.line, held.external_id, held.id, pairs, state, notes=notes, raw=row.raw, advice=advice)
+    return doubt(made, doubts_of(pairs))
 
 
-def _damage(before: Any, after: Any) -> str:
-    """What a spreadsheet did to a value, or to one of the metadata; "" for nothing."""
-    if isinstance(before, str) and isinstance(after, str):
-        return damage(before, after)
-    if isinstance(before, dict) and isinstance(after, dict):
-        return next((what for key in before if (what := damage(before[key], after.get(key, "")))), "")
-    return ""
+def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
+    """The advice about fields that would be written, and about the key by which the customer was found."""
+    if not row.advice:
+        return []
+    return [one for one in row.advice if one.field in (*pairs, *KEYS) or ("metadata" in pairs and "." in one.field)]
+
+
+def doubts_of(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[Doubt]:
+    """The doubts about values that would be written: field → (before, after)."""
+    for name, (before, after) in pairs.items():
+        if isinstance(after, str):
+            if found := changed(name, before or "", after):
+                yield found
+        elif isinstance(after, dict):
+            held = before or {}
+            for key, text in after.items():
+                if found := changed(f"metadata.{key}", held.get(key) or "", text):
+                    yield found

@@ -11,15 +11,18 @@ from typing import Any
 
 from connector.push.account.customer import Customer
 from connector.push.file.columns import Columns
-from connector.push.file.damage import key_damage, tidy
+from connector.push.file.damage import TWIN, tidy
+from connector.push.file.doubt import Doubt
 from connector.push.file.record import printable
 from connector.push.file.row import Row
 from connector.push.file.rows import Rows
 from connector.push.file.rules import Fault
-from connector.push.plan.changes import changes_of, faults_of, update
+from connector.push.plan.changes import advice_of, changes_of, doubts_of, faults_of, update
+from connector.push.plan.doubts import doubt
 from connector.push.plan.entry import Entry
 from connector.push.plan.lookup import Found
 from connector.push.plan.options import Options
+from connector.push.plan.twins import Identified, told
 
 __all__ = ["decided", "invalid"]
 
@@ -88,10 +91,12 @@ def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry
     notes = []
     if namesake is not None:
         notes.append(f"{namesake.id} had this external_id and is archived: a new customer is made, the old one stays.")
-    doubts = [f"{near.external_id!r} exists ({near.id}): only spaces or invisible characters differ"] if near else []
-    if strange := key_damage(row.external_id):
-        doubts.append(strange)
-    return Entry("create", row.line, row.external_id, set=pairs, notes=notes, doubts=doubts, raw=row.raw)
+    advice = advice_of(row, pairs)
+    made = Entry("create", row.line, row.external_id, set=pairs, notes=notes, raw=row.raw, advice=advice)
+    doubt(made, doubts_of(pairs))
+    if near is not None:
+        doubt(made, [Doubt(TWIN, told(row.external_id, Identified(near.external_id, near.id)))])
+    return made
 
 
 def _gone(row: Row, archived: Customer | None) -> Entry:
@@ -122,6 +127,7 @@ def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entr
         rows: the file, where the row may have bytes that are not text: they are kept exactly.
     """
     entry = Entry("invalid", row.line, printable(row.external_id), printable(row.id), faults=list(faults), raw=row.raw)
+    entry.advice = row.advice
     if rows is not None and printable(row.raw) != row.raw:
         entry.raw, entry.raw_bytes = "", rows.source.encode(row.raw)
     return entry

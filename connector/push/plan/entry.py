@@ -10,18 +10,20 @@ from typing import Any, Literal
 
 import msgspec
 
+from connector.push.file.advice import Advice
 from connector.push.file.rules import Fault
 
 __all__ = ["Do", "Entry"]
 
-Do = Literal["create", "update", "archive", "unchanged", "invalid", "conflict"]
+Do = Literal["create", "update", "archive", "unchanged", "invalid", "conflict", "held", "left_out"]
 
 
 class Entry(msgspec.Struct, omit_defaults=True):
     """What is planned for one row.
 
     Attributes:
-        do: create, update, archive, unchanged, invalid or conflict.
+        do: create, update, archive, unchanged, invalid or conflict; held: a create or update that looks like a
+            mistake, until somebody decides about it; left_out: somebody decided against it.
         line: of the person's file; 0 where no row of it is concerned.
         external_id: the customer's, before the change.
         id: the server's id; "" for a create.
@@ -32,8 +34,11 @@ class Entry(msgspec.Struct, omit_defaults=True):
         faults: of an invalid row.
         raw: the row's exact text in the file.
         raw_bytes: instead of `raw`, where the row has bytes that are not text.
-        doubts: what looks like a mistake; a guard asks about it.
+        doubts: what looks like a mistake, a sentence each.
         stranger: a conflict without a published customer.
+        kinds: the kind of each doubt (`connector.push.file.damage.KINDS`).
+        decision: about the doubts: yes, no, accepted (the kind as a whole), or "" where nobody decided.
+        advice: what cells of the row certainly mean, and whether that is what is planned.
     """
 
     do: Do
@@ -49,6 +54,9 @@ class Entry(msgspec.Struct, omit_defaults=True):
     raw_bytes: bytes = b""
     doubts: list[str] = []
     stranger: bool = False
+    kinds: list[str] = []
+    decision: str = ""
+    advice: list[Advice] = []
 
     @property
     def writes(self) -> int:

@@ -45,7 +45,7 @@ class Limits:
         max_creates: new customers.
         max_archives: archived customers; the API has no un-archive.
         max_key_changes: changes of external_id.
-        max_doubts: rows that look like a mistake: spreadsheet damage, an external_id that differs by spaces.
+        max_doubts: rows that look like a mistake and are written because their kind of doubt was accepted as a whole.
         max_age: of the plan when it is applied.
     """
 

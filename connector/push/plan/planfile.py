@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,6 +21,7 @@ import msgspec
 
 from connector.errors import FixInput
 from connector.files import atomic_write, no_room
+from connector.push.file.headers import Bound
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
 
@@ -72,6 +73,8 @@ class Header(msgspec.Struct, kw_only=True):
         existing: published customers when it was made.
         guards: those that it trips.
         undoes: the run that it undoes, or "".
+        columns: what became of each column of the file.
+        twins: with what new external_ids were compared, or that they were not; "" where there was none.
     """
 
     flexsync_plan: int = VERSION
@@ -85,6 +88,8 @@ class Header(msgspec.Struct, kw_only=True):
     existing: int
     guards: list[Guard]
     undoes: str = ""
+    columns: list[Bound] | msgspec.UnsetType = msgspec.UNSET  # older plans have neither
+    twins: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _header = msgspec.json.Decoder(Header).decode
@@ -130,6 +135,14 @@ class PlanWriter:
         self._read = True
         self._body.seek(0)
         yield from map(_entry, self._body)
+
+    def revise(self, change: Callable[[Entry], Entry]) -> None:
+        """Put every entry through a function, in order; `unchanged` ones are not kept."""
+        with PlanWriter(self.path) as other:
+            for entry in self.entries():
+                other.add(change(entry))
+            self._body, other._body = other._body, self._body
+            self._read = True
 
     def finish(self, header: Header, summary: str) -> Plan:
         """Write the plan: it appears whole under its name, or not at all."""

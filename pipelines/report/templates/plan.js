@@ -59,14 +59,23 @@ function label(field, key) {
 
 function changed(row, [field, before, after, key]) {
   const dd = make("dd");
-  if (row.do !== "create") dd.append(make("del", "", shown(before)), make("span", "arrow", "\u2192"));
-  dd.append(make("ins", "", shown(after, "value", row.do === "create" ? "not set" : "removed")));
+  const made = row.do === "create" || (row.doubts && !row.id);
+  if (!made) dd.append(make("del", "", shown(before)), make("span", "arrow", "\u2192"));
+  dd.append(make("ins", "", shown(after, "value", made ? "not set" : "removed")));
   return [label(field, key), dd];
 }
 
 function faulty([column, value, rule, remedy]) {
   const dt = make("dt", "", column === "" ? "whole row" : shown(column, "key"));
   return [dt, make("dd", "", shown(value), " ", shown(remedy, "prose"), " ", shown(rule, "rule"))];
+}
+
+// What a cell certainly means; the changes above show it where the plan takes it.
+function advised([column, said, better, fix, taken]) {
+  const means = make("ins", "", shown(better, "value", "nothing"));
+  const verb = taken ? " file said " : " it means ";
+  const values = taken ? [shown(said), ", plan writes ", means] : [means, ` (--fix ${fix})`, ", file said ", shown(said)];
+  return make("p", "soft", shown(column, "key"), ":", verb, ...values);
 }
 
 function details(row) {
@@ -76,6 +85,9 @@ function details(row) {
   if (changes.length || faults.length) cell.append(make("dl", "", ...changes, ...faults));
   if (row.do === "archive") cell.append(make("p", "soft", "Archived permanently: the API cannot undo it."));
   if (row.why) cell.append(make("p", "", shown(row.why, "prose")));
+  for (const doubt of row.doubts || []) cell.append(make("p", "doubt", "Doubt: ", shown(doubt, "prose")));
+  if (row.decision) cell.append(make("p", "soft", "Decided: ", shown(row.decision, "prose")));
+  cell.append(...(row.advice || []).map(advised));
   for (const note of row.notes || []) cell.append(make("p", "soft", "Note: ", shown(note, "prose")));
   return cell;
 }
@@ -83,7 +95,7 @@ function details(row) {
 function drawRow(row) {
   const line = make("td", "line", row.line ? String(row.line) : "\u2013");
   const ids = [row.external_id, row.id].map((id) => make("td", "id", id ? shown(id, "id") : "\u2013"));
-  return make("tr", "", line, make("td", `kind ${row.do}`, row.do), ...ids, details(row));
+  return make("tr", "", line, make("td", `kind ${row.do}`, row.do.replace("_", " ")), ...ids, details(row));
 }
 
 function draw() {
@@ -106,9 +118,9 @@ function words(value) {
 }
 
 function searched(n) {
-  const { line, do: kind, external_id, id, changes = [], faults, why, notes } = rows[n];
+  const { line, do: kind, external_id, id, changes = [], faults, why, notes, doubts, advice } = rows[n];
   const named = changes.map(([field, before, after, key]) => [field + (key ? `.${words(key)}` : ""), before, after]);
-  return (texts[n] ??= words([line, kind, external_id, id, named, faults, why, notes]).toLowerCase());
+  return (texts[n] ??= words([line, kind, external_id, id, named, faults, why, notes, doubts, advice]).toLowerCase());
 }
 
 function filter() {

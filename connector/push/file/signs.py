@@ -1,0 +1,106 @@
+"""Signs of spoilt values that need more than one pattern: dates, truth values, words for nothing, wrong encodings.
+
+Promised: pure functions of one text. Never done: knowing in which field it stands (see `connector.push.file.damage`).
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "AROUND",
+    "ESCAPED",
+    "INVISIBLE",
+    "garbled",
+    "is_boolean",
+    "is_date",
+    "is_garbled",
+    "is_placeholder",
+    "is_rounded",
+]
+
+AROUND = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" \
+         "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"  # fmt: skip
+"""Characters around a value that nobody sees: white space, zero-width spaces, byte order marks."""
+
+# Not the joiners U+200C and U+200D, which Persian and emoji need, nor the marks of direction of Hebrew and Arabic.
+INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u2060-\u2064\ufeff\ufff9-\ufffb]")
+ESCAPED = re.compile(
+    r"&(?:amp|lt|gt|quot|apos|nbsp|[aouAOU]uml|szlig|[aeiouAEIOU](?:acute|grave|circ)|[cC]cedil|[nN]tilde"
+    r"|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});|_x[0-9A-F]{4}_"
+)
+_NOTHING = frozenset(("null", "(null)", "<null>", "[null]", "nan", "undefined", "[object object]", "#null"))
+_NONE = _NOTHING | {
+    "none",
+    "nil",
+    "n/a",
+    "n.a.",
+    "(none)",
+    "(blank)",
+    "(leer)",
+    "-",
+    "--",
+    "---",
+    "?",
+    "??",
+    "???",
+    ".",
+}
+_TRUTHS = frozenset(("true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero", "waar", "onwaar"))
+_MONTH = (
+    "jan|feb|febr|mar|mär|maer|mrz|märz|apr|may|mai|jun|juni|jul|juli|aug|sep|sept|oct|okt|nov|dec|dez"
+    "|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|mrt|mei"
+)
+_DATES = re.compile(
+    rf"(\d{{1,2}})([./-])(\d{{1,2}})\2(?:\d{{2}}|\d{{4}})(?: \d{{1,2}}:\d{{2}}(?::\d{{2}})?)?"
+    rf"|\d{{4}}-[01]\d-[0-3]\d(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?Z?)?"
+    rf"|\d{{1,2}}(?:-|\.\s?)(?:{_MONTH})\.?(?:[- ](?:\d{{2}}|\d{{4}}))?"
+    rf"|(?:{_MONTH})\.?[- ](?:\d{{2}}|\d{{4}})",
+    re.IGNORECASE,
+)
+_ROUNDED = re.compile(r"[1-9]\d{14}0{2,}")
+_CODINGS = ("cp1252", "latin-1", "mac_roman", "cp850", "cp437")
+
+
+def is_placeholder(text: str, narrow: bool = False) -> bool:
+    """Whether a text is a word for a missing value; `narrow`: only one that no person writes."""
+    return text.lower() in (_NOTHING if narrow else _NONE)
+
+
+def is_boolean(text: str) -> bool:
+    """Whether a text is a truth value as programs write it: in capitals, or an English one."""
+    return text.lower() in _TRUTHS and (text.isupper() or text in ("true", "false", "True", "False"))
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a date, or what a spreadsheet shows of one, in several languages."""
+    found = _DATES.fullmatch(text)
+    if found is None or found[1] is None:
+        return found is not None
+    day, month = sorted((int(found[1]), int(found[3])), reverse=True)
+    return 1 <= month <= 12 and day <= 31
+
+
+def is_rounded(text: str) -> bool:
+    """Whether a text is a number of more than 16 digits of which only 15 are left. Of 16 a tenth ends so by chance."""
+    return len(text) > 16 and _ROUNDED.fullmatch(text) is not None
+
+
+def garbled(text: str) -> set[str]:
+    """The text as it looks when its UTF-8 bytes are read in an older encoding."""
+    if text.isascii():
+        return set()
+    data = text.encode("utf-8", "replace")
+    return {data.decode(name, "replace") for name in _CODINGS}
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text looks like UTF-8 that was read in an older encoding: read back, its bytes are valid UTF-8."""
+    return not text.isascii() and any(_reads_back(text, name) for name in _CODINGS)
+
+
+def _reads_back(text: str, coding: str) -> bool:
+    try:
+        return text.encode(coding).decode("utf-8") != text
+    except UnicodeError:
+        return False

@@ -1,0 +1,115 @@
+"""New external_ids that only look different from an existing one, or from another row's: `42` beside `0042`.
+
+The API finds exact ids only, so every external_id of the account is compared once, under its folding key
+(`connector.push.file.folding`). Of the file eight bytes a key are kept, twice; of the account only the customers whose
+folding key is that of a row, as bytes.
+
+Promised: an id that is equal is no twin, nor is a customer's own id before a change. At most 100 MB for a million rows.
+Never done: calls (`look_at` is given ids); deciding what becomes of a doubted row.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from connector.push.file.damage import TWIN
+from connector.push.file.doubt import Doubt
+from connector.push.file.duplicates import hashed
+from connector.push.file.folding import differences, fold
+from connector.push.file.rows import Rows
+from connector.push.file.wording import cut
+from connector.push.plan.entry import Entry
+
+__all__ = ["Identified", "Twins"]
+
+_SHOWN = 3  # twins that one doubt names
+
+
+class Identified(NamedTuple):
+    """What is needed of an existing customer."""
+
+    external_id: str
+    id: str
+
+
+class Twins:
+    """The existing external_ids that are a twin of some row's.
+
+    Args:
+        rows: the file, checked.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        import numpy as np
+
+        self._exact = np.unique(np.array(rows.hashes.exact, dtype=np.int64))
+        self._folded = np.unique(np.array(rows.hashes.folded, dtype=np.int64))
+        self._alike: Mapping[str, Mapping[str, int]] = rows.alike
+        self._unit = rows.source.unit
+        self._keys, self._places, self._found = array("q"), array("q"), bytearray()
+        self._order: Any = None
+        self.compared = 0
+
+    def look_at(self, customers: Iterable[Identified]) -> None:
+        """Keep those that look like a row's external_id and are not equal to any."""
+        import numpy as np
+
+        them = list(customers)
+        self.compared += len(them)
+        keys = np.fromiter((hashed(fold(one.external_id)) for one in them), dtype=np.int64, count=len(them))
+        near = np.flatnonzero(_among(self._folded, keys))
+        equal = _among(self._exact, np.array([hashed(them[place].external_id) for place in near], dtype=np.int64))
+        for place in near[~equal]:
+            self._keys.append(int(keys[place]))
+            self._places.append(len(self._found))
+            self._found += "\0".join((*them[place], "")).encode()
+        self._order = None
+
+    def doubts(self, entry: Entry) -> Iterator[Doubt]:
+        """The doubts about the new external_id of an entry: of an existing customer, or of another row."""
+        new = entry.changes.get("external_id") if entry.do in ("create", "update") else None
+        if not new or not (folded := fold(new)):
+            return
+        if TWIN not in entry.kinds:
+            for one in self._existing(folded):
+                if one.external_id != new and one.id != entry.id and fold(one.external_id) == folded:
+                    yield Doubt(TWIN, told(new, one))
+                    break
+        others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
+        if others:
+            shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
+            yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
+
+    def _existing(self, folded: str) -> Iterator[Identified]:
+        """The kept customers with that folding key, in the order in which they were met."""
+        import numpy as np
+
+        keys = np.frombuffer(self._keys, dtype=np.int64)
+        if self._order is None:
+            self._order = np.argsort(keys, kind="stable")
+        wanted = hashed(folded)
+        first = int(np.searchsorted(keys, wanted, side="left", sorter=self._order))
+        last = int(np.searchsorted(keys, wanted, side="right", sorter=self._order))
+        for place in self._order[first:last]:
+            begins = self._places[int(place)]
+            middle = self._found.index(0, begins)
+            ends = self._found.index(0, middle + 1)
+            yield Identified(self._found[begins:middle].decode(), self._found[middle + 1 : ends].decode())
+
+
+def told(new: str, existing: Identified) -> str:
+    """The doubt about a new id beside an existing one."""
+    by = differences(new, existing.external_id)
+    return f"{existing.external_id!r} exists ({existing.id}): they differ only by {by}"
+
+
+def _among(known: Any, asked: Any) -> Any:
+    """Which of some numbers are in a sorted array."""
+    import numpy as np
+
+    if not len(known):
+        return np.zeros(len(asked), dtype=bool)
+    places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return known[places] == asked

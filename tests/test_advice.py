@@ -1,0 +1,107 @@
+"""Advice about cells that certainly mean something else: given always, taken only where somebody names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from importing import shop, state, table
+
+from connector.api.fields import TEXTS
+from connector.push.file import rules
+from connector.push.file.advice import advised
+from connector.push.file.country_names import country_meant
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "told"),
+    [
+        ("name", " Acme ", ("trim", "Acme")), ("name", "Acme\u00a0\u200b", ("trim", "Acme")),
+        ("name", " ", ("trim", "")),
+        ("metadata.tier", "gold ", ("trim", "gold")),
+        ("address_country", "de", ("country", "DE")),
+        ("address_country", " DE", ("trim", "DE")), ("address_country", " de", ("country", "DE")),
+        ("address_country", "Deutschland", ("country", "DE")), ("address_country", "UK", ("country", "GB")),
+        ("timezone", "berlin", ("timezone", "Europe/Berlin")),
+        ("timezone", "EUROPE/PARIS", ("timezone", "Europe/Paris")),
+        ("timezone", "new york", ("timezone", "America/New_York")), ("timezone", "utc", ("timezone", "UTC")),
+        ("email", "Ann <a@b.example>", ("email", "a@b.example")),
+        ("email", "mailto:a@b.example", ("email", "a@b.example")),
+        ("email", "a@b.example,", ("email", "a@b.example")), ("email", " a@b.example", ("trim", "a@b.example")),
+        ("external_id", " a", ("id-spaces", "a")), ("id", "cust_1 ", ("id-spaces", "cust_1")),
+    ],
+)  # fmt: skip
+def test_what_is_certain(field: str, text: str, told: tuple[str, str]) -> None:
+    """Spaces around, a country or zone in another spelling, and one address in other words are certain."""
+    assert advised(field, text) == told
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("name", "Acme"), ("name", "\\N "), ("address_country", "DE"), ("address_country", "EU"),
+        ("address_country", "Dtl"),
+        ("timezone", "Indianapolis"), ("timezone", "Mars"), ("timezone", "Europe/Berln"), ("timezone", "CET+1"),
+        ("email", "a@@b"), ("email", "a@b.example, c@d.example"), ("email", "a b@c.example"), ("external_id", "42"),
+        ("email", "A <a@b.example> B <c@d.example>"), ("address_country", ""),
+    ],
+)  # fmt: skip
+def test_what_is_not_certain(field: str, text: str) -> None:
+    """Where two things could be meant, or a letter is wrong, there is no advice."""
+    assert advised(field, text) is None
+
+
+def test_advice_passes_the_rules() -> None:
+    """Whatever is advised for a country, a zone or an e-mail is what the rule of the field accepts."""
+    for field, texts in (("address_country", ("usa", "Brasil")), ("timezone", ("london", "us/eastern"))):
+        for text in texts:
+            found = advised(field, text)
+            assert found is not None
+            assert rules.check(field)(found[1]) is None
+    assert country_meant("Österreich") == country_meant("osterreich") == "AT"
+
+
+def test_nothing_is_fixed_that_was_not_named(tmp_path: Path) -> None:
+    """Without --fix the file's own values are planned; with it the plan says what the file said and what is written."""
+    row = {"external_id": " k", "name": "Acme ", "metadata.tier": " gold", "address_city": "Köln"}
+    with shop(tmp_path, accept=("spaces",)) as it:
+        plain = it.plan(table(row))
+        assert plain.plan is not None
+        (entry,) = plain.plan.entries()
+        assert entry.changes == {
+            "external_id": " k",
+            "name": "Acme ",
+            "address_city": "Köln",
+            "metadata": {"tier": " gold"},
+        }
+        assert plain.counts.advice == {"id-spaces": 1, "trim": 2}
+        fixed = it.plan(table(row), fix=("trim",))
+        assert fixed.plan is not None
+        (entry,) = fixed.plan.entries()
+        assert entry.changes == {
+            "external_id": " k",
+            "name": "Acme",
+            "address_city": "Köln",
+            "metadata": {"tier": "gold"},
+        }
+        assert (fixed.counts.fixed, fixed.counts.advice) == ({"trim": 2}, {"id-spaces": 1})
+        both = it.plan(table(row), fix=("trim", "id-spaces"))
+        assert both.counts.doubts + both.counts.held == 0
+        it.apply(both)
+        (customer,) = state(it.sandbox).values()
+        assert (customer["external_id"], customer["name"], customer["metadata"]) == ("k", "Acme", {"tier": "gold"})
+
+
+def test_fixed_keys_are_compared_as_they_are_written(tmp_path: Path) -> None:
+    """Two rows whose ids are one id without spaces are duplicates once the spaces are taken off."""
+    rows = table({"external_id": "k", "name": "A"}, {"external_id": "k ", "name": "B"})
+    with shop(tmp_path) as it:
+        assert it.plan(rows, fix=("id-spaces",)).counts.faults == {"duplicate_key": 2}
+        assert it.plan(rows).counts.faults == {}
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "external_id"])
+def test_a_cell_of_blanks_leaves_its_field_alone_once_trimmed(tmp_path: Path, name: str) -> None:
+    """With --fix trim a cell of spaces is a blank cell, in every field."""
+    with shop(tmp_path, {"external_id": "k", "name": "A"}) as it:
+        assert it.plan(table({"external_id": "k", name: "  "}), fix=("trim",)).counts.unchanged == 1
