@@ -1,6 +1,7 @@
 """Writes the operations of the blocking client from those of the async one: `python tests/twins.py`.
 
-Both have the same signatures and docstrings, so there is one place to change them; `tests/test_both_clients.py` compares.
+Both have the same signatures and docstrings, so there is one place to change them; `tests/test_both_clients.py`
+compares.
 """
 
 from __future__ import annotations

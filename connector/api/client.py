@@ -150,8 +150,7 @@ class AsyncFlexprice:
         Raises:
             KeyRefused: 401 twice before the key ever worked, or until the attempts were used up (contract.md 1.2).
             AccessRefused, NotFound, Conflict: 403, 404, 409.
-            FixInput: 404 to a listing, or not in JSON, or foreign JSON, before anything was ever answered: base_url is
-                wrong.
+            FixInput: 404 to a listing, or no JSON of FlexPrice's, before anything was ever answered: wrong base_url.
             Refused: another 4xx, or a 5xx that stays.
             Unreachable: no answer, or transient faults until the attempts, or max_pause, were used up; a redirect.
             UnknownOutcome: a write was sent and no usable answer came; it was not sent again.

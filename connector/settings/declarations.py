@@ -6,18 +6,16 @@ that a flag needs no section. Never done here: reading a source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from connector.errors import FixInput
 from connector.settings.key_file import read_key
+from connector.settings.setting import about
 from connector.settings.values import Secret, checked_key
 
 __all__ = [
@@ -28,11 +26,8 @@ __all__ = [
     "History",
     "Import",
     "Privacy",
-    "Setting",
     "Settings",
     "Sync",
-    "settable_in",
-    "settings_in",
 ]
 
 DEFAULT_BASE_URL = "https://us.api.flexprice.io/v1"  # the default of both SDKs (contract.md 1.1)
@@ -42,20 +37,16 @@ NotNegative: TypeAlias = Annotated[int, Meta(ge=0)]
 Span: TypeAlias = timedelta | Literal["all"]
 
 
-def _about(meaning: str, *, flag: str = "", variable: str = "") -> Meta:
-    return Meta(description=meaning, extra={"flag": flag, "variable": variable})
-
-
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """[api]: which account to call, and how to reach it."""
 
     base_url: Annotated[
         str,
-        _about("Address of the API, with its `/v1`.", flag="--base-url", variable="FLEXPRICE_BASE_URL"),
+        about("Address of the API, with its `/v1`.", flag="--base-url", variable="FLEXPRICE_BASE_URL"),
     ] = DEFAULT_BASE_URL
     environment_id: Annotated[
         str,
-        _about(
+        about(
             "Account environment, sent as `X-Environment-ID`. Only for keys that are bound to no environment.",
             flag="--environment-id",
             variable="FLEXPRICE_ENVIRONMENT_ID",
@@ -63,21 +54,21 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     allow_http: Annotated[
         tuple[str, ...],
-        _about("Hosts that may be called without TLS, such as a host inside a cluster. Loopback always may."),
+        about("Hosts that may be called without TLS, such as a host inside a cluster. Loopback always may."),
     ] = ()
-    key_env: Annotated[str, _about("Name of the environment variable that holds the API key.")] = "FLEXPRICE_API_KEY"
+    key_env: Annotated[str, about("Name of the environment variable that holds the API key.")] = "FLEXPRICE_API_KEY"
     key_file: Annotated[
         str,
-        _about(
+        about(
             "File that holds the API key, for where `key_env` is not set: a secret that Docker or Kubernetes mounts."
             " Others must have no rights to it (mode 0600 or 0400).",
             variable="FLEXPRICE_API_KEY_FILE",
         ),
     ] = ""
-    key_header: Annotated[str, _about("Name of the HTTP header that carries the API key.")] = "x-api-key"
+    key_header: Annotated[str, about("Name of the HTTP header that carries the API key.")] = "x-api-key"
     key: Annotated[
         Secret | None,
-        _about(
+        about(
             "The API key. Never in a settings file: in the variable that `key_env` names, or in `key_file`.",
             variable="FLEXPRICE_API_KEY",
         ),
@@ -95,91 +86,89 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
     max_in_flight: Annotated[
         Positive,
-        _about(
+        about(
             "Calls in flight at most, over all endpoints. Each endpoint finds its own limit below it.",
             flag="--max-in-flight",
         ),
     ] = 32
     calls_per_second: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        _about(
+        about(
             "Calls started per second at most. Without it, the server's own pace decides.", flag="--calls-per-second"
         ),
     ] = None
     max_pause: Annotated[
         timedelta,
-        _about(
+        about(
             "Longest wait for a server that fails as a whole, or asks for a pause (`Retry-After`). A longer one ends"
             " the run; its state is kept."
         ),
     ] = timedelta(minutes=15)
     deadline: Annotated[
-        timedelta | None, _about("Time limit of one run. Committed rows are kept.", flag="--deadline")
+        timedelta | None, about("Time limit of one run. Committed rows are kept.", flag="--deadline")
     ] = timedelta(hours=12)
     max_calls: Annotated[
         Positive | None,
-        _about(
-            "HTTP exchanges of one run at most, retries included. Without it there is no limit.", flag="--max-calls"
-        ),
+        about("HTTP exchanges of one run at most, retries included. Without it there is no limit.", flag="--max-calls"),
     ] = None
     attempts: Annotated[
         Positive,
-        _about("Attempts of one call at most. Pauses that the server asks for do not count."),
+        about("Attempts of one call at most. Pauses that the server asks for do not count."),
     ] = 6
-    timeout: Annotated[timedelta, _about("Time limit of one attempt, response body included.")] = timedelta(seconds=60)
+    timeout: Annotated[timedelta, about("Time limit of one attempt, response body included.")] = timedelta(seconds=60)
 
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
     """[sync]: what is copied, where to, and how fresh it is kept."""
 
-    store: Annotated[Path, _about("The working store, a DuckDB file.", flag="--store")] = Path("flexsync.duckdb")
+    store: Annotated[Path, about("The working store, a DuckDB file.", flag="--store")] = Path("flexsync.duckdb")
     publish: Annotated[
         tuple[str, ...],
-        _about("Publications to write after a run, each `duckdb:PATH` or `parquet:PATH`.", flag="--publish"),
+        about("Publications to write after a run, each `duckdb:PATH` or `parquet:PATH`.", flag="--publish"),
     ] = ()
     publish_when: Annotated[
         Literal["always", "green"],
-        _about(
+        about(
             "`always` publishes every run; `green` keeps the last complete publication when a run is degraded.",
             flag="--publish-when",
         ),
     ] = "always"
     keep_green: Annotated[
         bool,
-        _about("Keep the last green publication readable beside a degraded one: `flexsync sql --green`."),
+        about("Keep the last green publication readable beside a degraded one: `flexsync sql --green`."),
     ] = True
-    full_every: Annotated[timedelta, _about("How often a run reads every row again, whatever its `updated_at`.")] = (
+    full_every: Annotated[timedelta, about("How often a run reads every row again, whatever its `updated_at`.")] = (
         timedelta(days=7)
     )
     overlap: Annotated[
-        timedelta, _about("How far before the cursor a run starts to read, because a row can become visible late.")
+        timedelta, about("How far before the cursor a run starts to read, because a row can become visible late.")
     ] = timedelta(minutes=10)
     resume_for: Annotated[
-        timedelta, _about("How long an interrupted run can be resumed. Afterwards a new one begins.")
+        timedelta, about("How long an interrupted run can be resumed. Afterwards a new one begins.")
     ] = timedelta(hours=24)
     prune: Annotated[
         bool,
-        _about("Call only customers that have an active or trialing subscription.", flag="--no-prune"),
+        about("Call only customers that have an active or trialing subscription.", flag="--no-prune"),
     ] = True
     audit_sample: Annotated[
         NotNegative,
-        _about("Customers outside of those that a run calls all the same, to check that `prune` misses nothing."),
+        about("Customers outside of those that a run calls all the same, to check that `prune` misses nothing."),
     ] = 50
     proof_windows: Annotated[
         Positive,
-        _about(
+        about(
             "Windows of `created_at` in which the certificate compares its counts with the server's, at most. Fewer"
             " where counting is slow or few calls are made; the boundaries are drawn anew for each run."
         ),
     ] = 16
     analytics_probe: Annotated[
         Literal["auto", "off"],
-        _about(
+        about(
             "`auto` asks `GET /events` every few seconds while usage is read: it fails when the analytics store is"
             " down and usage reads zero. `off` for a server where that call fails for other reasons."
         ),
     ] = "auto"
-    only: Annotated[tuple[str, ...], _about("Resources to sync. Empty means all.", flag="--only")] = ()
+    only: Annotated[tuple[str, ...], about("Resources to sync. Empty means all.", flag="--only")] = ()
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,80 +176,80 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["upsert", "create", "update"],
-        _about(
+        about(
             "`upsert` creates and updates. `create` makes an existing customer a conflict, `update` a missing one.",
             flag="--mode",
         ),
     ] = "upsert"
     match: Annotated[
         Literal["external_id", "id"],
-        _about(
+        about(
             "Column that identifies a customer. `id` is the server's; with it `external_id` can change.", flag="--match"
         ),
     ] = "external_id"
     metadata: Annotated[
         Literal["merge", "replace"],
-        _about("`merge` keeps metadata keys that the file does not name; `replace` removes them.", flag="--metadata"),
+        about("`merge` keeps metadata keys that the file does not name; `replace` removes them.", flag="--metadata"),
     ] = "merge"
     onboarding: Annotated[
         str,
         Meta(pattern="^(|skip|run|run:.+)$"),
-        _about(
+        about(
             "Whether a create starts the account's onboarding workflow: `skip`, `run` or `run:NAME`. Required for a"
             " plan that creates customers.",
             flag="--onboarding",
         ),
     ] = ""
     encoding: Annotated[
-        str, _about("Encoding of the file, such as `cp1252`. Empty: detected and shown.", flag="--encoding")
+        str, about("Encoding of the file, such as `cp1252`. Empty: detected and shown.", flag="--encoding")
     ] = ""
-    delimiter: Annotated[str, _about("Delimiter of the file. Empty: detected and shown.", flag="--delimiter")] = ""
-    mapping: Annotated[dict[str, str], _about('The file\'s header = the field. `""` leaves a column out.')] = {}
-    constants: Annotated[dict[str, str], _about("Values for fields that the file has no column for.")] = {}
+    delimiter: Annotated[str, about("Delimiter of the file. Empty: detected and shown.", flag="--delimiter")] = ""
+    mapping: Annotated[dict[str, str], about('The file\'s header = the field. `""` leaves a column out.')] = {}
+    constants: Annotated[dict[str, str], about("Values for fields that the file has no column for.")] = {}
     unknown_columns: Annotated[
         Literal["refuse", "leave", "metadata"],
-        _about("A column that is no field: `refuse` the file, `leave` it out, or keep it as `metadata`.",
+        about("A column that is no field: `refuse` the file, `leave` it out, or keep it as `metadata`.",
                flag="--unknown-columns"),
     ] = "refuse"  # fmt: skip
     fix: Annotated[
         tuple[str, ...],
-        _about("Certain proposals to take: `trim`, `country`, `timezone`, `email`, `id-spaces`.", flag="--fix"),
+        about("Certain proposals to take: `trim`, `country`, `timezone`, `email`, `id-spaces`.", flag="--fix"),
     ] = ()
     accept: Annotated[
-        tuple[str, ...], _about("Kinds of doubt whose rows are not held for a decision.", flag="--accept")
+        tuple[str, ...], about("Kinds of doubt whose rows are not held for a decision.", flag="--accept")
     ] = ()
     twins: Annotated[
-        bool, _about("Compare new external_ids with all of the account: a call for 1,000.", flag="--no-twins")
+        bool, about("Compare new external_ids with all of the account: a call for 1,000.", flag="--no-twins")
     ] = True
     max_share: Annotated[
         float,
         Meta(ge=0, le=1),
-        _about(
+        about(
             "Share of existing customers that a plan may change, 0 to 1. Above it, apply needs `--yes-really COUNT`."
         ),
     ] = 0.3
     max_creates: Annotated[
-        NotNegative, _about("Creates that a plan may hold. Above it, apply needs `--yes-really COUNT`.")
+        NotNegative, about("Creates that a plan may hold. Above it, apply needs `--yes-really COUNT`.")
     ] = 1000
     max_archives: Annotated[
         NotNegative,
-        _about("Archives that a plan may hold. Above it, apply needs `--yes-archive COUNT` and `--yes-really COUNT`."),
+        about("Archives that a plan may hold. Above it, apply needs `--yes-archive COUNT` and `--yes-really COUNT`."),
     ] = 0
     max_key_changes: Annotated[
         NotNegative,
-        _about("Changes of `external_id` that a plan may hold. Above it, apply needs `--yes-really COUNT`."),
+        about("Changes of `external_id` that a plan may hold. Above it, apply needs `--yes-really COUNT`."),
     ] = 0
     max_doubts: Annotated[
         NotNegative,
-        _about("Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`."),
+        about("Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`."),
     ] = 0
     max_age: Annotated[
-        timedelta, _about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")
+        timedelta, about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")
     ] = timedelta(hours=24)
-    max_failures: Annotated[Positive, _about("Refused rows that end an apply.", flag="--max-failures")] = 50
+    max_failures: Annotated[Positive, about("Refused rows that end an apply.", flag="--max-failures")] = 50
     neutralise: Annotated[
         bool,
-        _about(
+        about(
             "Put a quote before cells that a spreadsheet would run as a formula, in results.csv and the plan's page."
         ),
     ] = True
@@ -269,7 +258,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 class Privacy(msgspec.Struct, frozen=True, kw_only=True):
     """[privacy]: what publications leave out."""
 
-    exclude: Annotated[tuple[str, ...], _about("Columns that publications leave out, each `table.column`.")] = ()
+    exclude: Annotated[tuple[str, ...], about("Columns that publications leave out, each `table.column`.")] = ()
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,14 +266,14 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     history_in_duckdb: Annotated[
         Span,
-        _about(
+        about(
             "How far back a DuckDB publication can be asked: it holds what is open, and what ended later than that."
             ' `"0d"` holds what is open, `"all"` as much as the store.'
         ),
     ] = timedelta(days=35)
     history_keep: Annotated[
         Span,
-        _about(
+        about(
             "How far back the store and a Parquet lake can be asked. A run removes versions and figures that ended"
             ' before that, never an open one. `"0d"` keeps what is open, `"all"` everything.'
         ),
@@ -329,13 +318,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     imports: Import = Import()
     profile: Annotated[
         str,
-        _about(
+        about(
             "The `[profiles.NAME]` to lay over the file: one account environment.",
             flag="--profile",
             variable="FLEXSYNC_PROFILE",
         ),
     ] = ""
-    config: Annotated[Path | None, _about("The TOML file to read.", flag="--config", variable="FLEXSYNC_CONFIG")] = None
+    config: Annotated[Path | None, about("The TOML file to read.", flag="--config", variable="FLEXSYNC_CONFIG")] = None
 
     def require_key(self) -> Secret:
         """Return the API key.
@@ -362,52 +351,3 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "history": History,
     "import": Import,
 }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One declared setting.
-
-    Attributes:
-        name: as files and programs write it.
-        type: its bare type, without descriptions; constraints are checked through `annotation`.
-        annotation: its whole annotated type.
-        default: its default; an empty dict for a table.
-        meaning: one sentence or two, in Markdown.
-        flag: the command's option, or "".
-        variable: the environment variable, or "".
-    """
-
-    name: str
-    type: Any
-    annotation: Any
-    default: Any
-    meaning: str
-    flag: str
-    variable: str
-
-
-@cache
-def settings_in(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
-    """Return the settings that a section declares, by name, in order."""
-    return {field.name: _setting(field) for field in msgspec.structs.fields(struct) if _metas(field.type)}
-
-
-@cache
-def settable_in(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
-    """Return the settings that a file, a flag or the environment may set by name: all but the key."""
-    return {name: setting for name, setting in settings_in(struct).items() if name != "key"}
-
-
-def _setting(field: msgspec.structs.FieldInfo) -> Setting:
-    about = next(meta for meta in _metas(field.type) if meta.description)
-    extra = about.extra or {}
-    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    bare = get_args(field.type)[0]
-    return Setting(field.name, bare, field.type, default, about.description or "", extra["flag"], extra["variable"])
-
-
-def _metas(annotation: Any) -> list[Meta]:
-    if get_origin(annotation) is not Annotated:
-        return []
-    return [meta for meta in annotation.__metadata__ if isinstance(meta, Meta)]
