@@ -109,7 +109,7 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 @click.option(
     "--unknown-columns",
     type=click.Choice(["refuse", "leave", "metadata"]),
-    help="Refuse a file with unknown columns (the default), leave them out, or make them metadata.",
+    help=with_default("Refuse a file with unknown columns, leave them out, or make them metadata.", "refuse"),
 )
 @click.option(
     "--write-mapping",
