@@ -72,15 +72,21 @@ class Twins:
         new = entry.changes.get("external_id") if entry.do in ("create", "update") else None
         if not new or not (folded := fold(new)):
             return
-        if TWIN not in entry.kinds:
-            for one in self._existing(folded):
-                if one.external_id != new and one.id != entry.id and fold(one.external_id) == folded:
-                    yield Doubt(TWIN, told(new, one))
-                    break
+        if TWIN not in entry.kinds and (existing := self.existing(entry)):
+            yield Doubt(TWIN, told(new, existing[0]))
         others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
         if others:
             shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
             yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
+
+    def existing(self, entry: Entry) -> list[Identified]:
+        """The existing customers of whose external_id the new one of an entry is a twin."""
+        new = entry.changes.get("external_id") or ""
+        folded = fold(new)
+        kept = dict.fromkeys(self._existing(folded) if folded else ())  # pages of a walk may repeat customers
+        return [
+            one for one in kept if new != one.external_id and one.id != entry.id and fold(one.external_id) == folded
+        ]
 
     def _existing(self, folded: str) -> Iterator[Identified]:
         """The kept customers with that folding key, in the order in which they were met."""
