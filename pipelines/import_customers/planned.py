@@ -219,6 +219,7 @@ def _summary(header: Header) -> str:
         ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"guard: {guard.text}" for guard in header.guards),
+        *([f"new external_ids: {header.twins}"] if header.twins else []),
         "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",
     ]
     return "\n".join(line.replace("\r", " ").replace("\n", " ") for line in lines)
