@@ -46,7 +46,8 @@ def test_the_same_value_is_never_damage(text: str) -> None:
 
 
 PARTS = ["A", "ü", "Ã¼", "0", "00", "12", ".", ",", "-", "/", " ", "E+", "Mar", "null", "TRUE", "id", "&amp;",
-         "_x000D_", "\ufb01", "?", "x", "+", "'", "#N/A", "株", "\u200b", "(", "2024", "Jan", "n/a", "external_id"]  # fmt: skip
+         "_x000D_", "\ufb01", "?", "x", "+", "'", "#N/A", "株", "\u200b", "(", "2024", "Jan", "n/a",
+         "external_id"]  # fmt: skip
 
 
 @settings(max_examples=examples(2000), deadline=None, derandomize=True)
