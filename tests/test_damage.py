@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from importing import shop, table
+from sizes import examples
 
-from connector.push.file.damage import changed
+from connector.api.fields import TEXTS
+from connector.push.file import damage
+from connector.push.file.damage import changed, spoilt
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,18 @@ def test_exact_damage_is_told(before: str, after: str, told: str) -> None:
 def test_the_same_value_is_never_damage(text: str) -> None:
     """A value that did not change is not told of, whatever it holds."""
     assert changed("name", text, text) is None
+
+
+PARTS = ["A", "ü", "Ã¼", "0", "00", "12", ".", ",", "-", "/", " ", "E+", "Mar", "null", "TRUE", "id", "&amp;",
+         "_x000D_", "\ufb01", "?", "x", "+", "'", "#N/A", "株", "\u200b", "(", "2024", "Jan", "n/a",
+         "external_id"]  # fmt: skip
+
+
+@settings(max_examples=examples(2000), deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("".join), st.sampled_from([*TEXTS, "metadata.k"]))
+def test_the_short_way_overlooks_nothing(text: str, name: str) -> None:
+    """A value that is passed at first sight shows no damage of the table."""
+    assert spoilt(name, text) == damage._shown(name, text)
 
 
 def test_damage_and_near_doubles_are_asked_about(tmp_path: Path) -> None:

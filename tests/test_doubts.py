@@ -160,7 +160,7 @@ def test_a_kind_is_accepted_as_a_whole(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("external_id,name\na,b\n", "has no columns decision and flexsync_row"),
-        ("decision,flexsync_row\nmaybe,r1\n", "line 2: decision 'maybe' is neither yes nor no"),
+        ("decision,flexsync_row\nmaybe,r1\n", "line 2: decision 'maybe' is neither yes, no nor same"),
         ("", "is empty"), ('decision,flexsync_row\n"yes\n', "line 2 cannot be read"),
     ],
 )  # fmt: skip
@@ -207,3 +207,54 @@ def test_a_file_of_doubts_is_not_written_over_itself(tmp_path: Path) -> None:
         with pytest.raises(FixInput, match="written over itself"):
             job.plan(it.settings(), path, it.path("customers.plan"))
         assert job.plan(it.settings(), path, it.path("other.plan")).counts.held == 3
+
+
+# --- the existing customer ----------------------------------------------------------------------------------------
+
+
+def test_a_row_can_mean_the_existing_customer(tmp_path: Path) -> None:
+    """Same gives a row to the customer whose id only looks different, and stays so when it is planned again."""
+    rows = table({"external_id": "42", "name": "New name"}, {"external_id": "43", "name": "B"}, {"external_id": "n-1"})
+    with shop(
+        tmp_path, {"external_id": "0042", "name": "A"}, {"external_id": "0043", "name": "B"}, max_share=1.0
+    ) as it:
+        path, _ = it.plan(rows).doubted or (Path(), 0)
+        decide(path, "same", "same")
+        found = again(it, path)
+        assert found.plan is not None
+        (update,) = (entry for entry in found.plan.entries() if entry.writes)
+        assert (update.do, update.external_id, update.changes) == ("update", "0042", {"name": "New name"})
+        assert update.notes == ["the file says '42'"]
+        assert (found.counts.unchanged, found.counts.held, found.unused) == (1, 0, 0)
+        it.apply(found)
+        assert {row["external_id"]: row["name"] for row in state(it.sandbox).values()} == {
+            "0042": "New name",
+            "0043": "B",
+        }
+        last = again(it, path)
+        assert (last.counts.unchanged, last.counts.writes, last.counts.held, last.unused) == (2, 0, 0, 0)
+        assert [row["decision"] for row in csv.DictReader(path.open())] == ["same", "same"]
+
+
+def test_what_the_existing_customer_would_lose_is_asked_about(tmp_path: Path) -> None:
+    """A row that means an existing customer and would spoil its values is held until that was seen too."""
+    with shop(tmp_path, {"external_id": "0042", "name": "A", "contact": "+4930"}, max_share=1.0) as it:
+        path, _ = it.plan(table({"external_id": "42", "name": "A", "contact": "4930"})).doubted or (Path(), 0)
+        decide(path, "same")
+        found = again(it, path)
+        assert (found.counts.held, found.counts.kinds) == (1, {"twin": 1, "zeros": 1})
+        decide(path, "same")
+        found = again(it, path)
+        assert (found.counts.update, found.counts.held, found.unused) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("keys", [("42", "042"), ("fresh",), ("n-1", "N-1")])
+def test_same_needs_one_customer_of_its_own(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """Two rows cannot mean one customer, nor one row a customer that is not there: the row stays held."""
+    with shop(tmp_path, {"external_id": "0042", "name": "A"}, {"external_id": "Z", "name": "Z"}, max_share=1.0) as it:
+        path, count = it.plan(table(*({"external_id": key, "name": "#N/A"} for key in keys))).doubted or (Path(), 0)
+        decide(path, *["same"] * count)
+        found = again(it, path)
+        assert (found.counts.update + found.counts.held, found.counts.create) == (len(keys), 0)
+        assert found.counts.update <= 1
+        assert found.counts.held >= len(keys) - 1

@@ -106,18 +106,19 @@ def test_a_misspelt_header_names_its_field(header: str, field: str) -> None:
 def test_a_written_mapping_is_used_as_it_is(tmp_path: Path) -> None:
     """The mapping that is written names every column, can be corrected, and plans what it says."""
     path, out = tmp_path / "crm.csv", tmp_path / "mapping.toml"
-    path.write_text('Kundennummer;Firma;"Notiz ""x"" = 1";Emial;flexsync_line\nk;N;y;;1\n')
+    path.write_text('Kundennummer;Firma;"Notiz ""x"" = 1";Emial;flexsync_line;Nom\nk;N;y;;1;M\n')
     told = write_mapping(Import(), path, out)
     text = out.read_text()
     assert tomllib.loads(text)["import"]["mapping"] == {
-        "Kundennummer": "external_id", "Firma": "name", 'Notiz "x" = 1': "", "Emial": ""
+        "Kundennummer": "external_id", "Firma": "name", 'Notiz "x" = 1': "", "Emial": "", "Nom": ""
     }  # fmt: skip
     assert "Did you mean email?" in text
+    assert '"Nom" = ""  # left out: another column is name already' in text
     assert f"flexsync import plan {path} --config {out}" in told[-1]
     out.write_text(text.replace('"Emial" = ""', '"Emial" = "email"'))
     mapping = tomllib.loads(out.read_text())["import"]["mapping"]
     with read_rows(path, mapping=mapping) as rows:
-        assert [one.target for one in rows.columns.bound] == ["external_id", "name", "", "email", ""]
+        assert [one.target for one in rows.columns.bound] == ["external_id", "name", "", "email", "", ""]
     with pytest.raises(FixInput, match="is not overwritten"):
         write_mapping(Import(), path, out)
 

@@ -207,7 +207,8 @@ def test_every_pair_of_letters_as_a_country(server: Server) -> None:
     ("text", "remedy"),
     [
         ("us", "Write US."), (" US", "Write US."), ("UK", "Write GB."), ("uk", "Write GB."), ("EL", "Write GR."),
-        ("USA", "Write US."), ("GER", "Write DE."), ("EU", "own code"), ("Germany", "such as"), ("ＵＳ", "such as"),
+        ("USA", "Write US."), ("GER", "Write DE."), ("EU", "own code"), ("Germany", "Write DE."), ("ＵＳ", "Write US."),
+        ("Atlantis", "such as"),
     ],
 )  # fmt: skip
 def test_country_refused(server: Server, text: str, remedy: str) -> None:

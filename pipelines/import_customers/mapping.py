@@ -16,6 +16,7 @@ from connector.files import atomic_write
 from connector.plurals import counted
 from connector.push.file.headers import Bound, Headers, bare, near
 from connector.push.file.rows import header_of, opened
+from connector.push.file.synonyms import field_called
 from connector.settings import Import
 
 __all__ = ["write_mapping"]
@@ -76,5 +77,7 @@ def _toml(name: str, headers: Headers) -> Iterator[str]:
 def _why(one: Bound, header: str) -> str:
     if one.how != "unknown":
         return _HOW[one.how]
-    said = near(header)
-    return "unknown, kept as metadata" if one.target else f"unknown, left out.{said}"
+    if one.target:
+        return "unknown, kept as metadata"
+    taken = field_called(header)
+    return f"left out: another column is {taken} already" if taken else f"unknown, left out.{near(header)}"

@@ -108,26 +108,43 @@ class Draft:
                 seen.add(hash(entry.id))
             self.writer.add(entry)
 
-    def review(self, decisions: Decisions, twins: Twins | None) -> None:
+    def review(self, decisions: Decisions, twins: Twins | None) -> dict[str, Entry]:
         """Look for twins of new customers, and hold what looks like a mistake until it is decided.
 
         Args:
             decisions: what was decided.
             twins: the existing external_ids to compare with; None to compare with none.
+
+        Returns:
+            Existing external_id → entry of the row that means it, taken out of the plan: see `take_meant`.
         """
+        meant: dict[str, Entry] = {}
         if twins is None and not self.doubted:
-            self.planned.unused = decisions.unused
-            return
+            return meant
         counts = Counts(unchanged=self.planned.counts.unchanged)
 
-        def reviewed(entry: Entry) -> Entry:
-            if twins is not None:
-                doubt(entry, twins.doubts(entry))
+        def reviewed(entry: Entry) -> Entry | None:
+            doubt(entry, twins.doubts(entry) if twins is not None else ())
+            if twins is not None and entry.do == "create" and decisions.means_another(entry):
+                found = twins.existing(entry)
+                if len(found) == 1 and meant.setdefault(found[0].external_id, entry) is entry:
+                    return None
             counts.add(entry := decisions.settle(entry))
             return entry
 
         self.writer.revise(reviewed)
-        self.planned.counts, self.planned.unused = counts, decisions.unused
+        self.planned.counts = counts
+        return meant
+
+    def take_meant(self, entries: Iterable[Entry], twins: Mapping[int, Entry], decisions: Decisions) -> None:
+        """Take the entries of rows that mean an existing customer.
+
+        Args:
+            entries: of the rows under the external_ids that they mean.
+            twins: line → entry of the row as it stands.
+            decisions: what was decided.
+        """
+        self.take(decisions.meant(entry, twins[entry.line]) for entry in entries)
 
     def finish(
         self, limits: Limits, base_url: str, environment: str, options: dict[str, Any], now: datetime, undoes: str = ""
@@ -202,6 +219,7 @@ def _summary(header: Header) -> str:
         ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"guard: {guard.text}" for guard in header.guards),
+        *([f"new external_ids: {header.twins}"] if header.twins else []),
         "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",
     ]
     return "\n".join(line.replace("\r", " ").replace("\n", " ") for line in lines)

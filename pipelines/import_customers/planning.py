@@ -138,7 +138,7 @@ class _Planning:
         async with self.account.open() as api:
             found.existing, environment = await total(api.send)
             self.progress.step("compare", found.source.rows, ("row", "rows"))
-            async for entries in planned(rows, Options(given.mode, given.match, given.metadata), api.send):
+            async for entries in planned(rows, self._options(), api.send):
                 draft.take(entries)
                 _check_onboarding(given.onboarding, found.counts, entries)
                 self.progress.advance("compare", len(entries))
@@ -164,7 +164,15 @@ class _Planning:
             if self.compares is not None:
                 twins = await self.compares.twins(rows, environment, found.existing, send)
                 found.twins = self.compares.said
-        draft.review(self.decided, twins)
+        if meant := draft.review(self.decided, twins):
+            only = {entry.line: external_id for external_id, entry in meant.items()}
+            as_they_stand = {entry.line: entry for entry in meant.values()}
+            async for entries in planned(rows, self._options(), send, only):
+                draft.take_meant(entries, as_they_stand, self.decided)
+        found.unused = self.decided.unused
+
+    def _options(self) -> Options:
+        return Options(self.given.mode, self.given.match, self.given.metadata)
 
     async def _archive_missing(self, rows: Rows, draft: Draft, seen: set[int], send: Send) -> None:
         """Plan archives for customers that the file does not name."""

@@ -151,14 +151,14 @@ def _doubted(found: Planned) -> list[str]:
     lines = []
     if found.unused:
         fit = counted(found.unused, "decision fits", "decisions fit")
-        lines.append(f"note      {fit} no doubted row of this file: what was decided about has changed")
+        lines.append(f"note      {fit} no doubted row: what was decided about has changed, or is done")
     if found.doubted and found.doubted[1]:
         path, rows = found.doubted
         open_ones = f"{found.counts.held} to decide" if found.counts.held else "all decided"
         lines.append(f"doubts    {counted(rows, 'row')} in {path}, {open_ones}")
         if found.counts.held:
             lines.append(
-                f"          write yes or no into its column decision, then plan again with --decisions {path};"
+                f"          write yes, no or same into its column decision, then plan again with --decisions {path};"
                 " --accept KIND takes a whole kind"
             )
     return lines

@@ -1,7 +1,8 @@
 """`doubts.csv`: the rows that look like a mistake, to be decided one by one and given back.
 
 Promised: each doubted row stands there as it stands in the file, after five columns: the decision (yes writes the row
-as it stands, no leaves it out, blank leaves it held), its line, a sign that identifies row and doubts, the kinds of its
+as it stands, no leaves it out, same gives it to the existing customer whose external_id only looks different, blank
+leaves it held), its line, a sign that identifies row and doubts, the kinds of its
 doubts and the doubts. A decision that was given is written again, so that the file can be given back until nothing is
 open. It is matched by the sign alone: a spreadsheet may change the other cells. Never done: deciding; calls.
 """
@@ -24,7 +25,7 @@ from connector.push.plan.planfile import Source
 __all__ = ["read_decisions", "write_doubts"]
 
 COLUMNS = ("decision", "flexsync_line", "flexsync_row", "flexsync_kind", "flexsync_doubt")
-_WORDS: dict[str, Decision] = {"yes": "yes", "y": "yes", "no": "no", "n": "no"}
+_WORDS: dict[str, Decision] = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "same": "same"}
 
 
 def write_doubts(path: Path, source: Source, entries: Iterable[Entry], given: Path | None = None) -> int:
@@ -59,10 +60,10 @@ def write_doubts(path: Path, source: Source, entries: Iterable[Entry], given: Pa
 
 
 def read_decisions(path: Path) -> dict[str, Decision]:
-    """Read what was decided: the sign of a row → yes or no. Rows without a decision are left out.
+    """Read what was decided: the sign of a row → yes, no or same. Rows without a decision are left out.
 
     Raises:
-        FixInput: it is no such file, or holds another word than yes and no.
+        FixInput: it is no such file, or holds another word than yes, no and same.
     """
     with Delimited.open(path, known=COLUMNS.__contains__) as table:
         records = (record for record in table.records() if record.trouble or any(record.cells))
@@ -76,7 +77,7 @@ def _places(path: Path, header: Record) -> tuple[int, int]:
         return names.index("decision"), names.index("flexsync_row")
     raise FixInput(
         f"{path} has no columns decision and flexsync_row.",
-        remedy="Give the .doubts.csv that `flexsync import plan` wrote, with yes or no in its column decision.",
+        remedy="Give the .doubts.csv that `flexsync import plan` wrote, with its column decision filled in.",
     )
 
 
@@ -87,8 +88,9 @@ def _decided(path: Path, records: Iterable[Record], decision: int, row: int) -> 
         said = record.cells[decision].strip()
         if said and said.lower() not in _WORDS:
             raise FixInput(
-                f"{path} line {record.line}: decision {said!r} is neither yes nor no.",
-                remedy="Write yes (the row is right as it stands) or no (leave it out), or leave the cell blank.",
+                f"{path} line {record.line}: decision {said!r} is neither yes, no nor same.",
+                remedy="Write yes (the row is right as it stands), no (leave it out) or same (it is the customer with"
+                " the similar external_id), or leave the cell blank.",
             )
         if said:
             yield record.cells[row].strip(), _WORDS[said.lower()]

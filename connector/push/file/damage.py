@@ -102,7 +102,11 @@ DAMAGES = (
 KINDS = tuple(dict.fromkeys([*(damage.kind for damage in DAMAGES), ZEROS, TWIN]))
 """Every kind of doubt, for `--accept`."""
 
-_HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9 .,@+()/-]*[A-Za-z0-9.)]")
+# Most values match one of these, and are looked at no further: a file has millions. Two letters outside of ASCII beside
+# each other may be a wrong encoding; what begins with a letter may be a word of `_is_word`.
+_WORDS = re.compile(r"(?!.*(?:[^\x00-\x7f]{2}|[\ufb00-\ufb06]|_x))[^\W\d_][\w .,@+()/&'-]*[\w.)]")
+_NUMBERS = re.compile(r"[1-9]\d{0,14}|\+[1-9][0-9 ]*[0-9]|[1-9]\d{0,14}(?: \d+)+")
+_LONGEST_WORD = 24  # of `_is_word`
 _BY_FIELD = {name: tuple(damage for damage in DAMAGES if name in damage.where) for name in ALL | EMAIL}
 _RAW = (_BLANK, _SPACES)
 
@@ -117,20 +121,29 @@ def spoilt(name: str, text: str) -> Doubt | None:
     Returns:
         The doubt, or None.
     """
-    damages = _BY_FIELD.get("metadata" if name.startswith("metadata.") else name)
-    if not damages or not text:
+    if not text or _harmless(text):
         return None
-    if _HARMLESS.fullmatch(text) and not _is_word(text):
-        return None
+    return _shown(name, text)
+
+
+def _shown(name: str, text: str) -> Doubt | None:
+    """The first damage of the table that a value shows."""
     plain = text.strip(AROUND)
-    for damage in damages:
+    for damage in _BY_FIELD.get("metadata" if name.startswith("metadata.") else name, ()):
         if damage.shows(text if damage in _RAW else plain):
             return Doubt(damage.kind, f"{name} is {damage.doubt}")
     return None
 
 
+def _harmless(text: str) -> bool:
+    """Whether a value certainly shows no damage, whatever its field."""
+    if _NUMBERS.fullmatch(text):
+        return True
+    return _WORDS.fullmatch(text) is not None and not (len(text) <= _LONGEST_WORD and _is_word(text))
+
+
 def _is_word(text: str) -> object:
-    return is_placeholder(text) or is_boolean(text) or is_date(text) or (len(text) < 12 and text.lower().endswith("id"))
+    return is_placeholder(text) or is_boolean(text) or is_date(text) or text.lower().endswith("id")
 
 
 def changed(name: str, before: str, after: str) -> Doubt | None:

@@ -17,6 +17,7 @@ from connector.push.file.wording import cut, listed
 
 __all__ = ["SHOWN_LINES", "Duplicates", "Hashes", "compared", "hashed", "warnings"]
 
+MANY = 10_000  # keys from which on loading numpy pays
 SHOWN_LINES = 3  # other lines that a duplicate names
 Duplicates = dict[str, dict[str, list[int]]]
 """Key → value → lines, of values that appear more than once."""
@@ -94,9 +95,14 @@ def hashed(text: str) -> int:
 
 
 def _repeated(hashes: array[int]) -> set[int]:
-    if len(set(hashes)) == len(hashes):
-        return set()
-    return {value for value, count in Counter(hashes).items() if count > 1}
+    """The hashes that occur more than once; of a large file they are sorted, which takes less memory than a set."""
+    if len(hashes) < MANY:
+        return {value for value, count in Counter(hashes).items() if count > 1}
+    import numpy as np
+
+    ordered = np.array(hashes, dtype=np.int64)
+    ordered.sort()
+    return {int(value) for value in np.unique(ordered[1:][ordered[1:] == ordered[:-1]])}
 
 
 def _alike(values: Mapping[str, int], unit: str) -> str:

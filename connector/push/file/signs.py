@@ -59,6 +59,7 @@ _DATES = re.compile(
     re.IGNORECASE,
 )
 _ROUNDED = re.compile(r"[1-9]\d{14}0{2,}")
+_PAIR = re.compile("[^\x00-\x7f]{2}")  # a letter outside of ASCII has at least two bytes in UTF-8
 _CODINGS = ("cp1252", "latin-1", "mac_roman", "cp850", "cp437")
 
 
@@ -96,7 +97,7 @@ def garbled(text: str) -> set[str]:
 
 def is_garbled(text: str) -> bool:
     """Whether a text looks like UTF-8 that was read in an older encoding: read back, its bytes are valid UTF-8."""
-    return not text.isascii() and any(_reads_back(text, name) for name in _CODINGS)
+    return _PAIR.search(text) is not None and any(_reads_back(text, name) for name in _CODINGS)
 
 
 def _reads_back(text: str, coding: str) -> bool:

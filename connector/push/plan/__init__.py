@@ -1,4 +1,4 @@
-"""The plan: rows against the account, as entries that say what would change, guards, and the plan file.
+"""The plan: rows against the account, as entries that say what would change, doubts, guards, and the plan file.
 
 In: `Rows`, and a `send` that reads. Out: `Entry`, batch by batch; `Guard`s; a plan file. Never done here: writing to
 FlexPrice; asking.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from connector.api.calls import PAGE
@@ -26,13 +26,16 @@ __all__ = ["planned"]
 AHEAD = 8  # batches that are looked up while an earlier one is decided
 
 
-async def planned(rows: Rows, options: Options, send: Send) -> AsyncIterator[list[Entry]]:
+async def planned(
+    rows: Rows, options: Options, send: Send, only: Mapping[int, str] | None = None
+) -> AsyncIterator[list[Entry]]:
     """Decide every row, in the order of the file, a batch of a thousand at a time.
 
     Args:
         rows: checked rows (`Rows.check` has run, so duplicates are known).
         options: how to match and merge.
         send: makes one call; reads only.
+        only: line → external_id: decide these rows alone, as rows of that external_id.
 
     Yields:
         Entries of a batch, `unchanged` ones among them.
@@ -41,7 +44,7 @@ async def planned(rows: Rows, options: Options, send: Send) -> AsyncIterator[lis
         Refused: a look-up was answered with something else.
     """
     waiting: deque[asyncio.Task[list[Entry]]] = deque()
-    batches = _batches(rows)
+    batches = _batches(rows if only is None else _chosen(rows, only))
     try:
         while True:
             for batch in islice(batches, AHEAD - len(waiting)):
@@ -53,6 +56,13 @@ async def planned(rows: Rows, options: Options, send: Send) -> AsyncIterator[lis
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _chosen(rows: Iterable[Row], only: Mapping[int, str]) -> Iterator[Row]:
+    for row in rows:
+        if row.line in only:
+            row.external_id = only[row.line]
+            yield row
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -119,8 +119,8 @@ class PlanWriter:
             self._body.close()
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry; unchanged entries are not kept."""
-        if entry.do == "unchanged":
+        """Keep an entry; unchanged entries are not kept, unless somebody decided about them."""
+        if entry.do == "unchanged" and not entry.decision:
             return
         try:
             if self._read:
@@ -136,11 +136,12 @@ class PlanWriter:
         self._body.seek(0)
         yield from map(_entry, self._body)
 
-    def revise(self, change: Callable[[Entry], Entry]) -> None:
-        """Put every entry through a function, in order; `unchanged` ones are not kept."""
+    def revise(self, change: Callable[[Entry], Entry | None]) -> None:
+        """Put every entry through a function, in order; None leaves it out."""
         with PlanWriter(self.path) as other:
             for entry in self.entries():
-                other.add(change(entry))
+                if (kept := change(entry)) is not None:
+                    other.add(kept)
             self._body, other._body = other._body, self._body
             self._read = True
 

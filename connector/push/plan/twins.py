@@ -42,10 +42,7 @@ class Twins:
     """
 
     def __init__(self, rows: Rows) -> None:
-        import numpy as np
-
-        self._exact = np.unique(np.array(rows.hashes.exact, dtype=np.int64))
-        self._folded = np.unique(np.array(rows.hashes.folded, dtype=np.int64))
+        self._exact, self._folded = _sorted(rows.hashes.exact), _sorted(rows.hashes.folded)
         self._alike: Mapping[str, Mapping[str, int]] = rows.alike
         self._unit = rows.source.unit
         self._keys, self._places, self._found = array("q"), array("q"), bytearray()
@@ -72,15 +69,21 @@ class Twins:
         new = entry.changes.get("external_id") if entry.do in ("create", "update") else None
         if not new or not (folded := fold(new)):
             return
-        if TWIN not in entry.kinds:
-            for one in self._existing(folded):
-                if one.external_id != new and one.id != entry.id and fold(one.external_id) == folded:
-                    yield Doubt(TWIN, told(new, one))
-                    break
+        if TWIN not in entry.kinds and (existing := self.existing(entry)):
+            yield Doubt(TWIN, told(new, existing[0]))
         others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
         if others:
             shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
             yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
+
+    def existing(self, entry: Entry) -> list[Identified]:
+        """The existing customers of whose external_id the new one of an entry is a twin."""
+        new = entry.changes.get("external_id") or ""
+        folded = fold(new)
+        kept = dict.fromkeys(self._existing(folded) if folded else ())  # pages of a walk may repeat customers
+        return [
+            one for one in kept if new != one.external_id and one.id != entry.id and fold(one.external_id) == folded
+        ]
 
     def _existing(self, folded: str) -> Iterator[Identified]:
         """The kept customers with that folding key, in the order in which they were met."""
@@ -103,6 +106,17 @@ def told(new: str, existing: Identified) -> str:
     """The doubt about a new id beside an existing one."""
     by = differences(new, existing.external_id)
     return f"{existing.external_id!r} exists ({existing.id}): they differ only by {by}"
+
+
+def _sorted(hashes: array[int]) -> Any:
+    """The hashes in order, sorted where they lie: a copy of a million takes 8 MB."""
+    import numpy as np
+
+    if not hashes:
+        return np.zeros(0, dtype=np.int64)
+    found = np.frombuffer(hashes, dtype=np.int64)
+    found.sort()
+    return found
 
 
 def _among(known: Any, asked: Any) -> Any:
