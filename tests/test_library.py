@@ -221,6 +221,7 @@ def test_earlier_call_forms_work_and_warn(api: Flexprice, sandbox: Sandbox, subs
     earlier(lambda: api.send(calls.get_customer(id), retry=Retry(1)), "retries=")  # type: ignore[call-arg]
 
 
+@pytest.mark.filterwarnings("ignore:.*id=:DeprecationWarning")
 def test_an_earlier_update_with_a_body_changes_the_external_id(api: Flexprice, sandbox: Sandbox) -> None:
     """In a body `external_id` is the new one, as it was."""
     id = made(sandbox, external_id="body-1", name="Body", metadata={})["id"]
