@@ -1,6 +1,7 @@
 """Plays README.md and docs/ with the Flexsync that is installed, and compares what they show.
 
-`.ci/release` runs it in another folder. It needs no pytest, and finds the project's own packages nowhere but in its environment.
+`.ci/release` runs it in another folder. It needs no pytest, and finds the
+project's packages nowhere but in its own environment.
 """
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import docs
-
 import connector
+import docs
 
 LONG = ("asking.md",)  # it plays thirty nights; `-m sampled` compares it
 
