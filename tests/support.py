@@ -16,7 +16,7 @@ from connector.api import answers
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
 from connector.api.outages import Outages
-from connector.api.retries import Retry
+from connector.api.retries import Retries, Retry, policy
 from connector.errors import BudgetSpent, Refused, TryAgain
 from connector.sandbox import Clock, Faults, Sandbox
 from connector.settings import Secret, Settings, load
@@ -47,9 +47,9 @@ class Direct:
         self.monotonic: Callable[[], float] = time.monotonic
         self.outages = Outages(time.monotonic)  # without sockets there are none
 
-    async def send(self, call: Call, *, retry: Retry | None = None, **_: Any) -> Reply:
+    async def send(self, call: Call, *, retries: Retries = None, **_: Any) -> Reply:
         last: TryAgain | None = None
-        for _ in range(retry.attempts if retry else 8):  # one error class has a random status (contract.md 2.3)
+        for _ in range(policy(retries, Retry(8)).attempts):  # one error class has a random status (contract.md 2.3)
             try:
                 return self._send(call)
             except TryAgain as error:

@@ -97,6 +97,20 @@ def test_help_names_every_keyword(kind: type) -> None:
         assert [keyword for keyword in kind.__annotations__ if not re.search(rf"\b{keyword}\b", text)] == []
 
 
+def test_help_tells_the_limits_of_every_field() -> None:
+    """`help()` of create and update says what each keyword means, with the limits of the field's declaration."""
+    from connector.api.fields import FIELDS
+
+    for name in ("create_customer", "update_customer"):
+        for method in both(name):
+            text = inspect.getdoc(method) or ""
+            told = dict(re.findall(r"^    (\w+): (.*)$", text.partition("Keywords:")[2], re.M))
+            for field in set(FIELDS) - {"external_id", "name", "address_country", "timezone"}:
+                limit = f"at most {FIELDS[field].characters} characters"
+                assert limit in told[field], field
+                assert ("bytes" in told[field]) == bool(FIELDS[field].octets), field
+
+
 def test_keywords_are_the_fields_of_a_customer() -> None:
     """A field that is added to customers is a keyword of create and update too."""
     from connector.api.fields import TEXTS

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -424,3 +425,9 @@ def test_secrets_compare_by_value() -> None:
     assert len({Secret("a"), Secret("a")}) == 1
     assert Secret("a") != "a"
     assert not Secret("")
+
+
+def test_no_two_settings_have_one_name() -> None:
+    """A flag, and `flexsync.load(name=…)`, take a setting by its name alone, whatever its section."""
+    names = Counter(name for struct in SECTIONS.values() for name in settings_in(struct))
+    assert [name for name, times in names.items() if times > 1] == []

@@ -29,7 +29,7 @@ from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import Recovery, Waiting
-from connector.api.retries import PER_CUSTOMER, Failure, Retries, Retry, RetryState, positive
+from connector.api.retries import PER_CUSTOMER, Failure, Retries, Retry, RetryState, policy, positive
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
 from connector.clock import Clock, utc_now
 from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
@@ -158,7 +158,7 @@ class AsyncFlexprice:
             BudgetSpent: deadline, max_calls or max_pause.
         """
         state: RetryState | None = None
-        policy, seconds = Retry.of(retries, self.retry), positive(timeout, self._timeout)
+        retry, seconds = policy(retries, self.retry), positive(timeout, self._timeout)
         while True:
             if self._recovery.failing:
                 await self._recovery.wait(call)
@@ -171,7 +171,7 @@ class AsyncFlexprice:
                 self._failed_in_a_row = 0
                 return outcome
             if state is None:
-                state = RetryState(call, policy, self.gate.max_pause, time.monotonic)
+                state = RetryState(call, retry, self.gate.max_pause, time.monotonic)
             await self._wait_after(state, outcome)
 
     async def _wait_after(self, state: RetryState, failure: Failure) -> None:

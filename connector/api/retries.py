@@ -17,7 +17,7 @@ import tenacity
 from connector.api.calls import Call
 from connector.errors import FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, UnknownOutcome, Unreachable
 
-__all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retries", "Retry", "RetryState", "Wait", "positive"]
+__all__ = ["LISTINGS", "PER_CUSTOMER", "Failure", "Retries", "Retry", "RetryState", "Wait", "policy", "positive"]
 
 LISTINGS = frozenset({"customers", "subscriptions"})
 PER_CUSTOMER = frozenset({"usage", "entitlements", "upcoming_grants"})  # one failing customer must not end a run
@@ -50,19 +50,6 @@ class Retry:
         default_factory=lambda: tenacity.wait_random_exponential(multiplier=1, max=60)
     )
 
-    @classmethod
-    def of(cls, retries: int | Retry | None, default: Retry) -> Retry:
-        """Return a policy, given one, or how often to try again after a first failure, or None for the default.
-
-        Raises:
-            FixInput: a negative number.
-        """
-        if retries is None or isinstance(retries, Retry):
-            return default if retries is None else retries
-        if retries < 0:
-            raise FixInput(f"retries is {retries}.", remedy="Give 0 for a single attempt, or more.")
-        return cls(retries + 1)
-
     def seconds(self, attempt: int) -> float:
         """Return how long to wait after attempt number `attempt` (1 is the first)."""
         state = tenacity.RetryCallState(_NO_LOOP, None, (), {})
@@ -72,6 +59,15 @@ class Retry:
 
 Retries = int | Retry | None
 """Further attempts after the first, or a whole policy; None: the settings' number."""
+
+
+def policy(retries: Retries, default: Retry) -> Retry:
+    """Return the policy that `retries` stands for; raises FixInput for a negative number."""
+    if retries is None or isinstance(retries, Retry):
+        return default if retries is None else retries
+    if retries < 0:
+        raise FixInput(f"retries is {retries}.", remedy="Give 0 for a single attempt, or more.")
+    return Retry(retries + 1)
 
 
 @dataclass(frozen=True)

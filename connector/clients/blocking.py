@@ -86,8 +86,8 @@ class Flexprice(Customers, Listings, Allowances):
 
     def __del__(self) -> None:
         if not self._closed:
-            warnings.warn(f"unclosed {self!r}: use `with`, or `close`", ResourceWarning, 2, source=self)
             self._loop.call_soon_threadsafe(_end, self._loop, self._async)  # not waited for: the program may be ending
+            warnings.warn(f"unclosed {self!r}: use `with`, or `close`", ResourceWarning, 2, source=self)
 
     @property
     def gate(self) -> Gate:

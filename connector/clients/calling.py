@@ -1,9 +1,9 @@
 """What an operation refuses before any call, and earlier call forms, which go on working with a DeprecationWarning.
 
 Promised: a misspelt keyword is a TypeError that names the nearest one; so are both, or neither, of `customer_id` and
-`external_id`, and an identifier that is no text. A value that is none of the few that the API knows is a FixInput: the
-server would answer it with an empty page (contract.md 3.1). `help()` and notebooks show every keyword by its name.
-Never done: judging texts and numbers (the server does), calls.
+`external_id`, and an identifier that is no text. A value that is none of the few that the API knows is a FixInput, and
+so is an empty list to search for: the server would answer with an empty page, or with everybody (contract.md 3.1).
+`help()` and notebooks show every keyword by its name. Never done: judging texts and numbers (the server does), calls.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ EARLIER = {
 }
 """Keywords of versions before 0.2, and what they are called now."""
 WHO = ("customer_id", "external_id")
+NARROWING = ("external_ids", "customer_ids", "subscription_ids", "subscription_status")
 _LEVEL = 5  # frames from the warning to the caller: _warn, _renamed or _unpacked, _Form.current, call
 
 
@@ -51,6 +52,7 @@ def operation(keywords: type | None = None, *, body: bool = False) -> Callable[[
             return method(self, *args, **given)
 
         call.__signature__ = form.signature  # type: ignore[attr-defined]  # what inspect, and so help(), looks at
+        call.__doc__ = form.told
         return cast("F", call)
 
     return wrap
@@ -61,6 +63,7 @@ class _Form:
 
     def __init__(self, method: Callable[..., Any], keywords: type | None, body: bool) -> None:
         self.name = method.__name__
+        self.text = method.__doc__ or ""
         self.takes_body = body
         self.plain = inspect.signature(method)
         self.keywords = keywords
@@ -72,6 +75,13 @@ class _Form:
         """Name → type of what `**` stands for."""
         return get_type_hints(self.keywords) if self.keywords else {}
 
+    @property
+    def told(self) -> str | None:
+        """The docstring, with what each keyword behind `**` means."""
+        hints = get_type_hints(self.keywords, include_extras=True) if self.keywords else {}
+        means = [f"    {name}: {part}." for name, hint in hints.items() for part in getattr(hint, "__metadata__", ())]
+        return "\n".join([inspect.cleandoc(self.text), "", "Keywords:", *means]) if means else self.text
+
     @functools.cached_property
     def names(self) -> list[str]:
         """Every keyword."""
@@ -80,9 +90,8 @@ class _Form:
     @property
     def signature(self) -> inspect.Signature:
         """The method's own, with the keywords by name instead of `**`."""
-        annotations = self.keywords.__annotations__ if self.keywords else {}
-        more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_text(a))
-                for n, a in annotations.items()]  # fmt: skip
+        keyword = functools.partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+        more = [keyword(name, annotation=inspect.formatannotation(hint)) for name, hint in self.hints.items()]
         kept = [p for p in self.plain.parameters.values() if p.kind is not p.VAR_KEYWORD]
         return self.plain.replace(parameters=[*kept, *more])
 
@@ -146,6 +155,8 @@ class _Form:
         return f" Did you mean {near[0]!r}?" if near else ""
 
     def _check_value(self, name: str, value: object) -> None:
+        if name in self.hints and name in NARROWING and value is not None and not value:
+            raise FixInput(f"{self.name}: {name} is empty.", remedy="The server would take that for no filter.")
         known = _literals(self.hints.get(name))
         values = value if isinstance(value, list | tuple | set) else [value]
         for one in values if known else ():
@@ -158,11 +169,6 @@ def _literals(hint: Any) -> tuple[str, ...]:
     if get_origin(hint) is Literal:
         return get_args(hint)
     return next((found for part in get_args(hint) if (found := _literals(part))), ())
-
-
-def _text(annotation: Any) -> Any:
-    """Return an annotation as it is written."""
-    return getattr(annotation, "__forward_arg__", annotation)
 
 
 def _warn(message: str) -> None:
