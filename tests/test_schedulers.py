@@ -1,8 +1,8 @@
 """The recipes of configs/schedulers: each command runs as its scheduler runs it, and each code does what is said.
 
 What a scheduler gives a command is given here too: its words, folder and few variables, the mode of the key's file, and
-a home that cannot be written. Where `FLEXSYNC_TEST_BUILDER` names a builder (podman, docker), the image is built and run
-as well; that needs dist/ and the internet.
+a home that cannot be written. Where `FLEXSYNC_TEST_BUILDER` names a builder (podman, docker), the image is built and
+run as well; that needs dist/ and the internet.
 """
 
 from __future__ import annotations
