@@ -16,7 +16,8 @@ import msgspec
 from connector.errors import FixInput
 from connector.files import atomic_write
 from connector.settings import Settings
-from connector.settings.declarations import SECTIONS, Setting, settable_in
+from connector.settings.declarations import SECTIONS
+from connector.settings.setting import Setting, settable_in
 from connector.settings.values import written
 
 __all__ = ["IGNORED", "config_text", "ignore", "refuse_existing", "write_config"]

@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from connector.settings.declarations import SECTIONS, Setting, Settings, settings_in
+from connector.settings.declarations import SECTIONS, Settings
+from connector.settings.setting import Setting, settings_in
 from connector.store import asof, ddl
 from connector.tables.histories import HISTORIES, VERSIONED, versions_of
 from connector.tables.schemas import DUCKDB_TYPES, STAMPS, TABLES, Column, Table

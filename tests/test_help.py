@@ -16,7 +16,8 @@ from command import COMMAND, PATIENCE, command, environment
 from sizes import few
 
 from connector import errors
-from connector.settings.declarations import SECTIONS, settable_in
+from connector.settings.declarations import SECTIONS
+from connector.settings.setting import settable_in
 from connector.settings.values import written
 from pipelines.cli.help import Group, commands_of
 from pipelines.cli.main import cli

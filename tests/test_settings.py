@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from connector.errors import FixInput
 from connector.settings import DEFAULT_BASE_URL, SECTIONS, Secret, Settings, check_host, duration, load
-from connector.settings.declarations import Setting, settings_in
+from connector.settings.setting import Setting, settings_in
 from connector.tables.schemas import TABLES
 
 CONFIGS = Path(__file__).parent.parent / "configs"

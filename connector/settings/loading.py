@@ -22,12 +22,11 @@ from connector.settings.declarations import (
     History,
     Import,
     Privacy,
-    Setting,
     Settings,
     Sync,
-    settable_in,
 )
 from connector.settings.hosts import check_host
+from connector.settings.setting import Setting, settable_in
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
 from connector.settings.values import Environment, Secret, checked_key, duration, masked
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import FixInput
-from connector.settings.declarations import SECTIONS, settable_in
+from connector.settings.declarations import SECTIONS
+from connector.settings.setting import settable_in
 
 __all__ = ["File", "Given", "from_environment", "from_flags", "nearest"]
 
