@@ -61,8 +61,6 @@ def init(
     base_url, key_env, key_file = _asked(base_url, key_env, key_file)
     # A file that is named is tried, though a variable would win over it.
     environ: dict[str, str] | None = {} if key_file else None
-        {} if key_file else None
-    )  # a file that is named is tried, though a variable would win over it
     settings = load(
         base_url=base_url,
         key_env=key_env,
