@@ -17,7 +17,6 @@ from connector import errors
 from connector.sandbox import Faults, Sandbox
 from pipelines.report.bars import BarProgress
 
-
 FEW = ("--only", "customers")  # what a test about streams needs to read
 
 
