@@ -114,6 +114,18 @@ def test_a_bug_is_told_as_json_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "Traceback" in done.err
 
 
+def test_an_interrupted_command_says_so_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and SIGTERM end in an object, too: interrupted, code 130."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise errors.Interrupted("interrupted.", remedy="State is kept.")
+
+    monkeypatch.setattr("pipelines.jobs.sync", stopped)
+    done = command("sync", "--json", env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    assert (done.code, done.json["status"]) == (130, "interrupted")
+    assert done.json["error"]["exit_code"] == 130
+
+
 def test_every_line_of_the_log_names_its_run(tmp_path: Path) -> None:
     """Lines of one file are told apart by run; the last one of a run says how it ended, an error included."""
     sandbox = account(6)
