@@ -224,7 +224,7 @@ def test_the_image_is_built_and_runs() -> None:
         "/data/demo",
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=True)
-    assert "GREEN" in done.stdout
+    assert "GREEN" in done.stderr
 
 
 def test_a_recipe_names_only_options_that_exist() -> None:
