@@ -31,8 +31,7 @@ _WIDTH = 100
 _HEAD = """\
 # Settings of Flexsync, made by `flexsync init`. Every setting that is commented out shows its default.
 # Flags win over the environment, the environment wins over this file.
-# Never write the API key here: it belongs into the environment variable that key_env names, or into key_file.
-"""
+# Never write the API key here: it belongs in the environment variable that key_env names, or in key_file."""
 _NO_DEFAULT = {"calls_per_second": "50.0", "max_calls": "100000", "deadline": '"12h"'}
 """Examples of settings that have no default."""
 

@@ -116,7 +116,7 @@ def test_demo_answers_a_question_and_the_commands_that_it_suggests_work(tmp_path
     """The demo needs no account, is green, and leaves a copy that the commands it prints can read."""
     done = flexsync("demo", "--folder", "d", "--customers", "60", env=environment(key=""), cwd=tmp_path)
     assert done.code == 0, done.err
-    assert "GREEN" in done.out
+    assert "GREEN" in done.err
     assert "Which customers" in done.out
     typed = [line.strip() for line in done.out.splitlines() if line.startswith("  flexsync")]
     assert len(typed) == 2

@@ -75,6 +75,7 @@ def test_nothing_is_written_for_an_account_that_cannot_be_read(
     assert command("init", "--base-url", live[1], *words, "--no-check", env=env, cwd=tmp_path).code == 0
 
 
+@pytest.mark.sampled
 def test_on_a_terminal_it_asks(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """Two questions: the address, and where the key is; an empty answer takes what stands in brackets."""
     mine, its = pty.openpty()

@@ -63,7 +63,7 @@ class Server:
         found = self.fails(request)
         await asyncio.sleep(self.latency)
         if found is None:
-            return web.json_response({"path": request.path_qs})
+            return web.json_response({"path": request.path_qs, "items": []})
         return web.json_response(found[1], status=found[0])
 
     def asked(self, about: str) -> int:

@@ -17,6 +17,8 @@ from connector import errors
 from connector.sandbox import Faults, Sandbox
 from pipelines.report.bars import BarProgress
 
+FEW = ("--only", "customers")  # what a test about streams needs to read
+
 
 def _sync(sandbox: Sandbox, folder: Path, *words: object) -> Done:
     with sandbox.running() as base_url:
@@ -29,7 +31,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def test_the_report_of_a_sync_is_on_stdout_and_its_progress_on_stderr(tmp_path: Path) -> None:
     """A scheduler that keeps stdout keeps the report, and nothing else."""
-    done = _sync(account(6), tmp_path, "--publish", "duckdb:out.duckdb")
+    done = _sync(account(6), tmp_path, *FEW, "--publish", "duckdb:out.duckdb")
     assert done.out.startswith("GREEN  run ")
     assert done.out.endswith("published  duckdb:out.duckdb\n")
     assert "walk/customers/published: " in done.err
@@ -43,8 +45,8 @@ def test_quiet_says_nothing_on_green_and_everything_else_otherwise(
     monkeypatch.setattr("connector.api.client.Retry", quick_retry)
     sandbox = account(12)
     assert sandbox.active_customer_ids()
-    assert _sync(sandbox, tmp_path, "--quiet") == Done(0, "", "")
-    found = _sync(sandbox, tmp_path, "--quiet", "--json")
+    assert _sync(sandbox, tmp_path, *FEW, "--quiet") == Done(0, "", "")
+    found = _sync(sandbox, tmp_path, *FEW, "--quiet", "--json")
     assert (found.code, found.json["status"], found.json["error"], found.err) == (0, "green", None, "")
     sandbox.faults = Faults(poison=frozenset(sandbox.active_customer_ids()[:1]))
     found = _sync(sandbox, tmp_path, "--quiet")
@@ -110,6 +112,18 @@ def test_a_bug_is_told_as_json_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert done.json["error"]["class"] == "OurFault"
     assert "internal error: KeyError" in done.json["error"]["message"]
     assert "Traceback" in done.err
+
+
+def test_an_interrupted_command_says_so_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and SIGTERM end in an object, too: interrupted, code 130."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise errors.Interrupted("interrupted.", remedy="State is kept.")
+
+    monkeypatch.setattr("pipelines.jobs.sync", stopped)
+    done = command("sync", "--json", env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    assert (done.code, done.json["status"]) == (130, "interrupted")
+    assert done.json["error"]["exit_code"] == 130
 
 
 def test_every_line_of_the_log_names_its_run(tmp_path: Path) -> None:

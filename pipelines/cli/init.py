@@ -59,9 +59,8 @@ def init(
 
     job.refuse_existing(out)
     base_url, key_env, key_file = _asked(base_url, key_env, key_file)
-    environ: dict[str, str] | None = (
-        {} if key_file else None
-    )  # a file that is named is tried, though a variable would win over it
+    # A file that is named is tried, though a variable would win over it.
+    environ: dict[str, str] | None = {} if key_file else None
     settings = load(
         base_url=base_url,
         key_env=key_env,

@@ -1,8 +1,8 @@
 """`flexsync demo` and `flexsync sandbox`: try Flexsync on a sample account.
 
-Promised: neither needs an account or the internet. stdout of `demo` holds the report of the (last) sync, a line a
-night, if nights were asked for, the question, its answer and the commands to try next; stdout of `sandbox` holds one
-line, a command that syncs from it, printed when the server accepts calls.
+Promised: neither needs an account or the internet. stdout of `demo` holds a line a night, if nights were asked for, the
+question, its answer and the commands to try next; stdout of `sandbox` holds one line, a command that syncs from it,
+printed when the server accepts calls.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
     from pipelines.report.nights import write_nights
     from pipelines.report.progress import show_progress
     from pipelines.report.rows import write_table
+    from pipelines.report.streams import write_message
     from pipelines.report.sync_summary import sync_summary
 
     size = customers if customers is not None else CUSTOMERS_BY_NIGHT if nights else CUSTOMERS
@@ -65,7 +66,7 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
         else:
             report, answer = job.demo(folder, size, seed, progress)
             played, reports = [], [report]
-    click.echo(f"{sync_summary(reports[-1])}\n")
+    write_message(f"{sync_summary(reports[-1])}\n")  # how the copy came about; stdout is for the answer
     if played:
         write_nights(played)
         click.echo()

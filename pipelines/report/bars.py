@@ -6,6 +6,7 @@ say something that nobody knows. Never done here: deciding what a step is (`pipe
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rich.console import Console
@@ -36,12 +37,11 @@ class _Count(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """How much was done in a second, since the step began; nothing before the first ones."""
+    """How much was done in a second, from the begin of the step to the last of it; nothing before the first ones."""
 
     def render(self, task: Task) -> Text:
-        if not task.completed or not task.elapsed:
-            return Text("")
-        return Text(f"{task.completed / task.elapsed:,.0f} {task.fields['noun']}/s", justify="right")
+        seconds = task.fields["seconds"]
+        return Text(f"{task.completed / seconds:,.0f} {task.fields['noun']}/s" if seconds else "", justify="right")
 
 
 class _Left(TimeRemainingColumn):
@@ -62,6 +62,7 @@ class BarProgress(Progress):
         columns = (TextColumn("{task.description:<28}"), _Bar(), _Count(), _Rate(), _Left())
         self._bars = Bars(*columns, console=console or Console(stderr=True), transient=True)
         self._tasks: dict[str, Any] = {}
+        self._began: dict[str, float] = {}
         self._bars.start()
 
     def step(self, name: str, total: int | None = None, unit: Unit = CALLS) -> None:
@@ -69,12 +70,14 @@ class BarProgress(Progress):
         if name in self._tasks:
             self._bars.remove_task(self._tasks[name])
         noun = "rows" if total is None else unit[1].split()[0]
-        self._tasks[name] = self._bars.add_task(name, total=total, noun=noun)
+        self._tasks[name] = self._bars.add_task(name, total=total, noun=noun, seconds=0.0)
+        self._began[name] = time.monotonic()
 
     def advance(self, name: str, count: int) -> None:
         """Move a bar."""
         if name in self._tasks:
-            self._bars.advance(self._tasks[name], count)
+            seconds = time.monotonic() - self._began[name]
+            self._bars.update(self._tasks[name], advance=count, seconds=seconds)
 
     def note(self, text: str) -> None:
         """Write a note above the bars."""

@@ -39,7 +39,7 @@ def running_line(found: dict[str, Any]) -> str:
 
 def _step(step: dict[str, Any]) -> str:
     if step["total"] is None:
-        return f"{step['name']} {step['done']} {step['unit']}"
+        return f"{step['name']} {step['done']} {step['unit']}" if step["done"] else str(step["name"])
     return f"{step['name']} {step['done']} of {step['total']} {step['unit']}"
 
 
