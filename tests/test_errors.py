@@ -131,6 +131,32 @@ def test_no_json_breaks_the_reader(body: object, status: int) -> None:
     assert isinstance(said(status, body), FlexsyncError)
 
 
+DEPTHS = (100, 400, 470, 600, 900, 960, 985, 1500, 100_000)  # around the limits of each reader, and far beyond
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b'"deep"' + b"]" * depth
+
+
+@pytest.mark.parametrize("name", ["error", "message", "code", "details", "other", 'details":{"a'])
+def test_no_depth_breaks_the_reader(name: str) -> None:
+    """JSON nested deeper than any decoder goes becomes an error of ours too, wherever it stands."""
+    closed = b"}" * (1 + name.count("{"))
+    for depth in DEPTHS:
+        for status in (200, 403, 500):
+            assert isinstance(said(status, b'{"%s":%s%s' % (name.encode(), nested(depth), closed)), FlexsyncError)
+    assert isinstance(said(403, nested(1500)), FlexsyncError)
+
+
+@pytest.mark.parametrize("depth", [900, 1500, 100_000])
+def test_a_deep_body_is_whole_unless_it_is_torn(depth: int) -> None:
+    """A whole body costs the row that holds the depth; a torn one is asked for again."""
+    body = b'{"a":"]}\\"{","items":%s,"pagination":{"total":1}}' % nested(depth)
+    assert answers.is_object(body)
+    torn = (body[:-1], body[: len(body) // 2], body + b"}", body[:-1] + b"]", body[:-2] + b'"}', body + body, body[1:])
+    assert [one for one in torn if answers.is_object(one)] == []
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, KeyRefused), (403, AccessRefused), (404, NotFound), (409, Conflict), (400, Refused), (422, Refused),

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import Call
-from connector.api.grammar import refuse_torn
+from connector.api.grammar import UNREADABLE, refuse_torn
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -78,14 +78,15 @@ _object = msgspec.json.Decoder(_Anything)
 def is_object(body: bytes) -> bool:
     """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content.
 
-    One with a text that is none (a lone surrogate) is whole: asked again it is the same, and only one row is at fault.
+    One with a text that is none (a lone surrogate), or with a value that is nested too deep for any decoder, is whole:
+    asked again it is the same, and only one row is at fault.
     """
     try:
         body.isascii() or body.decode()
         _object.decode(body)
-    except (UnicodeDecodeError, RecursionError, msgspec.ValidationError):
+    except (UnicodeDecodeError, msgspec.ValidationError):
         return False
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return body.lstrip().startswith(b"{") and _is_whole(body)
     return True
 
@@ -113,23 +114,20 @@ def judge(
     Returns:
         An error to be raised: TryAgain for a transient fault, else the class of `connector.errors` for the status.
     """
-    code, text, details = _parse(body)
+    code, said, details = _parse(body, secret)
     known: dict[str, Any] = {
         "status": status,
-        "code": redacted(code, secret),
-        "details": _redact_all(details, secret),
+        "code": code,
+        "details": details,
         "request_id": redacted(headers.get("x-request-id", ""), secret),
     }
-    said = redacted(text, secret)
     if 200 <= status < 300:
         return TryAgain(f"{describe(call)}: {status} with a body that is not JSON{_quoted(said)}.", **known)
-    message = (
-        f"{describe(call)}: {status}{' ' + known['code'] if code else ''}{_quoted(said)}{_listed(known['details'])}."
-    )
+    message = f"{describe(call)}: {status}{' ' + code if code else ''}{_quoted(said)}{_listed(details)}."
     if status in TRANSIENT:
         wait = retry_after(headers.get("retry-after"), headers.get("date")) if status in {429, 503} else None
         return TryAgain(message, remedy=_REMEDIES.get(status, ""), retry_after=wait, **known)
-    if status == 404 and text == NO_ROUTE:
+    if status == 404 and said == NO_ROUTE:
         return NotFound(message, remedy="The server has no such path: check that base_url ends in /v1.", **known)
     kind: type[StopRun | SkipRow] | None = _KINDS.get(status)
     if kind is None:
@@ -153,10 +151,10 @@ def no_answer(call: Call, what: str, secret: Secret) -> TryAgain:
 
 
 def unreadable(call: Call) -> Refused:
-    """Return the error for a whole answer that nobody can decode, because one of its texts is none."""
+    """Return the error for a whole answer that nobody can decode, because of one of its values."""
     return Refused(
-        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate.",
-        remedy="Correct that text in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
+        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate, or too many levels.",
+        remedy="Correct that value in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
     )
 
 
@@ -198,12 +196,16 @@ def _http_date(text: str) -> datetime | None:
 # --- bodies -----------------------------------------------------------------------------------------------------
 
 
-def _parse(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
-    """Code, text and details of an error body, whatever its shape (contract.md 2.1, 2.2)."""
+def _parse(body: bytes, secret: Secret) -> tuple[str, str, Mapping[str, Any]]:
+    """Code, text and details of an error body, whatever its shape; the key is masked (contract.md 2.1, 2.2)."""
     try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", _plain(body), {}
+        code, text, details = _apart(msgspec.json.decode(body))
+        return redacted(code, secret), redacted(text, secret), _redact_all(details, secret)
+    except UNREADABLE:  # a few levels less than a decoder reads are too many for what follows it
+        return "", redacted(_plain(body), secret), {}
+
+
+def _apart(found: Any) -> tuple[str, str, Mapping[str, Any]]:
     if not isinstance(found, dict):
         return "", str(found), {}
     inner = found.get("error")

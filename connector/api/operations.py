@@ -17,6 +17,7 @@ import msgspec
 
 from connector.api import answers, calls, models
 from connector.api.calls import Call, Json, Reply
+from connector.api.grammar import UNREADABLE
 from connector.api.retries import Retry
 from connector.errors import FixInput, NotFound, Refused
 
@@ -192,7 +193,7 @@ class AsyncOperations:
             message = f"{answers.describe(call)}: the answer does not fit {model.__name__}: {error}."
             remedy = "The server may be another version: send(call).json() returns the body as it is."
             raise Refused(message, remedy=remedy, status=reply.status, request_id=reply.request_id) from None
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise answers.unreadable(call) from error
 
 
