@@ -18,6 +18,7 @@ import msgspec
 
 from connector.api.calls import Call
 from connector.api.grammar import UNREADABLE, refuse_torn
+from connector.api.masking import redacted, redacted_in
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -32,14 +33,13 @@ from connector.errors import (
 from connector.settings import Secret
 
 __all__ = [
-    "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
+    "TRANSIENT", "NotSent", "UnknownOutcome", "describe", "is_object", "judge", "no_answer", "redirected",
     "retry_after", "unreadable",
 ]  # fmt: skip
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
 """Statuses that a retry may cure (design section 6). Those from 520 up are of proxies, which may have passed it on."""
 NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
-LEAST_KEY = 8  # characters: a shorter key is none that a server drew
 SHOWN = 300  # characters of a text from outside that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -200,7 +200,7 @@ def _parse(body: bytes, secret: Secret) -> tuple[str, str, Mapping[str, Any]]:
     """Code, text and details of an error body, whatever its shape; the key is masked (contract.md 2.1, 2.2)."""
     try:
         code, text, details = _apart(msgspec.json.decode(body))
-        return redacted(code, secret), redacted(text, secret), _redact_all(details, secret)
+        return redacted(code, secret), redacted(text, secret), redacted_in(details, secret)
     except UNREADABLE:  # a few levels less than a decoder reads are too many for what follows it
         return "", redacted(_plain(body), secret), {}
 
@@ -240,18 +240,3 @@ def _quoted(text: str) -> str:
 def _listed(details: Mapping[str, Any]) -> str:
     text = ", ".join(f"{name}: {value}" for name, value in details.items())
     return f" ({text[:SHOWN]})" if text else ""
-
-
-def redacted(text: str, secret: Secret) -> str:
-    """Return the text with the key masked; one of a few characters only as a word, or it would mask parts of others."""
-    if secret and len(secret.reveal()) < LEAST_KEY:
-        return re.sub(rf"(?<!\w){re.escape(secret.reveal())}(?!\w)", "***", text)
-    return text.replace(secret.reveal(), "***") if secret else text
-
-
-def _redact_all(value: Any, secret: Secret) -> Any:
-    if isinstance(value, str):
-        return redacted(value, secret)
-    if isinstance(value, dict):
-        return {redacted(str(name), secret): _redact_all(item, secret) for name, item in value.items()}
-    return [_redact_all(item, secret) for item in value] if isinstance(value, list) else value

@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from urllib.parse import quote, urlencode, urlsplit
 
-from connector.api import answers, transport
+from connector.api import answers, masking, transport
 from connector.api.address import located
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
@@ -97,6 +97,7 @@ class AsyncFlexprice(AsyncOperations):
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
+        self._mask = masking.Mask(self._key)
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
@@ -198,6 +199,12 @@ class AsyncFlexprice(AsyncOperations):
             self.gate.pause(outcome.error.retry_after)
         return outcome.error
 
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of a run's report should know about the answers so far, in words."""
+        where = self._mask.repeated_in
+        return [f"the server repeats the API key in its answers, first in {where}: it was masked"] if where else []
+
     # --- one attempt ----------------------------------------------------------------------------------------------
 
     async def _attempt(self, call: Call, seconds: float, slot: Slot, number: int) -> Reply | Failure:
@@ -208,7 +215,7 @@ class AsyncFlexprice(AsyncOperations):
             async with asyncio.timeout(min(seconds, self.gate.left())):
                 response = await self._transport.handle_async_request(self._request(call))
                 status = response.status_code
-                body = await read_body(response)
+                body = self._mask.body(await read_body(response), call.operation)
         except BROKEN as error:
             problem = error
         elapsed = time.monotonic() - began
@@ -250,7 +257,7 @@ class AsyncFlexprice(AsyncOperations):
         text = headers.get("date", "")
         if text != self._date[0]:
             self._date = (text, _moment(text))
-        request_id = answers.redacted(headers.get("x-request-id", ""), self._key)
+        request_id = masking.redacted(headers.get("x-request-id", ""), self._key)
         return Reply(response.status_code, body, self._date[1], elapsed, number, request_id, headers, began)
 
     def _refused(self, call: Call, response: Response, body: bytes, slot: Slot, elapsed: float) -> Failure:
