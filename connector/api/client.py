@@ -25,6 +25,7 @@ from connector.api import answers, masking, transport
 from connector.api.address import located
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
+from connector.api.freshness import NO_CACHE, PAUSE, Freshness
 from connector.api.operations import AsyncOperations
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import Recovery, Waiting
@@ -97,7 +98,7 @@ class AsyncFlexprice(AsyncOperations):
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
-        self._mask = masking.Mask(self._key)
+        self._mask, self._freshness = masking.Mask(self._key), Freshness()
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
@@ -149,6 +150,7 @@ class AsyncFlexprice(AsyncOperations):
             BudgetSpent: deadline, max_calls or max_pause.
         """
         state: RetryState | None = None
+        doubted: Reply | None = None
         while True:
             if self._recovery.failing:
                 await self._recovery.wait(call)
@@ -156,10 +158,15 @@ class AsyncFlexprice(AsyncOperations):
                 if until is not None and time.monotonic() > until:
                     slot.unused()
                     raise answers.NotSent(f"{answers.describe(call)}: it was not sent, because its turn came too late.")
-                outcome = await self._attempt(call, timeout or self._timeout, slot, state.exchanges + 1 if state else 1)
+                number = 1 + (state.exchanges if state else 0) + (doubted is not None)
+                outcome = await self._attempt(call, timeout or self._timeout, slot, number)
             if isinstance(outcome, Reply):
                 self._failed_in_a_row = 0
-                return outcome
+                if not self._freshness.doubts(call, outcome, doubted):
+                    return outcome
+                doubted = outcome
+                await self.gate.back_off(PAUSE)
+                continue
             if state is None:
                 state = RetryState(call, retry or self.retry, self.gate.max_pause, time.monotonic)
             await self._wait_after(state, outcome)
@@ -198,6 +205,11 @@ class AsyncFlexprice(AsyncOperations):
         if isinstance(outcome.error, TryAgain) and outcome.error.retry_after is not None:
             self.gate.pause(outcome.error.retry_after)
         return outcome.error
+
+    @property
+    def faults(self) -> list[str]:
+        """What keeps a run over the answers so far from being green, in words."""
+        return self._freshness.faults()
 
     @property
     def notes(self) -> list[str]:
@@ -297,6 +309,7 @@ def _headers(settings: Settings, key: Secret) -> dict[str, str]:
         "accept": "application/json",
         "accept-encoding": "gzip",
         "user-agent": f"flexsync/{_version()}",
+        **NO_CACHE,
     }
     if settings.api.environment_id:
         headers["x-environment-id"] = settings.api.environment_id

@@ -36,7 +36,8 @@ class Mask:
         self.repeated_in = ""
         longest = max(re.findall(r"[^\W_]+", secret.reveal(), re.ASCII), key=len, default="")
         # An encoder may escape other characters of the key, but no letters and digits.
-        self._core = (longest if len(longest) >= RUN else secret.reveal()).lower().encode()
+        self._core = (longest if len(longest) >= RUN else secret.reveal()).encode()
+        self._cases = (self._core, self._core.lower(), self._core.upper())
         self._forms = re.compile(rb"|".join((_whole(secret), re.escape(self._core))), re.IGNORECASE)
 
     def body(self, body: bytes, operation: str) -> bytes:
@@ -46,7 +47,7 @@ class Mask:
             body: of any answer, as received.
             operation: of the call, for `repeated_in`.
         """
-        if len(self._core) < RUN or self._core not in body.lower():
+        if len(self._core) < RUN or not any(core in body for core in self._cases):
             return body
         self.repeated_in = self.repeated_in or operation
         return self._forms.sub(lambda found: _stars(body, found), body)

@@ -287,5 +287,5 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
         notes=session.notes,
-        faults=session.faults,
+        faults=[*session.faults, *session.api.faults],
     )
