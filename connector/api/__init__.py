@@ -4,8 +4,8 @@ In: a `Call`. Out: a `Reply`, or one error of `connector.errors`. Modules: `call
 response means), `models` (typed objects), `operations` (the ten operations by name); `flow` lets a call start, by the
 rules of `limits` (concurrency), `pacing` (ceiling and pauses) and `budget` (deadline and number of calls); `retries`
 decides what follows a failure, `outages` whether the server fails as a whole, and `recovery` what calls do until it
-answers again; `transport` is the wire; `client` puts them together, and `blocking` is the same for
-programs without an event loop.
+answers again; `masking` takes the key out of what comes back, and `freshness` tells answers that a cache has kept;
+`transport` is the wire; `client` puts them together, and `blocking` is the same for programs without an event loop.
 
 Never done here: paging, storing. This file imports nothing, so that pure modules can import `connector.api.calls`
 without the client.
