@@ -128,7 +128,7 @@ class AsyncFlexprice(AsyncOperations):
     async def send(
         self, call: Call, *, retry: Retry | None = None, timeout: float | None = None, until: float | None = None
     ) -> Reply:
-        """Make a call, as often as the rules of `connector.api.retries` allow.
+        """Make a call, as often as the rules of `connector.api.retries` and `connector.api.freshness` allow.
 
         Args:
             call: from `connector.api.calls`.
@@ -149,8 +149,16 @@ class AsyncFlexprice(AsyncOperations):
             NotSent: `until` has passed, and nothing was carried out.
             BudgetSpent: deadline, max_calls or max_pause.
         """
+        reply = await self._send(call, retry, timeout, until)
+        if not self._freshness.doubts(call, reply, None):
+            return reply
+        await self.gate.back_off(PAUSE)
+        again = await self._send(call, retry, timeout, until)
+        self._freshness.doubts(call, again, reply)
+        return replace(again, attempts=again.attempts + reply.attempts)
+
+    async def _send(self, call: Call, retry: Retry | None, timeout: float | None, until: float | None) -> Reply:
         state: RetryState | None = None
-        doubted: Reply | None = None
         while True:
             if self._recovery.failing:
                 await self._recovery.wait(call)
@@ -158,15 +166,10 @@ class AsyncFlexprice(AsyncOperations):
                 if until is not None and time.monotonic() > until:
                     slot.unused()
                     raise answers.NotSent(f"{answers.describe(call)}: it was not sent, because its turn came too late.")
-                number = 1 + (state.exchanges if state else 0) + (doubted is not None)
-                outcome = await self._attempt(call, timeout or self._timeout, slot, number)
+                outcome = await self._attempt(call, timeout or self._timeout, slot, state.exchanges + 1 if state else 1)
             if isinstance(outcome, Reply):
                 self._failed_in_a_row = 0
-                if not self._freshness.doubts(call, outcome, doubted):
-                    return outcome
-                doubted = outcome
-                await self.gate.back_off(PAUSE)
-                continue
+                return outcome
             if state is None:
                 state = RetryState(call, retry or self.retry, self.gate.max_pause, time.monotonic)
             await self._wait_after(state, outcome)
@@ -227,7 +230,8 @@ class AsyncFlexprice(AsyncOperations):
             async with asyncio.timeout(min(seconds, self.gate.left())):
                 response = await self._transport.handle_async_request(self._request(call))
                 status = response.status_code
-                body = self._mask.body(await read_body(response), call.operation)
+                body = await read_body(response)
+                body = self._mask.body(body, call.operation) if response.is_success else body
         except BROKEN as error:
             problem = error
         elapsed = time.monotonic() - began

@@ -3,7 +3,8 @@
 Promised: the key is masked in every body before anything is decoded or stored, with as many stars as it has bytes, so
 that JSON stays JSON; in a text that a message shows, runs of its characters are masked as well, in either letter case,
 percent-encoded, as HTML or JSON escapes, and with spaces between them. Never done: masking a short key in data, where
-it can be a word; finding a key that was encoded as a whole (base64, a hash).
+it can be a word; finding a key that was encoded as a whole (base64, a hash), or one in
+data whose every letter is escaped, as no usual encoder does.
 """
 
 from __future__ import annotations
