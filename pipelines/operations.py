@@ -10,6 +10,7 @@ import msgspec
 from connector.api import answers, calls
 from connector.api.calls import Call
 from connector.api.client import AsyncFlexprice
+from connector.api.grammar import UNREADABLE
 from connector.errors import NotFound
 from connector.settings import Settings
 from pipelines.runner import run_with_client
@@ -31,7 +32,7 @@ def send(call: Call, settings: Settings) -> str:
     body = _body(call, settings)
     try:
         return msgspec.json.format(body, indent=2).decode() if body else ""
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise answers.unreadable(call) from error
 
 
@@ -63,12 +64,13 @@ def get(settings: Settings, *, id: str | None, external_id: str | None, expand: 
         return send(calls.get_customer_by_external_id(external_id, expand=expand), settings)
     call = calls.search_customers(external_id=external_id, status="published", expand=expand, limit=1)
     try:
-        page = msgspec.json.decode(_body(call, settings), type=_Page)
-    except msgspec.DecodeError as error:
+        items = msgspec.json.decode(_body(call, settings), type=_Page).items
+        found = msgspec.json.format(bytes(items[0]), indent=2).decode() if items else ""
+    except UNREADABLE as error:
         raise answers.unreadable(call) from error
-    if not page.items:
+    if not found:
         raise NotFound(f"no published customer has the external id {external_id!r}.", status=404)
-    return msgspec.json.format(bytes(page.items[0]), indent=2).decode()
+    return found
 
 
 class _Page(msgspec.Struct):

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from connector.api.grammar import UNREADABLE
 from connector.clock import Clock
 from connector.errors import FlexsyncError, Interrupted
 from connector.publications import targets
@@ -96,7 +97,7 @@ def read(store: Path) -> Last | None:
     """Return what is told of a store's last sync, its publications as paths from here; None if nothing can be read."""
     try:
         found = msgspec.json.decode(path_of(store).read_bytes(), type=Last)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return None
     known = (name for name in found.publish if name.partition(":")[0] in (targets.DUCKDB, targets.PARQUET))
     return msgspec.structs.replace(found, publish=tuple(_from(store.parent, name) for name in known))

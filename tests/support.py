@@ -46,6 +46,8 @@ class Direct:
         self.seconds: Callable[[Call], float] = lambda call: 0.0
         self.monotonic: Callable[[], float] = time.monotonic
         self.outages = Outages(time.monotonic)  # without sockets there are none
+        self.faults: list[str] = []  # of the client's own, as its notes
+        self.notes: list[str] = []
 
     async def send(self, call: Call, *, retries: Retries = None, **_: Any) -> Reply:
         last: TryAgain | None = None

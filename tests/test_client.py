@@ -167,6 +167,7 @@ def test_key_goes_into_one_header_only() -> None:
     assert request.headers["X-Environment-ID"] == "env_1"
     assert request.headers["User-Agent"].startswith("flexsync/")
     assert request.headers["Accept-Encoding"] == "gzip"
+    assert (request.headers["Cache-Control"], request.headers["Pragma"]) == ("no-cache", "no-cache")
     assert "Authorization" not in request.headers
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import errors
-from connector.api import answers, calls
+from connector.api import answers, calls, masking
 from connector.api.answers import judge, retry_after
 from connector.api.retries import Failure, Retry, RetryState
 from connector.errors import (
@@ -75,12 +75,81 @@ def test_every_class_has_an_exit_code_and_a_sentence() -> None:
     [
         ("k", "not known, key k", "not known, key ***"),
         ("sandbox", "sandboxes refuse 'sandbox' and x_sandbox", "sandboxes refuse '***' and x_sandbox"),
-        ("sk_12345", "known: xsk_12345x", "known: x***x"),
+        ("sk_12345", "known: xSK_12345x", "known: x***x"),
     ],
 )
 def test_a_short_key_is_masked_as_a_word(key: str, text: str, shown: str) -> None:
     """A key as short as a word is masked where it stands alone, so that texts stay readable; a longer one anywhere."""
-    assert answers.redacted(text, Secret(key)) == shown
+    assert masking.redacted(text, Secret(key)) == shown
+
+
+LONG = "sk_01JSECRETKEY0123456789ABCD"
+SHAPES = {
+    "lower case": LONG.lower(),
+    "upper case": LONG.upper(),
+    "percent-encoded": LONG.replace("_", "%5f"),
+    "percent-encoded whole": "".join(f"%{ord(one):02X}" for one in LONG),
+    "HTML": LONG.replace("_", "&#95;"),
+    "HTML in hexadecimal": LONG.replace("_", "&#x5F;"),
+    "escaped in JSON": LONG.replace("_", r"\u005f"),
+    "spaced": " ".join(LONG),
+    "in lines": f"{LONG[:15]}\n  {LONG[15:]}",
+    "all but the first": LONG[1:],
+    "all but the last": LONG[:-1],
+    "the middle": LONG[8:20],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_key_is_masked_in_every_shape(shape: str) -> None:
+    """A message shows no key in other letters, escaped, spaced out or in part, and keeps the text around it."""
+    assert masking.redacted(f"key '{SHAPES[shape]}' is not allowed", Secret(LONG)) == "key '***' is not allowed"
+    body = {"message": SHAPES[shape], "details": {"a": [SHAPES[shape]]}}
+    told = judge(CALL, 403, {}, json.dumps(body).encode(), Secret(LONG))
+    assert SHAPES[shape] not in f"{told} {told.details}"  # type: ignore[union-attr]
+
+
+def test_ids_and_texts_near_the_key_stay() -> None:
+    """Ids of the same millisecond share the key's first ten letters, and other texts a few; none of them is masked."""
+    text = "cust_01JSECRETK0000 of 'SecretKey' 0123456789, %zz &#1; \\u00 50 % İstanbul"
+    assert masking.redacted(text, Secret(LONG)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG,
+        LONG.lower(),
+        LONG[3:],
+        LONG.replace("_", r"\u005f"),
+        LONG.replace("_", "%5F"),
+        f"Bearer {LONG}",
+        f"\\n{LONG}",
+    ],
+)
+def test_a_body_with_the_key_stays_json(text: str) -> None:
+    """The key is masked in the bytes of a good answer, whatever form it has, and all else is as it was sent."""
+    mask = masking.Mask(Secret(LONG))
+    body = b'{"items":[{"id":"a\\n","headers":{"x-api-key":"%s"}}],"%s":1}' % (text.encode(), text.encode())
+    found = mask.body(body, "get_usage")
+    assert b"SECRETKEY" not in found.upper()
+    assert len(found) == len(body)
+    assert json.loads(found)["items"][0]["id"] == "a\n"
+    assert mask.repeated_in == "get_usage"
+
+
+def test_a_key_that_begins_like_an_escape_leaves_json() -> None:
+    """Where the key follows a backslash, its first letter may be the escape's, and stays."""
+    found = masking.Mask(Secret("n01JSECRETKEY0123")).body(rb'{"a":"\n01JSECRETKEY0123"}', "x")
+    assert json.loads(found) == {"a": "\n" + "*" * 16}
+
+
+@pytest.mark.parametrize("key", ["", "sandbox", "sk_12345678"])
+def test_a_body_is_never_changed_for_a_short_key(key: str) -> None:
+    """A key as short as a word can be part of data; what does not hold the key is handed on as it is."""
+    body = b'{"name":"sandbox sk_12345678"}'
+    assert masking.Mask(Secret(key)).body(body, "x") is body
+    assert masking.Mask(Secret(LONG)).body(body, "x") is body
 
 
 # --- bodies ---
@@ -130,6 +199,32 @@ def test_no_body_breaks_the_reader(body: bytes, status: int) -> None:
 def test_no_json_breaks_the_reader(body: object, status: int) -> None:
     """Any JSON under the known names becomes an error of ours as well."""
     assert isinstance(said(status, body), FlexsyncError)
+
+
+DEPTHS = (100, 400, 470, 600, 900, 960, 985, 1500, 100_000)  # around the limits of each reader, and far beyond
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b'"deep"' + b"]" * depth
+
+
+@pytest.mark.parametrize("name", ["error", "message", "code", "details", "other", 'details":{"a'])
+def test_no_depth_breaks_the_reader(name: str) -> None:
+    """JSON nested deeper than any decoder goes becomes an error of ours too, wherever it stands."""
+    closed = b"}" * (1 + name.count("{"))
+    for depth in DEPTHS:
+        for status in (200, 403, 500):
+            assert isinstance(said(status, b'{"%s":%s%s' % (name.encode(), nested(depth), closed)), FlexsyncError)
+    assert isinstance(said(403, nested(1500)), FlexsyncError)
+
+
+@pytest.mark.parametrize("depth", [900, 1500, 100_000])
+def test_a_deep_body_is_whole_unless_it_is_torn(depth: int) -> None:
+    """A whole body costs the row that holds the depth; a torn one is asked for again."""
+    body = b'{"a":"]}\\"{","items":%s,"pagination":{"total":1}}' % nested(depth)
+    assert answers.is_object(body)
+    torn = (body[:-1], body[: len(body) // 2], body + b"}", body[:-1] + b"]", body[:-2] + b'"}', body + body, body[1:])
+    assert [one for one in torn if answers.is_object(one)] == []
 
 
 @pytest.mark.parametrize(

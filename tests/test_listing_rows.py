@@ -120,7 +120,7 @@ def test_no_cut_of_a_page_is_read_as_a_page(name: str) -> None:
 def test_the_client_takes_a_whole_body_for_one(name: str) -> None:
     """A body is asked for again where it was torn or garbled, not where the account holds an odd text."""
     body = page(ODD[name][0])
-    garbled = any(part in ODD[name][0] for part in (b"\xff", DEEP))
+    garbled = b"\xff" in ODD[name][0]
     assert is_object(body) is not garbled
     assert not any(is_object(body[:end]) for end in range(min(len(body), 900)))
     assert not is_object(body.replace(b'"id"', b"id", 1))

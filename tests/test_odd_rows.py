@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sizes import sampled, thorough
-from support import Bent, World, calm
+from support import Bent, World, calm, counting
 
 import connector
 from connector.api import calls
@@ -34,6 +34,15 @@ CASES = [
     sampled("a lone surrogate", "subscriptions"),
     *(thorough(name, "subscriptions") for name in ODD if name != "a lone surrogate"),
 ]
+
+
+class Deep(Bent):
+    """Sends JSON of 1,500 levels, which no decoder reads, wherever the answer is to hold the text DEEP."""
+
+    def handle(self, call: Any) -> Any:
+        reply = super().handle(call)
+        reply.body = reply.body.replace(b'"DEEP"', b"[" * 1500 + b"]" * 1500)
+        return reply
 
 
 def world(folder: Path) -> World:
@@ -93,6 +102,28 @@ def test_an_odd_row_over_http(tmp_path: Path) -> None:
         assert w.sync().status == "degraded"
         assert w.rows("SELECT key, field FROM flexsync.rejects") == [(odd, "items[].created_by")]
         assert len(held(w, "customers")) == 11
+
+
+def test_rows_and_answers_nested_too_deep_over_http(tmp_path: Path) -> None:
+    """A customer, and another one's usage, that no decoder reads cost themselves; everybody else arrives."""
+    sandbox = calm(12, kind=Deep)
+    with sandbox.running() as url:
+        w = World(tmp_path, sandbox, url, audit_sample=0)
+        everybody, active = ids(w, "customers"), sandbox.active_customer_ids()[0]
+        odd = min({*everybody} - {*counting(sandbox)})
+
+        def bend(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+            if route == "usage" and query["customer_id"] == active:
+                return {**body, "features": [{**body["features"][0], "feature": "DEEP"}]}
+            for row in body["items"] if route == "search" else ():
+                row.update({"new": {"a": "DEEP"}} if row["id"] == odd else {})
+            return body
+
+        sandbox.bend = bend  # type: ignore[attr-defined]
+        assert w.sync().status == "degraded"
+        assert {key for (key,) in w.rows("SELECT key FROM flexsync.rejects WHERE table_name = 'customers'")} == {odd}
+        assert w.rows("SELECT DISTINCT owner FROM flexsync.rejects WHERE table_name = 'usage'") == [(active,)]
+        assert held(w, "customers") == {*everybody} - {odd}
 
 
 @pytest.mark.sampled

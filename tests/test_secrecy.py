@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from command import BASE, PATIENCE, Done, command, environment, quick_retry, settings_for, start
-from sizes import sampled
+from sizes import few, sampled
 
 from connector.errors import FlexsyncError
 from connector.sandbox import Sandbox
@@ -44,9 +44,13 @@ class Echo(Sandbox):
 
     told: tuple[int, dict[str, str], str] | None = None
     only = ""
+    added: tuple[bytes, bytes] = (b"", b"")  # in good answers: what stands there, and what shall stand there instead
 
     def reply(self, method: str, path: str, query: Params, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         found = super().reply(method, path, query, body, headers)
+        if found.status == 200 and all(self.added):
+            sent = headers.get("x-api-key", "").encode()
+            found.body = found.body.replace(self.added[0], self.added[1].replace(b"KEY", sent), 1)
         if self.told is None or self.only not in path:
             return found
         status, more, text = self.told
@@ -185,6 +189,26 @@ def test_errors_that_repeat_the_key(echo: tuple[Echo, str], tmp_path: Path, name
         commands += [("doctor",), ("customers", "create", "--external-id", "a", "--name", "b")]
     done = [command(*arguments, env=env, cwd=tmp_path) for arguments in commands]
     assert done[0].code != 0, "the fault did not show"
+    assert clean(tmp_path, *done) > 0
+
+
+GOOD = {  # what stands where in a good answer: an answer of another kind, a field that no schema knows, a text
+    "another answer": (b"{", b'{"message":"debug","headers":{"X-Api-Key":"KEY"},'),
+    "a field of a page": (b'"items":[{', b'"items":[{"_request":{"headers":"KEY"},'),
+    "a text": (b'"name":"', b'"name":"Bearer KEY '),
+}
+
+
+@pytest.mark.parametrize("name", few(GOOD))
+def test_good_answers_that_repeat_the_key(echo: tuple[Echo, str], tmp_path: Path, name: str) -> None:
+    """A gateway that adds the request's headers to good answers brings the key into no store, publication or output."""
+    sandbox, base_url = echo
+    sandbox.added = GOOD[name]
+    env = environment(base_url, key=MARKER)
+    done = [command("sync", "--json", *PUBLISH, env=env, cwd=tmp_path)]
+    done += [command(*words, env=env, cwd=tmp_path) for words in (("customers", "list"), ("verify",), ("doctor",))]
+    assert "repeats the API key in its answers" in done[0].out
+    assert "***" in done[1].out
     assert clean(tmp_path, *done) > 0
 
 

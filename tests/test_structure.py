@@ -113,3 +113,27 @@ def test_nothing_but_the_clocks_reads_the_time_of_day() -> None:
         for node in readings(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+SANDBOX = lengths.ROOT / "connector" / "sandbox"
+
+
+def narrow(tree: ast.Module) -> Iterator[int]:
+    """Lines of each `try` around a decoder that does not catch all that a decoder raises for JSON from outside."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try) and node.handlers:
+            tried, caught = (" ".join(map(ast.unparse, part)) for part in (node.body, node.handlers))
+            if re.search(r"msgspec\.json\.(decode|format)\(", tried) and "UNREADABLE" not in caught:
+                yield node.lineno
+
+
+def test_whoever_decodes_json_from_outside_catches_all_that_a_decoder_raises() -> None:
+    """A lone surrogate, bytes that are no UTF-8 and too many levels are refusals too, and no faults of ours."""
+    assert list(narrow(ast.parse("try:\n x = msgspec.json.decode(b)\nexcept msgspec.DecodeError:\n pass")))
+    found = [
+        f"{path.relative_to(lengths.ROOT)}:{line}"
+        for path in lengths.sources()
+        if not path.is_relative_to(SANDBOX)
+        for line in narrow(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []

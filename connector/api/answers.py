@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import Call
-from connector.api.grammar import refuse_torn
+from connector.api.grammar import UNREADABLE, refuse_torn
+from connector.api.masking import redacted, redacted_in
 from connector.errors import (
     AccessRefused,
     Conflict,
@@ -32,14 +33,13 @@ from connector.errors import (
 from connector.settings import Secret
 
 __all__ = [
-    "TRANSIENT", "NotSent", "describe", "is_object", "judge", "no_answer", "redacted", "redirected",
+    "TRANSIENT", "NotSent", "describe", "is_object", "judge", "no_answer", "redirected",
     "retry_after", "unreadable",
 ]  # fmt: skip
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})
 """Statuses that a retry may cure (design section 6). Those from 520 up are of proxies, which may have passed it on."""
 NO_ROUTE = "404 page not found"  # the server's plain text for a path that it does not route (contract.md 1.1)
-LEAST_KEY = 8  # characters: a shorter key is none that a server drew
 SHOWN = 300  # characters of a text from outside that a message carries
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -69,14 +69,15 @@ _object = msgspec.json.Decoder(_Anything)
 def is_object(body: bytes) -> bool:
     """Whether `body` is one whole JSON object in UTF-8; false for torn and empty bodies and for any other content.
 
-    One with a text that is none (a lone surrogate) is whole: asked again it is the same, and only one row is at fault.
+    One with a text that is none (a lone surrogate), or with a value that is nested too deep for any decoder, is whole:
+    asked again it is the same, and only one row is at fault.
     """
     try:
         body.isascii() or body.decode()
         _object.decode(body)
-    except (UnicodeDecodeError, RecursionError, msgspec.ValidationError):
+    except (UnicodeDecodeError, msgspec.ValidationError):
         return False
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return body.lstrip().startswith(b"{") and _is_whole(body)
     return True
 
@@ -104,23 +105,20 @@ def judge(
     Returns:
         An error to be raised: TryAgain for a transient fault, else the class of `connector.errors` for the status.
     """
-    code, text, details = _parse(body)
+    code, said, details = _parse(body, secret)
     known: dict[str, Any] = {
         "status": status,
-        "code": redacted(code, secret),
-        "details": _redact_all(details, secret),
+        "code": code,
+        "details": details,
         "request_id": redacted(headers.get("x-request-id", ""), secret),
     }
-    said = redacted(text, secret)
     if 200 <= status < 300:
         return TryAgain(f"{describe(call)}: {status} with a body that is not JSON{_quoted(said)}.", **known)
-    message = (
-        f"{describe(call)}: {status}{' ' + known['code'] if code else ''}{_quoted(said)}{_listed(known['details'])}."
-    )
+    message = f"{describe(call)}: {status}{' ' + code if code else ''}{_quoted(said)}{_listed(details)}."
     if status in TRANSIENT:
         wait = retry_after(headers.get("retry-after"), headers.get("date")) if status in {429, 503} else None
         return TryAgain(message, remedy=_REMEDIES.get(status, ""), retry_after=wait, **known)
-    if status == 404 and text == NO_ROUTE:
+    if status == 404 and said == NO_ROUTE:
         return NotFound(message, remedy="The server has no such path: check that base_url ends in /v1.", **known)
     kind: type[StopRun | SkipRow] | None = _KINDS.get(status)
     if kind is None:
@@ -144,10 +142,10 @@ def no_answer(call: Call, what: str, secret: Secret) -> TryAgain:
 
 
 def unreadable(call: Call) -> Refused:
-    """Return the error for a whole answer that nobody can decode, because one of its texts is none."""
+    """Return the error for a whole answer that nobody can decode, because of one of its values."""
     return Refused(
-        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate.",
-        remedy="Correct that text in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
+        f"{describe(call)}: the answer holds a text that is none, such as a lone surrogate, or too many levels.",
+        remedy="Correct that value in FlexPrice. A sync puts such rows into flexsync.rejects and continues.",
     )
 
 
@@ -189,12 +187,16 @@ def _http_date(text: str) -> datetime | None:
 # --- bodies -----------------------------------------------------------------------------------------------------
 
 
-def _parse(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
-    """Code, text and details of an error body, whatever its shape (contract.md 2.1, 2.2)."""
+def _parse(body: bytes, secret: Secret) -> tuple[str, str, Mapping[str, Any]]:
+    """Code, text and details of an error body, whatever its shape; the key is masked (contract.md 2.1, 2.2)."""
     try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", _plain(body), {}
+        code, text, details = _apart(msgspec.json.decode(body))
+        return redacted(code, secret), redacted(text, secret), redacted_in(details, secret)
+    except UNREADABLE:  # a few levels less than a decoder reads are too many for what follows it
+        return "", redacted(_plain(body), secret), {}
+
+
+def _apart(found: Any) -> tuple[str, str, Mapping[str, Any]]:
     if not isinstance(found, dict):
         return "", str(found), {}
     inner = found.get("error")
@@ -229,18 +231,3 @@ def _quoted(text: str) -> str:
 def _listed(details: Mapping[str, Any]) -> str:
     text = ", ".join(f"{name}: {value}" for name, value in details.items())
     return f" ({text[:SHOWN]})" if text else ""
-
-
-def redacted(text: str, secret: Secret) -> str:
-    """Return the text with the key masked; one of a few characters only as a word, or it would mask parts of others."""
-    if secret and len(secret.reveal()) < LEAST_KEY:
-        return re.sub(rf"(?<!\w){re.escape(secret.reveal())}(?!\w)", "***", text)
-    return text.replace(secret.reveal(), "***") if secret else text
-
-
-def _redact_all(value: Any, secret: Secret) -> Any:
-    if isinstance(value, str):
-        return redacted(value, secret)
-    if isinstance(value, dict):
-        return {redacted(str(name), secret): _redact_all(item, secret) for name, item in value.items()}
-    return [_redact_all(item, secret) for item in value] if isinstance(value, list) else value

@@ -23,10 +23,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from connector.api import answers, transport
+from connector.api import answers, masking, transport
 from connector.api.address import located, require_page
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
+from connector.api.freshness import NO_CACHE, PAUSE, Freshness
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import Recovery, Waiting
 from connector.api.retries import PER_CUSTOMER, Failure, Retries, Retry, RetryState, policy, positive
@@ -103,6 +104,7 @@ class AsyncFlexprice:
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
+        self._mask, self._freshness = masking.Mask(self._key), Freshness()
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
@@ -136,7 +138,7 @@ class AsyncFlexprice:
     async def send(
         self, call: Call, *, retries: Retries = None, timeout: float | None = None, until: float | None = None
     ) -> Reply:
-        """Make a call, as often as the rules of `connector.api.retries` allow.
+        """Make a call, as often as the rules of `connector.api.retries` and `connector.api.freshness` allow.
 
         Args:
             call: from `connector.api.calls`.
@@ -157,8 +159,17 @@ class AsyncFlexprice:
             NotSent: `until` has passed, and nothing was carried out.
             BudgetSpent: deadline, max_calls or max_pause.
         """
-        state: RetryState | None = None
         retry, seconds = policy(retries, self.retry), positive(timeout, self._timeout)
+        reply = await self._send(call, retry, seconds, until)
+        if not self._freshness.doubts(call, reply, None):
+            return reply
+        await self.gate.back_off(PAUSE)
+        again = await self._send(call, retry, seconds, until)
+        self._freshness.doubts(call, again, reply)
+        return replace(again, attempts=again.attempts + reply.attempts)
+
+    async def _send(self, call: Call, retry: Retry, seconds: float, until: float | None) -> Reply:
+        state: RetryState | None = None
         while True:
             if self._recovery.failing:
                 await self._recovery.wait(call)
@@ -209,6 +220,17 @@ class AsyncFlexprice:
             self.gate.pause(outcome.error.retry_after)
         return outcome.error
 
+    @property
+    def faults(self) -> list[str]:
+        """What keeps a run over the answers so far from being green, in words."""
+        return self._freshness.faults()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of a run's report should know about the answers so far, in words."""
+        where = self._mask.repeated_in
+        return [f"the server repeats the API key in its answers, first in {where}: it was masked"] if where else []
+
     # --- one attempt ----------------------------------------------------------------------------------------------
 
     async def _attempt(self, call: Call, seconds: float, slot: Slot, number: int) -> Reply | Failure:
@@ -220,6 +242,7 @@ class AsyncFlexprice:
                 response = await self._transport.handle_async_request(self._request(call))
                 status = response.status_code
                 body = await read_body(response)
+                body = self._mask.body(body, call.operation) if response.is_success else body
         except BROKEN as error:
             problem = error
         elapsed = time.monotonic() - began
@@ -263,7 +286,7 @@ class AsyncFlexprice:
         text = headers.get("date", "")
         if text != self._date[0]:
             self._date = (text, _moment(text))
-        request_id = answers.redacted(headers.get("x-request-id", ""), self._key)
+        request_id = masking.redacted(headers.get("x-request-id", ""), self._key)
         return Reply(response.status_code, body, self._date[1], elapsed, number, request_id, headers, began)
 
     def _refused(self, call: Call, response: Response, body: bytes, slot: Slot, elapsed: float) -> Failure:
@@ -303,6 +326,7 @@ def _headers(settings: Settings, key: Secret) -> dict[str, str]:
         "accept": "application/json",
         "accept-encoding": "gzip",
         "user-agent": f"flexsync/{_version()}",
+        **NO_CACHE,
     }
     if settings.api.environment_id:
         headers["x-environment-id"] = settings.api.environment_id

@@ -18,6 +18,7 @@ import msgspec
 from connector.api import answers, calls
 from connector.api.calls import Call, Reply
 from connector.api.fields import Identity
+from connector.api.grammar import UNREADABLE
 from connector.api.retries import Retries
 from connector.clients.models import Result, received
 from connector.clock import Clock
@@ -83,7 +84,7 @@ def decoded(call: Call, reply: Reply, model: type[T]) -> T:
         message = f"{answers.describe(call)}: the answer does not fit {model.__name__}: {error}."
         remedy = "The server may be another version: send(call).json() returns the body as it is."
         raise Refused(message, remedy=remedy, status=reply.status, request_id=reply.request_id) from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise answers.unreadable(call) from error
 
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 import msgspec
 
+from connector.api.grammar import UNREADABLE
 from connector.errors import FixInput
 from connector.files import remove, replace
 from connector.publications import blanking, increments, targets
@@ -68,7 +69,7 @@ def _decoded(path: Path) -> Manifest:
         raise
     except OSError as error:
         raise FixInput(f"{path} cannot be read: {error}.", remedy="Give a lake that can be read.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _not_ours(path, str(error)) from error
     if manifest.format != FORMAT:
         raise _not_ours(path, f'its format is "{manifest.format}"')
@@ -281,7 +282,7 @@ def _delete(target: Target, folder: Path) -> None:
 def _ours(folder: Path) -> bool:
     try:
         return bool(msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest).format == FORMAT)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return False
 
 

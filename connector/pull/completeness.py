@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import msgspec
 
+from connector.api.grammar import UNREADABLE
+
 __all__ = ["named_subscriptions"]
 
 MOST = 50  # names: the server lists 50 rows by default (contract.md 3.2); whether it cuts this list there is not known
@@ -36,7 +38,7 @@ def named_subscriptions(body: bytes) -> frozenset[str] | None:
     """
     try:
         found = _BODY.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     if found.subscriptions is None or len(found.subscriptions) >= MOST:
         return None

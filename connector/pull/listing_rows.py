@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.api.grammar import refuse_torn
-from connector.tables.raw_json import UNREADABLE, fields_of, members_of
+from connector.api.grammar import UNREADABLE, refuse_torn
+from connector.tables.raw_json import fields_of, members_of
 
 __all__ = ["PageRow", "PageRows", "environment_of", "read_page"]
 

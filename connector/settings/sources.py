@@ -53,7 +53,7 @@ class File:
             return cls(path, text, tomllib.loads(text))
         except OSError as error:
             raise FixInput(f"{path} cannot be read: {error.strerror}.", remedy="Name another file.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FixInput(f"{path} is not TOML: {error}.", remedy="Correct that line.") from None
 
     def given(self, profile: str, faults: list[str]) -> Iterator[Given]:

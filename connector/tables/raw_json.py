@@ -13,14 +13,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from connector.api.grammar import GRAMMAR
+from connector.api.grammar import GRAMMAR, STRING, UNREADABLE
 
-__all__ = ["UNREADABLE", "fields_of", "is_whole", "members_of"]
+__all__ = ["fields_of", "is_whole", "members_of"]
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what msgspec raises for a body from outside
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_SCALAR = re.compile(_STRING + rb'|[^\s,:\[\]{}"]+', re.DOTALL)
-_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+", re.DOTALL)  # up to the next bracket
+_SCALAR = re.compile(STRING + rb'|[^\s,:\[\]{}"]+', re.DOTALL)
+_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|' + STRING + rb")*+", re.DOTALL)  # up to the next bracket
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SKIPPED = msgspec.json.Decoder(msgspec.Raw)
 
@@ -71,7 +69,10 @@ def is_whole(raw: bytes) -> bool:
 def _name(raw: bytes) -> str:
     if not raw.startswith(b'"'):
         raise msgspec.DecodeError("JSON is malformed: a field without a name")
-    return str(GRAMMAR.decode(raw.decode("utf-8", "surrogateescape")))
+    try:
+        return str(GRAMMAR.decode(raw.decode("utf-8", "surrogateescape")))
+    except ValueError as error:
+        raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
 
 
 class _Scanner:

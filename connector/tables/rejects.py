@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from connector.api.grammar import UNREADABLE
 from connector.tables.columns import Table
 from connector.tables.decoded import Answer, Reject
-from connector.tables.raw_json import UNREADABLE, fields_of, members_of
+from connector.tables.raw_json import fields_of, members_of
 from connector.tables.rows import Rows
 from connector.tables.schemas import CUSTOMER_INTEGRATIONS, CUSTOMERS, FEATURES, SUBSCRIPTIONS
 from connector.tables.shapes import Misfit

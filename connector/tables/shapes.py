@@ -15,9 +15,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.api.grammar import refuse_torn
+from connector.api.grammar import UNREADABLE, refuse_torn
 from connector.tables.columns import BOOL, DECIMAL, INT, JSON, MAP, TEXT, TEXTS, TIME, Column, Table
-from connector.tables.raw_json import UNREADABLE, fields_of, is_whole, members_of
+from connector.tables.raw_json import fields_of, is_whole, members_of
 
 Raw = msgspec.Raw
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

@@ -122,7 +122,7 @@ def json_object(text: str | None) -> dict[str, Any]:
         text = _read(Path(text[1:]))
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FixInput(f"the body is not JSON: {error}.", remedy="Give a JSON object, @FILE or -.") from error
     if not isinstance(found, dict):
         raise FixInput(f"the body is not a JSON object: {text[:60]}.", remedy='Write {"name": "…"}.')

@@ -277,6 +277,8 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
     store = session.store
     if proofs["customers"].method == "offset":
         session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
+    for note in session.api.notes:
+        session.note(note)
     return Certificate(
         run.run_id,
         proofs["customers"],
@@ -285,5 +287,5 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
         notes=session.notes,
-        faults=session.faults,
+        faults=[*session.faults, *session.api.faults],
     )

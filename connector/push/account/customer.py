@@ -15,6 +15,7 @@ import msgspec
 
 from connector.api.calls import PAGE, Call, Reply, search_customers
 from connector.api.fields import TEXTS, CustomerFields
+from connector.api.grammar import UNREADABLE
 from connector.errors import Refused
 from connector.pull.pages import FilterIgnoredError, Walk, walk_whole
 
@@ -106,7 +107,7 @@ async def _page(send: Send, body: dict[str, Any]) -> list[Customer]:
 def _paged(reply: Reply) -> _Page:
     try:
         return _read(reply.body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Refused(f"a search was not answered with a page of customers: {error}.") from None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from connector.api.calls import PAGE, SUBSCRIPTION_STATUSES, among, ascending, search_subscriptions
+from connector.api.grammar import UNREADABLE
 from connector.errors import Refused
 from connector.push.account.customer import Send
 
@@ -65,7 +66,7 @@ async def _asked(send: Send, asked: Sequence[str], statuses: Sequence[str]) -> l
     reply = await send(search_subscriptions(body))
     try:
         items = _read(reply.body).items
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Refused(f"a search was not answered with a page of subscriptions: {error}.") from None
     if not {row.customer_id for row in items} <= set(asked):
         raise Refused("a search for subscriptions of some customers was answered with those of others.")

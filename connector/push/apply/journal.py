@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 import msgspec
 
 from connector import files
+from connector.api.grammar import UNREADABLE
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.push.plan.planfile import Plan
@@ -191,5 +192,5 @@ def _lines(path: Path) -> Iterator[tuple[Line, int]]:
                 yield _decode(text), end
     except OSError as error:
         raise FixInput(f"{path} cannot be read: {error.strerror}.", remedy="Name another run.") from None
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+    except UNREADABLE:
         raise FixInput(f"{path} line {number} is not a line of a journal.", remedy="Move the file away.") from None

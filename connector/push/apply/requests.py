@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from connector.api.calls import Call, Reply, create_customer, delete_customer, update_customer
+from connector.api.grammar import UNREADABLE
 from connector.push.account.customer import Customer
 from connector.push.plan.entry import Entry
 
@@ -64,5 +65,5 @@ def created_id(reply: Reply) -> str:
     """The id in the answer to a create; "" where there is none."""
     try:
         return msgspec.json.decode(reply.body, type=_Created).id if reply.body else ""
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""

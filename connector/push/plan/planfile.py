@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import msgspec
 
+from connector.api.grammar import UNREADABLE
 from connector.errors import FixInput
 from connector.files import atomic_write, no_room
 from connector.push.file.headers import Bound
@@ -228,7 +229,7 @@ class Plan:
 def _read_header(path: Path, line: bytes) -> Header:
     try:
         header = _header(line)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+    except UNREADABLE:
         raise FixInput(f"{path} is not a plan.", remedy="`flexsync import plan` makes one.") from None
     if header.flexsync_plan != VERSION:
         raise FixInput(f"{path} is a plan of version {header.flexsync_plan}, this is {VERSION}.", remedy="Plan again.")
