@@ -16,7 +16,7 @@ from connector.errors import FixInput, FlexsyncError
 from connector.publications import forgetting, targets
 from connector.publications.forgetting import Copy
 from connector.settings import Settings
-from connector.store import erasure, holdings, migrations
+from connector.store import endings, erasure, holdings, migrations
 from connector.store.database import Database
 from connector.store.holdings import Person
 from connector.store.store import Store
@@ -200,7 +200,7 @@ def _publish(store: Store, settings: Settings, found: Found, clock: Clock) -> It
     keep, exclude, now = settings.sync.keep_green, settings.privacy.exclude, clock()
     for target in found.targets:
         try:
-            since = reach(settings.history, target, now)
+            since = reach(settings.history, target, now, store.facts(endings.newest))
             forgetting.republish(store, target, found.person, exclude, keep_green=keep, since=since, clock=lambda: now)
         except FlexsyncError as error:
             yield Place(target, None, f"could not be published again: {error.message}")

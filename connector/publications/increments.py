@@ -5,7 +5,7 @@ over, its files become one, `MONTH.parquet`, when the manifest that names it tak
 before the time that is kept, without the rows that no question about that time needs; files are deleted only when no
 kept manifest names them. A history begins anew where the store does not continue the lake's: the store knows no run of
 it, or removed rows that the lake never got; other columns are left out; the lake forgot somebody whom the store still
-knows; or the schema version changed. Never done: switching the manifest.
+knows; the lake was cut under a clock that was ahead; or the schema version changed. Never done: switching the manifest.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def continued(db: Database, store: str, snapshot: Snapshot, lake: Path, before: 
         before: the manifest of before; None: there is none.
     """
     if before is None or before.schema_version != SCHEMA_VERSION or before.excluded != snapshot.excluded:
+        return None
+    if before.history_since and snapshot.run.finished_at and before.history_since > snapshot.run.finished_at:
         return None
     if before.forgotten != snapshot.forgotten and not _remembers(db, store, lake, before):
         return None

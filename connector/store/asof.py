@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from connector.store.endings import last_known
 from connector.store.keeping import SINCE
 from connector.tables import histories
 from connector.tables.histories import FIGURES, VERSIONED, versions_of
@@ -21,7 +22,7 @@ BEYOND = "the history reaches back to"  # begins the error about a moment before
 # Before that moment rows are missing that were true then, so there is no answer (see connector.store.keeping).
 _KNOWN = f"""(SELECT CASE WHEN least({{asked}}, known::TIMESTAMPTZ) < reach
             THEN error('{BEYOND} ' || reach::VARCHAR || ' only') ELSE newest END FROM
-        (SELECT max(run_id) AS newest FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ),
+        ({last_known("flexsync", "known::TIMESTAMPTZ")}),
         (SELECT max(value)::TIMESTAMPTZ AS reach FROM flexsync.meta WHERE key = '{SINCE}'))"""
 _HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
         run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}observed_at

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from connector.store.database import Database, literal, rows
+from connector.store.endings import last_known
 from connector.tables.columns import Table
 from connector.tables.histories import FIGURES, HISTORIES, origin
 from connector.tables.schemas import TABLES
@@ -40,7 +41,7 @@ def horizon(db: Database, catalog: str, since: datetime | None) -> Horizon | Non
         catalog: the store's, quoted.
         since: the earliest moment that can be asked about; None: all that there is.
     """
-    query = f"SELECT max(run_id) FROM {catalog}.flexsync.runs WHERE finished_at <= $since"
+    query = last_known(f"{catalog}.flexsync", "$since")
     known = rows(db, query, {"since": since})[0][0] if since else None
     return Horizon(since, known) if since and known else None
 
@@ -67,6 +68,20 @@ def needed(history: Table, source: str, horizon: Horizon) -> str:
             SELECT ({keys}, max("{order}")) FROM {source} o WHERE {old} GROUP BY {keys})"""
 
 
+def heal(db: Database, latest: datetime) -> None:
+    """Correct how far back histories can be asked where it lies in the future: a clock was wrong in an earlier run.
+
+    What that run removed, and whatever ended before it, is lost. From the newest run on, every row is there.
+
+    Args:
+        db: the connection, inside the transaction that finishes a run; earlier runs have right ends.
+        latest: the latest moment that it can be.
+    """
+    before = reach(db, '"store"')
+    if before and before > latest:
+        _record(db, rows(db, "SELECT coalesce(max(finished_at), $latest) FROM flexsync.runs", {"latest": latest})[0][0])
+
+
 def prune(db: Database, since: datetime | None) -> None:
     """Delete the rows that are not needed, and record how far back the histories can be asked from now on.
 
@@ -81,8 +96,12 @@ def prune(db: Database, since: datetime | None) -> None:
     settled = horizon(db, catalog, before)
     for history in HISTORIES.values():
         _prune(db, history, now, settled)
+    _record(db, now.since)
+
+
+def _record(db: Database, since: datetime) -> None:
     db.execute(f"DELETE FROM flexsync.meta WHERE key = '{SINCE}'")
-    db.execute("INSERT INTO flexsync.meta VALUES ($key, $value)", {"key": SINCE, "value": now.since.isoformat()})
+    db.execute("INSERT INTO flexsync.meta VALUES ($key, $value)", {"key": SINCE, "value": since.isoformat()})
 
 
 def _prune(db: Database, history: Table, now: Horizon, settled: Horizon | None) -> None:
