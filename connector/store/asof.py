@@ -32,7 +32,7 @@ _ASOF = f"""SELECT {{keys}}, {{columns}}valid_from, run_id, observed_at FROM (SE
         QUALIFY row_number() OVER (PARTITION BY {{keys}} ORDER BY valid_from DESC) = 1)
     WHERE NOT ended"""
 _FIGURE = "PARTITION BY customer_id, subscription_id, feature_id ORDER BY run_id"
-_USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_confirmed_at),
+_USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, lacking, previous_confirmed_run, previous_confirmed_at),
         lead(previous_confirmed_run) OVER following AS last_confirmed_run,
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
@@ -40,7 +40,7 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
 _MOMENT = """coalesce(try_cast(day::VARCHAR || '+00' AS TIMESTAMPTZ),
         try_cast(day::VARCHAR || ' 00:00+00' AS TIMESTAMPTZ), day::TIMESTAMPTZ)"""
 _END = f"((({_MOMENT} AT TIME ZONE 'UTC')::DATE + INTERVAL 1 DAY) AT TIME ZONE 'UTC')"
-_USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
+_USAGE_ASOF = f"""SELECT * EXCLUDE (ended, lacking{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
         WHERE run_id <= {_KNOWN.format(asked=f"{_END} - INTERVAL 1 MICROSECOND")} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)

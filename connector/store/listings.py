@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import versions
+from connector.store import restored, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, column, registered, rows
 from connector.store.merge import (
@@ -87,7 +87,7 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
-        if moved:
+        if moved or restored.noted(db):
             touched = pa.table({"key": staged.column("id")})
             versions.follow(db, table.name, run_id, "id", touched, staged.column("observed_at")[0].as_py())
         remember(db, table)

@@ -37,6 +37,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         WHERE status IN ('running', 'interrupted')""",
     ),
     3: version_3.TABLES,
+    4: (
+        "ALTER TABLE flexsync.usage_figures ADD COLUMN IF NOT EXISTS lacking BOOLEAN",
+        """UPDATE flexsync.runs SET status = 'failed', reasons = ['given up: begun by an older version']
+        WHERE status IN ('running', 'interrupted')""",
+    ),
 }
 """Schema version -> the statements that lead to it from the version before. A column is added at the end of its table,
 with IF NOT EXISTS, and in `ddl` or `connector.tables.schemas` too; tests/test_migrations.py compares the two."""

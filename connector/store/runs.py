@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, endings, figures, keeping, versions, walks
+from connector.store import counts, cursors, endings, figures, keeping, restored, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -157,7 +157,7 @@ def finish(
 ) -> None:
     """Finish a run: its status, reasons and report, one row of counts per table, and histories from `since` on."""
     counts.compact(db, run_id)
-    versions.settle(db)
+    restored.settle(db)
     ended = endings.settle(db, run_id, clocks)
     keeping.heal(db, max(clocks))
     keeping.prune(db, since)

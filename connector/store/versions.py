@@ -14,17 +14,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from connector.store import restored
 from connector.store.database import Database, count, registered, rows
 from connector.tables.histories import VERSIONED, content, versions_of, without
 from connector.tables.schemas import TABLES, Table
 
-LEFT_OUT = "restored_without"
-"""Key of flexsync.meta: columns that versions were restored without, until their rows have completed them."""
-
 # Sources that tie let the server draw the reset period at random (contract.md 6.2); one alone makes it a fact.
 _SOLE = """, (SELECT count(*) FROM entitlement_sources o WHERE o.customer_id = t.customer_id
     AND o.feature_id = t.feature_id) < 2 AS sole"""
-_DRAWN = ' AND NOT (s.sole AND s."usage_reset_period" IS DISTINCT FROM v."usage_reset_period")'
+_PERIOD = "usage_reset_period"
+_DRAWN = f' AND NOT (s.sole AND s."{_PERIOD}" IS DISTINCT FROM v."{_PERIOD}")'
 
 # All of these run for the rows whose {column} is in the view `touched`.
 _STATE = """state AS (SELECT t.*, {hash} AS content_hash{sole} FROM "{table}" t
@@ -77,7 +76,8 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         if of_run:  # this run has seen other contents before
             db.execute(_text(_UNDO, name, column), given)
         if unhashed:  # restored from a publication that leaves columns out
-            db.execute(_text(_COMPLETE, name, column, _left_out(db, name)))
+            left_out = frozenset(without(versions_of(name), restored.noted(db)))
+            db.execute(_text(_COMPLETE, name, column, left_out))
         db.execute(_text(_END, name, column), {**given, "now": now})
         db.execute(_text(_ADD, name, column), {**given, "now": now})
 
@@ -98,50 +98,6 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
             follow(db, name, run_id, column, keys, now)
 
 
-def leave_out(db: Database, excluded: Collection[str]) -> None:
-    """Note in a store that its versions were restored without columns, until all are completed.
-
-    Args:
-        db: the connection, inside the transaction that restores; flexsync.meta is restored already.
-        excluded: the columns, as `customers.email`.
-    """
-    _note(db, {full for full in excluded if full.partition(".")[0] in VERSIONED} | _noted(db))
-
-
-def settle(db: Database) -> None:
-    """Forget which columns versions were restored without, of the tables whose newest versions are all completed.
-
-    Args:
-        db: the connection, inside a transaction.
-    """
-    if noted := _noted(db):
-        waiting = {name for name in VERSIONED if _waiting(db, name)}
-        _note(db, {full for full in noted if full.partition(".")[0] in waiting})
-
-
-def _waiting(db: Database, name: str) -> bool:
-    keys = ", ".join(f'"{key}"' for key in TABLES[name].key)
-    query = f"""SELECT max_by(content_hash IS NULL AND NOT ended, valid_from) AS waits
-        FROM flexsync.{versions_of(name).name} GROUP BY {keys}"""
-    return count(db, f"SELECT count(*) FILTER (waits) FROM ({query})") > 0
-
-
-def _noted(db: Database) -> set[str]:
-    found = rows(db, f"SELECT value FROM flexsync.meta WHERE key = '{LEFT_OUT}'")
-    return set(found[0][0].split()) if found else set()
-
-
-def _note(db: Database, columns: Collection[str]) -> None:
-    db.execute(f"DELETE FROM flexsync.meta WHERE key = '{LEFT_OUT}'")
-    if columns:
-        row = {"key": LEFT_OUT, "value": " ".join(sorted(columns))}
-        db.execute("INSERT INTO flexsync.meta VALUES ($key, $value)", row)
-
-
-def _left_out(db: Database, name: str) -> frozenset[str]:
-    return frozenset(without(versions_of(name), _noted(db)))
-
-
 @cache
 def _text(template: str, name: str, column: str, left_out: frozenset[str] = frozenset()) -> str:
     """Return one of the statements above for a table; of `left_out`, a version may lack the value that its row has."""
@@ -155,9 +111,9 @@ def _text(template: str, name: str, column: str, left_out: frozenset[str] = froz
         "match": " AND ".join(f's."{key}" = v."{key}"' for key in table.key),
         "columns": ", ".join(f'"{c}"' for c in versions.names if c in {*own, "observed_at"} - {*table.key}),
         "hash": content_hash(table),
-        "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
-        "fits": " AND ".join(_fits(c, c in left_out) for c in content(table)),
-        "drawn": ', "usage_reset_period"' if name == "entitlements" else "",
+        "sets": ", ".join(f'"{c}" = s."{c}"' for c in (*content(table), *_drawn(name, left_out))),
+        "fits": " AND ".join(_fits(c, c in left_out) for c in content(table)) + _drawn_fits(name, left_out),
+        "drawn": f', "{_PERIOD}"' if name == "entitlements" else "",
         "sole": _SOLE if name == "entitlements" else "",
         "same": "s.content_hash IS NOT DISTINCT FROM v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
@@ -166,6 +122,15 @@ def _text(template: str, name: str, column: str, left_out: frozenset[str] = froz
     }
     fields |= {name: text.format(**fields) for name, text in _PARTS.items()}
     return template.format(**fields)
+
+
+def _drawn(name: str, left_out: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that the server may draw, and that a version lacks."""
+    return (_PERIOD,) if name == "entitlements" and _PERIOD in left_out else ()
+
+
+def _drawn_fits(name: str, left_out: Collection[str]) -> str:
+    return f" AND (NOT s.sole OR {_fits(_PERIOD, _PERIOD in left_out)})" if name == "entitlements" else ""
 
 
 def _fits(column: str, left_out: bool) -> str:

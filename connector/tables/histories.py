@@ -84,6 +84,7 @@ FIGURES = Table(
         made(BOOL, "ended", "there is no figure from here on, as when its subscription ended"),
         made(TEXT, "previous_confirmed_run", "last run that still saw the figure before this one; NULL for the first"),
         made(TIME, "previous_confirmed_at", "when that run saw it"),
+        made(BOOL, "lacking", "a restore left columns of it out, and no answer has filled them since"),
     ),
     "GET /customers/usage: the figures and limits that changed",
     owner="customer_id",
@@ -112,6 +113,11 @@ def without(history: Table, excluded: Collection[str]) -> set[str]:
     if left_out and history is not FIGURES:
         return left_out | {"content_hash"}
     return left_out | {name for name, stems_from in _DERIVED.items() if left_out & set(stems_from)}
+
+
+def restorable(noted: Collection[str]) -> set[str]:
+    """Return the columns of figures that were left out, and that the next answer fills: those that it holds itself."""
+    return without(FIGURES, noted) - set(_DERIVED)
 
 
 def needed_by_histories(table: Table) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ __all__ = [
     "USAGE_SOURCES", "Column", "Table", "arrow_type",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 3  # of the store, its internal tables and the publications
+SCHEMA_VERSION = 4  # of the store, its internal tables and the publications
 
 EXTRA = made(JSON, "extra", "fields that this version does not know, as a JSON object; NULL when there are none")
 AUDIT = (
