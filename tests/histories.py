@@ -63,6 +63,14 @@ class Version:
     valid_from: datetime
     basis: str
     row: Row | None
+    written: datetime | None = None
+    """`updated_at` with which it was seen last: what changes later without moving that was not written then."""
+
+    def __post_init__(self) -> None:
+        self.saw(self.row)
+
+    def saw(self, row: Row | None) -> None:
+        self.written = row.get("updated_at") if row else None
 
 
 @dataclass
@@ -145,8 +153,11 @@ def versions(diary: Diary, name: str) -> dict[Key, list[Version]]:
             own = known.pop() if known and known[-1].run == attempt.run else None
             last, row = known[-1] if known else None, now.get(key)
             if equal(last.row if last else None, row):
+                if last:
+                    last.saw(row)
                 continue
             known.append(own if own and equal(own.row, row) else _version(attempt, key, last, row))
+            known[-1].saw(row)
     return found
 
 
@@ -157,7 +168,8 @@ def _version(attempt: Attempt, key: Key, last: Version | None, row: Row | None) 
     written, seen = row.get("updated_at"), row["observed_at"]
     if row["run_id"] != attempt.run and last:  # other rows than its own changed what is known of it
         seen = attempt.at
-    if written and written >= earliest and written < seen + timedelta(seconds=1):
+    moved = last is None or last.row is None or last.written is None or (written and written > last.written)
+    if written and moved and written >= earliest and written < seen + timedelta(seconds=1):
         return Version(attempt.run, written, "updated_at", row)
     return Version(attempt.run, max(seen, earliest), "observed_at", row)
 

@@ -102,13 +102,14 @@ class Rows:
     def customer(self, name: str, updated_at: datetime) -> None:
         """A page that holds this row."""
         given = {"n": name, "u": updated_at, "run": self.run, "now": self.now}
+        before = versions.written(self.store.db, "customers", TOUCHED)
         self.store.db.execute("DELETE FROM customers")
         self.store.db.execute(
             """INSERT INTO customers BY NAME SELECT 'c1' AS id, $n AS name, $u AS updated_at, $run AS run_id,
             $now AS observed_at""",
             given,
         )
-        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now)
+        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now, before)
 
     def told(self, query: str) -> list[tuple[Any, ...]]:
         return self.store.rows(query)
@@ -125,6 +126,25 @@ def rows(tmp_path: Path) -> Iterator[Rows]:
 HISTORY = "SELECT run_id, current_usage::INT, restated FROM usage_history ORDER BY run_id"
 DAILY = "SELECT used::INT, complete FROM usage_daily ORDER BY run_id"
 CONFIRMED = "SELECT last_confirmed_run, last_confirmed_at FROM usage_history ORDER BY run_id LIMIT 1"
+
+
+def test_an_updated_at_that_was_seen_before_dates_nothing(rows: Rows) -> None:
+    """An empty PUT, seen with the old name, and a name that changes later without one: observed, not written then."""
+    rows.customer("Team", JULY)
+    rows.night()
+    touched = rows.now - timedelta(hours=12)
+    rows.customer("Team", touched)
+    rows.night()
+    rows.customer("Renamed", touched)
+    basis = "SELECT name, valid_from, valid_basis FROM flexsync.customers_versions ORDER BY valid_from"
+    assert rows.told(basis)[1:] == [("Renamed", rows.now, "observed_at")]
+    rows.customer("Renamed twice", touched)  # in the same run
+    assert rows.told(basis)[1:] == [("Renamed twice", rows.now, "observed_at")]
+    rows.night()
+    written = rows.now - timedelta(hours=1)
+    rows.customer("Written", written)
+    rows.customer("Seen once more", written)  # in the same run: this name was never seen with another `updated_at`
+    assert rows.told(basis)[2:] == [("Seen once more", written, "updated_at")]
 
 
 @pytest.mark.parametrize(("figure", "used"), [(20, 20), (510, 10), (0, None)])

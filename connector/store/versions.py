@@ -48,18 +48,24 @@ _END = """WITH {state}, {latest}
 _ADD = """WITH {state}, {latest}, added AS (
         SELECT s.* REPLACE (CASE WHEN v.valid_from IS NULL OR s.run_id = $run THEN s.observed_at ELSE $now END
             AS observed_at), {dated} AS dated, v.valid_from + INTERVAL 1 MICROSECOND AS earliest
-        FROM state s LEFT JOIN latest v ON {match}
+        FROM state s LEFT JOIN latest v ON {match}{before}
         WHERE v.valid_from IS NULL OR v.ended OR NOT ({same}))
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, content_hash, {columns}, run_id)
     SELECT {keys}, CASE WHEN dated THEN {updated_at} ELSE greatest(observed_at, earliest) END,
         CASE WHEN dated THEN 'updated_at' ELSE 'observed_at' END, false, content_hash, {columns}, $run FROM added"""
 _PARTS = {"state": _STATE, "latest": _LATEST, "touched": _TOUCHED}
 # A Date header has no fraction of a second, so a row may have been written within the second of its answer.
-_DATED = """coalesce(s.updated_at < s.observed_at + INTERVAL 1 SECOND
-    AND (v.valid_from IS NULL OR s.updated_at > v.valid_from), false)"""
+# An `updated_at` with which the content before was seen says nothing about this one: a plan's rename moves none.
+_DATED = """coalesce(s.updated_at < s.observed_at + INTERVAL 1 SECOND AND (v.valid_from IS NULL OR (
+    s.updated_at > v.valid_from AND (v.ended OR b.key IS NULL OR b.updated_at IS NULL OR s.updated_at > b.updated_at)
+    )), false)"""
+_BEFORE = " LEFT JOIN before b ON b.key = s.id"
+# What this run has dated so already, and was seen to change once more, had not been seen with that `updated_at` before.
+_UNDATED = """SELECT * FROM before b WHERE NOT EXISTS (SELECT 1 FROM flexsync.{versions} v
+    WHERE v.run_id = $run AND v."{column}" = b.key AND NOT v.ended AND v.valid_basis = 'updated_at')"""
 
 
-def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now: datetime) -> None:
+def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now: datetime, before: Any = None) -> None:
     """Add the versions, and the ends, of rows that may have changed.
 
     Args:
@@ -69,17 +75,42 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         column: which of its columns `touched` names: its key, or its owner.
         touched: Arrow table with one column, `key`; rows of other values are left alone.
         now: when rows were missed that are not there any more, by the server's clock.
+        before: what `written` returned before the rows were changed; None: no row that was there changed its
+            `updated_at`, or the table has none.
     """
     given = {"run": run_id}
+    if before is None:
+        before = written(db, name, touched)
     with registered(db, touched=touched):
         of_run, unhashed = rows(db, _text(_SEEN, name, column), given)[0]
         if of_run:  # this run has seen other contents before
+            with registered(db, before=before):
+                before = db.sql(_text(_UNDATED, name, column), params=given).to_arrow_table()
             db.execute(_text(_UNDO, name, column), given)
         if unhashed:  # restored from a publication that leaves columns out
             left_out = frozenset(without(versions_of(name), restored.noted(db)))
             db.execute(_text(_COMPLETE, name, column, left_out))
         db.execute(_text(_END, name, column), {**given, "now": now})
-        db.execute(_text(_ADD, name, column), {**given, "now": now})
+        with registered(db, before=before):
+            db.execute(_text(_ADD, name, column), {**given, "now": now})
+
+
+def written(db: Database, name: str, touched: Any) -> Any:
+    """Return `updated_at` of rows as they are now, as an Arrow table of `key` and `updated_at`.
+
+    Args:
+        db: the connection.
+        name: a versioned table.
+        touched: Arrow table with one column, `key`.
+
+    Returns:
+        The table; `touched` itself for a table without `updated_at`, whose versions nothing else dates.
+    """
+    if "updated_at" not in TABLES[name].names:
+        return touched
+    with registered(db, asked=touched):
+        query = f'SELECT id AS key, updated_at FROM "{name}" WHERE id IN (SELECT key FROM asked)'
+        return db.sql(query).to_arrow_table()
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -117,6 +148,7 @@ def _text(template: str, name: str, column: str, left_out: frozenset[str] = froz
         "sole": _SOLE if name == "entitlements" else "",
         "same": "s.content_hash IS NOT DISTINCT FROM v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
+        "before": _BEFORE if "updated_at" in own else "",
         "dated": _DATED if "updated_at" in own else "false",
         "updated_at": "updated_at" if "updated_at" in own else "observed_at",
     }
