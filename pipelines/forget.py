@@ -28,6 +28,7 @@ __all__ = ["Found", "Place", "find", "forget"]
 
 BLANKED, REMOVED, PUBLISHED = "will be blanked", "will be removed", "will be published again"
 KEPT, NAMED = "stays: names the id only", "yours to remove"
+ALIKE = "stays: a text about another customer holds the same word"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Found:
     @property
     def held(self) -> list[Place]:
         """Return the places that hold something personal."""
-        return [place for place in self.places if place.then != KEPT]
+        return [place for place in self.places if place.then not in (KEPT, ALIKE)]
 
     @property
     def to_do(self) -> bool:
@@ -117,6 +118,8 @@ def _in_store(store: Store, person: Person) -> Iterator[Place]:
         yield Place(path, rows, BLANKED)
     for path, rows in store.facts(holdings.mentions, person).items():
         yield Place(path, rows, KEPT)
+    if rows := store.facts(holdings.alike, person):
+        yield Place("flexsync.import_journal", rows, ALIKE)
 
 
 def _places(db: Database, person: Person) -> dict[str, int]:
