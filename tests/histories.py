@@ -26,7 +26,7 @@ KEYS = {
     "subscription_usage": ("subscription_id", "feature_id"),
 }
 VERSIONED = ("customers", "subscriptions", "entitlements")
-FIGURE = ("current_usage", "total_limit", "usage_percent", "next_usage_reset_at", "current_period_start")
+FIGURE = ("current_usage", "total_limit", "usage_percent", "next_usage_reset_at", "never_resets")
 NOT_CONTENT = {"updated_at", "updated_by", "gone_at", "run_id", "observed_at"}
 TICK = timedelta(microseconds=1)
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -134,7 +134,8 @@ def same_figure(old: Row | None, new: Row | None) -> bool:
     """Whether a figure, its limit, its window and the subscription that was counted are those of before."""
     if old is None or new is None:
         return old is new
-    return _counted(old) == _counted(new) and all(old[name] == new[name] for name in FIGURE)
+    window = () if new["never_resets"] else ("current_period_start",)  # one window, whichever period it is
+    return _counted(old) == _counted(new) and all(old[name] == new[name] for name in (*FIGURE, *window))
 
 
 def _counted(row: Row) -> str:

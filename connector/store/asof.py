@@ -52,7 +52,8 @@ _SINCE_DAY = "(since AT TIME ZONE 'UTC')::DATE"
 _USED = """CASE WHEN NOT comparable THEN NULL
             WHEN same OR (same_reset AND current_usage >= base.current_usage) THEN current_usage - base.current_usage
             WHEN same_reset OR base.next_usage_reset_at <= observed_at THEN current_usage END"""
-_BASE = "struct_pack(counted_subscription_id, current_period_start, next_usage_reset_at, current_usage, confirmed_at)"
+_BASE = """struct_pack(counted_subscription_id, current_period_start, next_usage_reset_at, never_resets, current_usage,
+    confirmed_at)"""
 # Each figure that adds up is compared with its base, the last proven one before it; `since` is when that was last seen.
 _USAGE_DAILY = f"""SELECT * FROM (
         SELECT {_DAY} AS day, customer_id, subscription_id, feature_id, since, {_USED} AS used,
@@ -61,8 +62,10 @@ _USAGE_DAILY = f"""SELECT * FROM (
         FROM (SELECT *, coalesce(base.confirmed_at, previous_confirmed_at) AS since,
                 base IS NOT NULL AND counted_subscription_id IS NOT DISTINCT FROM base.counted_subscription_id
                     AS comparable,
-                next_usage_reset_at IS NOT DISTINCT FROM base.next_usage_reset_at AS same_reset,
-                same_reset AND current_period_start IS NOT DISTINCT FROM base.current_period_start AS same
+                next_usage_reset_at IS NOT DISTINCT FROM base.next_usage_reset_at
+                    AND coalesce(never_resets = base.never_resets, true) AS same_reset,
+                same_reset AND (coalesce(never_resets, false)
+                    OR current_period_start IS NOT DISTINCT FROM base.current_period_start) AS same
             FROM (SELECT *, lag({_BASE}) OVER figure AS base
                 FROM (SELECT *, lead(previous_confirmed_at) OVER figure AS confirmed_at,
                         lag(run_id) OVER figure IS NOT NULL AS follows

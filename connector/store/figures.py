@@ -17,16 +17,26 @@ from connector.store import restored
 from connector.store.database import Database, count, identifier, literal, registered
 from connector.tables.histories import ADDITIVE, restorable
 
-_FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
+_FIGURES = (
+    "current_period_start",
+    "next_usage_reset_at",
+    "never_resets",
+    "current_usage",
+    "total_limit",
+    "usage_percent",
+)
 _COMPARED = ("counted_subscription_id", "current_period_start", "next_usage_reset_at", "current_usage", "total_limit")
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
 _MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_id AND s.feature_id = f.feature_id"
 _SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
     AND {window}"""
-# Most reset periods send no moment of the next reset (contract.md 6.1): there only the subscription's period tells.
-_WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
+# Most reset periods send no moment of the next reset (contract.md 6.1): only the subscription's period tells. What is
+# never reset has one window, whichever period it is. Figures of an older version do not say whether they are.
+_KIND = " AND coalesce(s.never_resets = f.never_resets, true)"
+_PERIOD = "(coalesce(s.never_resets, false) OR s.current_period_start IS NOT DISTINCT FROM f.current_period_start)"
+_WINDOW = f"""s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
     AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
-    AND s.current_period_start IS NOT DISTINCT FROM f.current_period_start"""
+    AND {_PERIOD}{_KIND}"""
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
 _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
@@ -124,7 +134,7 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
 
 
 def _fits(column: str, left_out: bool) -> str:
-    same = f"s.{column} IS NOT DISTINCT FROM f.{column}"
+    same = _PERIOD if column == "current_period_start" else f"s.{column} IS NOT DISTINCT FROM f.{column}"
     return f"(f.{column} IS NULL OR {same})" if left_out else same
 
 
@@ -144,7 +154,7 @@ def _text(template: str, table: str, earlier: str, left_out: frozenset[str] = fr
         "additive": ADDITIVE,
         "steady": (*ADDITIVE, *sorted(GROWING)),  # an average or a last value may fall without a correction
         "sets": ", ".join(f"{name} = s.{name}" for name in sorted(left_out)),
-        "fits": " AND ".join(_fits(name, name in left_out) for name in _COMPARED),
+        "fits": " AND ".join(_fits(name, name in left_out) for name in _COMPARED) + _KIND,
         "own": _OWN,
         "sole": _SOLE,
         "run": _CONFIRMED.format("run_id"),

@@ -73,6 +73,7 @@ FIGURES = Table(
         made(
             TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"
         ),
+        made(BOOL, "never_resets", "one window without an end; NULL: not known, as in a store of an older version"),
         made(DECIMAL, "current_usage", "units used in the window; NULL where the figure ended"),
         made(INT, "total_limit", "units; NULL = no limit, or not metered"),
         made(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half)"),
@@ -94,7 +95,7 @@ HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLE
 """Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
 
 
-_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "current_period_start")
+_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "never_resets", "current_period_start")
 _DERIVED = {"restated": ("current_usage", "additive", *_WINDOW), "unproven": ("current_usage", *_WINDOW)}  # of figures
 _TOLD = {"usage.subscription_id": "counted_subscription_id", "features.meter_aggregation_type": "additive"}
 _IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key

@@ -237,6 +237,7 @@ _FIGURES = (
     read(BOOL, "is_enabled", "granted"),
     read(BOOL, "is_soft_limit", "usage may pass the limit"),
     read(TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"),
+    made(BOOL, "never_resets", "the server sent year 1 for next_usage_reset_at: the usage is counted from the start"),
     made(TIME, "current_period_start", "of the subscription that was counted, as known when asked"),
     EXTRA,
 )
