@@ -49,8 +49,8 @@ def old(made: Path, tmp_path: Path) -> Path:
 
 # Data tables are read and written by the names of their columns only, so their order is free: a column that a migration
 # adds stands last, behind `run_id` and `observed_at`.
-_SHAPE = """SELECT schema_name, table_name, CASE WHEN schema_name <> 'main' AND NOT list_contains($histories, table_name)
-        THEN column_index END, column_name, data_type, comment
+_SHAPE = """SELECT schema_name, table_name, CASE WHEN schema_name <> 'main'
+        AND NOT list_contains($histories, table_name) THEN column_index END, column_name, data_type, comment
     FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()
     UNION ALL SELECT schema_name, table_name, NULL, NULL, NULL, comment FROM duckdb_tables() ORDER BY ALL"""
 

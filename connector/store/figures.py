@@ -117,6 +117,26 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
             db.execute(_text(_ADD, table, earlier), given)
 
 
+def unsettle(db: Database, run_id: str) -> None:
+    """Leave out the period of figures whose subscription was renewed while the run lasted.
+
+    The answer may have been given before or after that, so nobody knows which period it counts. Where the server sends
+    the end of the window, that tells.
+
+    Args:
+        db: the connection, inside the transaction that finishes the run; it has read the subscriptions once more.
+        run_id: the run.
+    """
+    db.execute(
+        """UPDATE flexsync.usage_figures f SET current_period_start = NULL, restated = false,
+            unproven = unproven OR (f.additive AND f.current_usage = 0)
+        FROM subscriptions s WHERE f.run_id = $run AND NOT f.ended AND s.id = f.counted_subscription_id
+            AND f.next_usage_reset_at IS NULL AND NOT coalesce(f.never_resets, false)
+            AND f.current_period_start <> s.current_period_start""",
+        {"run": run_id},
+    )
+
+
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
     """Begin the history of a store that has figures and no history yet, as one of an older version.
 

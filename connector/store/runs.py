@@ -158,6 +158,7 @@ def finish(
     """Finish a run: its status, reasons and report, one row of counts per table, and histories from `since` on."""
     counts.compact(db, run_id)
     restored.settle(db)
+    figures.unsettle(db, run_id)
     ended = endings.settle(db, run_id, clocks)
     keeping.heal(db, max(clocks))
     keeping.prune(db, since)
