@@ -13,7 +13,7 @@ import pytest
 from support import NOON, empty_store
 
 from connector.publications import reading
-from connector.store import figures, versions
+from connector.store import figures, keeping, versions
 from connector.store.store import Store
 
 pytestmark = pytest.mark.sampled  # a tenth for each commit
@@ -161,6 +161,25 @@ def test_a_figure_of_an_older_version_is_compared_as_before(rows: Rows) -> None:
     rows.night()
     rows.usage(130, never=False)
     assert rows.told("SELECT used, complete FROM usage_daily") == [(30, True)]
+
+
+def test_pruning_keeps_what_later_use_is_compared_with(rows: Rows) -> None:
+    """A proven figure, a zero that may be a failure, both older than the kept time, and a later figure: as before."""
+    for figure, days in ((90, 1), (100, 1), (0, 20), (40, 1)):
+        rows.usage(figure, reset=NOON + timedelta(days=10 if figure > 50 else 41), never=False)
+        rows.night(days)
+    rows.store.db.execute("UPDATE flexsync.usage_figures SET unproven = true WHERE current_usage = 0")
+    query = "SELECT used, complete, since FROM usage_daily WHERE day > '2026-12-10'"
+    before = rows.told(query)
+    assert before[0][0] == 40
+    for run in range(1, 5):
+        rows.store.db.execute(
+            "INSERT INTO flexsync.runs BY NAME SELECT $r AS run_id, $e AS finished_at",
+            {"r": f"r{run}", "e": NOON + timedelta(days=run)},
+        )
+    keeping.prune(rows.store.db, NOON + timedelta(days=10))
+    assert rows.told("SELECT current_usage FROM usage_history ORDER BY run_id") == [(100,), (0,), (40,)]
+    assert rows.told(query) == before
 
 
 def test_an_updated_at_that_was_seen_before_dates_nothing(rows: Rows) -> None:

@@ -125,9 +125,13 @@ def _merged(
             found += group
             continue
         source = f"read_parquet([{', '.join(literal(lake / file.path) for file in group)}])"
-        query = f"FROM {source}" if name or not horizon else needed(HISTORIES[_of(table.name)], source, horizon)
+        query = f"FROM {source}" if name or not horizon else _needed(table, source, horizon)
         found.append(add(db, query, lake / FOLDER / table.name, max(map(_month, group)), lake))
     return found
+
+
+def _needed(table: PublishedTable, source: str, horizon: Horizon) -> str:
+    return needed(HISTORIES[_of(table.name)], source, horizon, [column for column in table.comments if column])
 
 
 def _over(file: File, horizon: Horizon) -> bool:

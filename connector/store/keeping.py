@@ -8,6 +8,7 @@ clock; opening or committing a transaction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -52,15 +53,20 @@ def reach(db: Database, catalog: str) -> datetime | None:
     return datetime.fromisoformat(found[0][0]) if found else None
 
 
-def needed(history: Table, source: str, horizon: Horizon) -> str:
+def needed(history: Table, source: str, horizon: Horizon, there: Collection[str] | None = None) -> str:
     """Return a query of the rows that are needed.
 
     Args:
         history: the history.
         source: what its rows are selected from.
         horizon: how far back it has to answer.
+        there: the columns that the source has; None: all.
     """
     old, keys, order = _old(history, horizon), _listed(history), _order(history)
+    if history is FIGURES:
+        match = _match(history, "n", "o")
+        return f"""SELECT * FROM {source} o WHERE NOT {old} UNION ALL SELECT o.* FROM {source} o
+            JOIN ({_of_figures(source, old, there)}) n ON {match} WHERE {old} AND o.run_id >= n.first AND NOT n.over"""
     ended = "" if _dates(history) else " AND NOT coalesce(o.ended, false)"
     # Two parts, because most rows are young: an anti-join over all of them takes thirty times as long.
     return f"""SELECT * FROM {source} o WHERE NOT {old} UNION ALL SELECT * FROM {source} o
@@ -80,6 +86,20 @@ def heal(db: Database, latest: datetime) -> None:
     before = reach(db, '"store"')
     if before and before > latest:
         _record(db, rows(db, "SELECT coalesce(max(finished_at), $latest) FROM flexsync.runs", {"latest": latest})[0][0])
+
+
+def _of_figures(source: str, old: str, there: Collection[str] | None) -> str:
+    """Return a query of the first old figure that is needed of each key, and whether the newest old one is an end.
+
+    What is used after the horizon is the difference to the last proven figure before it. When that was confirmed stands
+    in the next one, so all from there on are needed. Of a figure that had ended by then, none is.
+    """
+    comparable = there is None or {"additive", "unproven"} <= set(there)
+    proven = "NOT coalesce(o.ended, false) AND o.additive AND o.unproven IS NOT TRUE" if comparable else "false"
+    return f"""SELECT {_listed(FIGURES)}, max(o.run_id) AS newest,
+            coalesce(max(o.run_id) FILTER ({proven}), max(o.run_id)) AS first,
+            max_by(coalesce(o.ended, false), o.run_id) AS over
+        FROM {source} o WHERE {old} GROUP BY {_listed(FIGURES)}"""
 
 
 def prune(db: Database, since: datetime | None) -> None:
@@ -106,12 +126,15 @@ def _record(db: Database, since: datetime) -> None:
 
 def _prune(db: Database, history: Table, now: Horizon, settled: Horizon | None) -> None:
     path, keys, order, old = f"flexsync.{history.name}", _listed(history), _order(history), _old(history, now)
+    if history is FIGURES:
+        db.execute(f"""DELETE FROM {path} v USING ({_of_figures(path, old, None)}) n
+            WHERE {_match(history, "n", "v")} AND (v.run_id < n.first OR (n.over AND v.run_id <= n.newest))""")
+        return
     # What had taken another's place at the last pruning has nothing before it any more.
     unsettled = f"AND (o.ended OR NOT {_old(history, settled)})" if settled else ""
-    match = " AND ".join(f'n."{name}" = v."{name}"' for name in history.key[:-1])
     db.execute(f"""DELETE FROM {path} v
         USING (SELECT {keys}, max("{order}") AS newest FROM {path} o WHERE {old} {unsettled} GROUP BY {keys}) n
-        WHERE {match} AND v."{order}" < n.newest""")
+        WHERE {_match(history, "n", "v")} AND v."{order}" < n.newest""")
     if not _dates(history):
         db.execute(f"DELETE FROM {path} o WHERE o.ended AND {old}")
 
@@ -126,6 +149,10 @@ def _old(history: Table, horizon: Horizon) -> str:
 def _dates(history: Table) -> bool:
     """Return whether an end says from when on a row that comes back is true (see `connector.store.versions`)."""
     return history is not FIGURES and "updated_at" in TABLES[origin(history.name)[0]].names
+
+
+def _match(history: Table, left: str, right: str) -> str:
+    return " AND ".join(f'{left}."{name}" = {right}."{name}"' for name in history.key[:-1])
 
 
 def _order(history: Table) -> str:
