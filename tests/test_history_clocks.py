@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from sizes import sampled
+from stores import store_in, target
 from support import NOON, World, calm, empty_store
 
 import connector
+from connector.publications import lake
 from connector.publications.publish import publish
 from connector.store import endings
 from connector.store.endings import last_known
@@ -121,3 +123,32 @@ def test_a_history_that_was_cut_in_the_future_heals(tmp_path: Path) -> None:
             assert opened.history_since
             assert opened.history_since < nights.ended["after"], place
         nights.check_known(place)
+
+
+def test_run_ids_of_a_year_to_come_stop_no_compaction(tmp_path: Path) -> None:
+    """After one night under a server's clock of 2031 run ids are of that year; a lake's months are made one file."""
+    to = target("parquet", tmp_path)
+    with store_in(tmp_path, customers=1) as store:
+        for number in range(6):  # two nights a month
+            ended = NOON + timedelta(days=15 * number)
+            given = {"run": f"20310601T00000{number}Z-a", "ended": ended, "id": f"c{number}"}
+            with store.transaction() as db:
+                db.execute(
+                    """INSERT INTO flexsync.runs BY NAME SELECT $run AS run_id, 'full' AS mode, 'green' AS status,
+                    $ended AS started_at, $ended AS finished_at""",
+                    {"run": given["run"], "ended": ended},
+                )
+                db.execute(
+                    """INSERT INTO flexsync.customers_versions BY NAME SELECT $id AS id, $ended AS valid_from,
+                    false AS ended, $run AS run_id, $ended AS observed_at""",
+                    given,
+                )
+            publish(store, to, keep_green=False)
+    with connector.open(to) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM customers_history WHERE known_from > '2031'").to_pylist() == [
+            {"n": 6}
+        ]
+    manifest = lake.read(tmp_path / "lake")
+    months = {(NOON + timedelta(days=15 * number)).strftime("%Y%m") for number in range(6)}
+    files = [Path(file.path).name for file in manifest.tables["flexsync.customers_versions"].files]
+    assert len(files) <= len(months) + 1, files

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from connector.files import remove, replace, unfinished
-from connector.publications.contents import PublishedTable, Snapshot
+from connector.publications.contents import PublishedTable, RunInfo, Snapshot
 from connector.publications.parts import Entry, File, Manifest, copy
 from connector.store import tombstones
 from connector.store.database import Database, count, literal
@@ -85,7 +85,7 @@ def write(
     store: str,
     table: PublishedTable,
     lake: Path,
-    run_id: str,
+    run: RunInfo,
     before: Manifest | None,
     horizon: Horizon | None,
 ) -> Entry:
@@ -96,7 +96,7 @@ def write(
         store: the store's catalog, quoted.
         table: the history.
         lake: the lake's folder.
-        run_id: the run that is published; file names sort by it.
+        run: the run that is published; its file is named after it.
         before: the manifest whose files the history continues; None writes all of it.
         horizon: make one file of those of all months before it, without the rows that nobody needs any more.
     """
@@ -105,11 +105,18 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     query = table.query.format(store=store)
     if files:
-        files = _merged(db, lake, table, files, run_id[:6], horizon)
+        files = _merged(db, lake, table, files, _ended_in(run), horizon)
         query = f"FROM ({query}) WHERE run_id > {literal(before.run_id if before else '')}"
         if not count(db, f"SELECT count(*) FROM ({query})"):
             return _entry(files)
-    return _entry([*files, add(db, query, folder, run_id, lake)])
+    month = _ended_in(run)
+    stem = run.run_id if run.run_id.startswith(month) else f"{month}-{run.run_id}"
+    return _entry([*files, add(db, query, folder, stem, lake)])
+
+
+def _ended_in(run: RunInfo) -> str:
+    """Return the month of a run: after one night in which the server's clock was ahead, run ids are for years."""
+    return f"{run.finished_at:%Y%m}" if run.finished_at else run.run_id[:6]
 
 
 def _merged(
@@ -136,7 +143,7 @@ def _needed(table: PublishedTable, source: str, horizon: Horizon) -> str:
 
 def _over(file: File, horizon: Horizon) -> bool:
     """Return whether the month of a file was over at a horizon."""
-    return _month(file) < horizon.known[:6]
+    return _month(file) < f"{horizon.since:%Y%m}"
 
 
 def _month(file: File) -> str:
