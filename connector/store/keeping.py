@@ -2,8 +2,8 @@
 
 A row is needed unless a later row of its key takes its place, in time and by what was known, at that moment already.
 Promised: a question about that moment or a later one, by what was known then or later, has the same answer without the
-other rows; the newest row of a key is needed, but for an end that decides nothing any more. Never done: reading a
-clock; opening or committing a transaction.
+other rows; the newest row of a key is needed, but for an end that decides nothing any more, and so is the proven figure
+that later ones are compared with. Never done: reading a clock; opening or committing a transaction.
 """
 
 from __future__ import annotations
