@@ -16,7 +16,7 @@ from connector.errors import FixInput, FlexsyncError
 from connector.publications import forgetting, targets
 from connector.publications.forgetting import Copy
 from connector.settings import Settings
-from connector.store import erasure, holdings, migrations
+from connector.store import endings, erasure, holdings, migrations
 from connector.store.database import Database
 from connector.store.holdings import Person
 from connector.store.store import Store
@@ -28,6 +28,7 @@ __all__ = ["Found", "Place", "find", "forget"]
 
 BLANKED, REMOVED, PUBLISHED = "will be blanked", "will be removed", "will be published again"
 KEPT, NAMED = "stays: names the id only", "yours to remove"
+ALIKE = "stays: a text about another customer holds the same word"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Found:
     @property
     def held(self) -> list[Place]:
         """Return the places that hold something personal."""
-        return [place for place in self.places if place.then != KEPT]
+        return [place for place in self.places if place.then not in (KEPT, ALIKE)]
 
     @property
     def to_do(self) -> bool:
@@ -117,6 +118,8 @@ def _in_store(store: Store, person: Person) -> Iterator[Place]:
         yield Place(path, rows, BLANKED)
     for path, rows in store.facts(holdings.mentions, person).items():
         yield Place(path, rows, KEPT)
+    if rows := store.facts(holdings.alike, person):
+        yield Place("flexsync.import_journal", rows, ALIKE)
 
 
 def _places(db: Database, person: Person) -> dict[str, int]:
@@ -200,7 +203,7 @@ def _publish(store: Store, settings: Settings, found: Found, clock: Clock) -> It
     keep, exclude, now = settings.sync.keep_green, settings.privacy.exclude, clock()
     for target in found.targets:
         try:
-            since = reach(settings.history, target, now)
+            since = reach(settings.history, target, now, store.facts(endings.newest))
             forgetting.republish(store, target, found.person, exclude, keep_green=keep, since=since, clock=lambda: now)
         except FlexsyncError as error:
             yield Place(target, None, f"could not be published again: {error.message}")

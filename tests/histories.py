@@ -26,7 +26,7 @@ KEYS = {
     "subscription_usage": ("subscription_id", "feature_id"),
 }
 VERSIONED = ("customers", "subscriptions", "entitlements")
-FIGURE = ("current_usage", "total_limit", "usage_percent", "next_usage_reset_at", "current_period_start")
+FIGURE = ("current_usage", "total_limit", "usage_percent", "next_usage_reset_at", "never_resets")
 NOT_CONTENT = {"updated_at", "updated_by", "gone_at", "run_id", "observed_at"}
 TICK = timedelta(microseconds=1)
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -63,6 +63,14 @@ class Version:
     valid_from: datetime
     basis: str
     row: Row | None
+    written: datetime | None = None
+    """`updated_at` with which it was seen last: what changes later without moving that was not written then."""
+
+    def __post_init__(self) -> None:
+        self.saw(self.row)
+
+    def saw(self, row: Row | None) -> None:
+        self.written = row.get("updated_at") if row else None
 
 
 @dataclass
@@ -126,7 +134,8 @@ def same_figure(old: Row | None, new: Row | None) -> bool:
     """Whether a figure, its limit, its window and the subscription that was counted are those of before."""
     if old is None or new is None:
         return old is new
-    return _counted(old) == _counted(new) and all(old[name] == new[name] for name in FIGURE)
+    window = () if new["never_resets"] else ("current_period_start",)  # one window, whichever period it is
+    return _counted(old) == _counted(new) and all(old[name] == new[name] for name in (*FIGURE, *window))
 
 
 def _counted(row: Row) -> str:
@@ -145,8 +154,11 @@ def versions(diary: Diary, name: str) -> dict[Key, list[Version]]:
             own = known.pop() if known and known[-1].run == attempt.run else None
             last, row = known[-1] if known else None, now.get(key)
             if equal(last.row if last else None, row):
+                if last:
+                    last.saw(row)
                 continue
             known.append(own if own and equal(own.row, row) else _version(attempt, key, last, row))
+            known[-1].saw(row)
     return found
 
 
@@ -157,7 +169,8 @@ def _version(attempt: Attempt, key: Key, last: Version | None, row: Row | None) 
     written, seen = row.get("updated_at"), row["observed_at"]
     if row["run_id"] != attempt.run and last:  # other rows than its own changed what is known of it
         seen = attempt.at
-    if written and written >= earliest and written < seen + timedelta(seconds=1):
+    moved = last is None or last.row is None or last.written is None or (written and written > last.written)
+    if written and moved and written >= earliest and written < seen + timedelta(seconds=1):
         return Version(attempt.run, written, "updated_at", row)
     return Version(attempt.run, max(seen, earliest), "observed_at", row)
 

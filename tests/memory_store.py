@@ -131,7 +131,7 @@ class MemoryStore:
         run: Run,
         certificate: Certificate,
         report: dict[str, Any],
-        now: datetime,
+        clocks: Sequence[datetime],
         listed: Sequence[str],
         since: datetime | None = None,
     ) -> str:

@@ -326,7 +326,8 @@ def _children(sandbox: Sandbox, tables: dict[str, Rows], customer_id: str, group
 def _usage(tables: dict[str, Rows], table: str, customer_id: str, entry: Any, starts: dict[str, Any]) -> None:
     subscription = entry["sources"][0]["subscription_id"]
     made = {"customer_id": customer_id, "feature_id": entry["feature"]["id"], "subscription_id": subscription}
-    _add(tables, table, entry, {**made, "current_period_start": starts[subscription]})
+    never = (entry["next_usage_reset_at"] or "").startswith("0001")
+    _add(tables, table, entry, {**made, "current_period_start": starts[subscription], "never_resets": never})
     _add(tables, "features", entry["feature"])
     for place, source in enumerate(entry["sources"]) if table == "usage" else ():
         _add(tables, "usage_sources", source, {**made, "subscription_id": source["subscription_id"], "ordinal": place})

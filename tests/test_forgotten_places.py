@@ -212,6 +212,37 @@ def test_the_journal_names_the_person_in_no_row_of_others(tmp_path: Path) -> Non
     assert found == [row[2:5] if row[5] == "kept" else row[5] for row in JOURNAL]
 
 
+def test_a_name_that_is_a_common_word_takes_nothing_from_others(tmp_path: Path) -> None:
+    """The external id is 42: rows of others keep what holds that number, and are listed; what quotes it is lost."""
+    told = [
+        ("c2", "update", "EU/42", "HTTP 500 after 42 s", '{"address_line1":["Hill 1","Main Street 42"]}'),
+        ("c3", "update", "42", "external_id '42' belongs to c1.", '{"external_id":["42","43"]}'),
+        ("c4", "conflict", "42", "it is archived", ""),
+    ]
+    left = [told[0][2:], ("42", None, None), (None, "it is archived", "")]
+    with store_in(tmp_path, customers=6) as store:
+        with store.transaction() as db:
+            db.execute("UPDATE customers SET external_id = '42' WHERE id = 'c1'")
+            for line, row in enumerate(told):
+                db.execute(
+                    """INSERT INTO flexsync.import_journal (line, customer_id, action, external_id, why, changes)
+                    VALUES ($line, $id, $action, $name, $why, $changes)""",
+                    dict(zip(("line", "id", "action", "name", "why", "changes"), (line, *row), strict=True)),
+                )
+        person = store.facts(holdings.find, "c1")
+        assert store.facts(holdings.places, person, {"flexsync.import_journal": "flexsync.import_journal"}) == {
+            "flexsync.import_journal": 2
+        }
+    found = job.find(settings(tmp_path), "c1")
+    assert [(place.rows, place.then) for place in found.places if "journal" in place.where] == [
+        (2, job.BLANKED),
+        (1, job.ALIKE),
+    ]
+    job.forget(settings(tmp_path), found, clock=soon)
+    with Store.open(tmp_path / "work.duckdb") as store:
+        assert store.rows("SELECT external_id, why, changes FROM flexsync.import_journal ORDER BY line") == left
+
+
 def test_an_import_that_is_recorded_later_does_not_bring_the_person_back(tmp_path: Path) -> None:
     """Its conflicts name the forgotten customer by id, and hold the external id that another row wanted."""
     row = {"line": 2, "id": "c2", "do": "conflict", "outcome": "conflict", "external_id": "ann", "changes": ""}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from histories import KEYS, VERSIONED, Diary, check_earlier, check_intervals, check_model, same, same_figure, shown
 from sizes import few
-from support import Bent, World, calm
+from support import Bent, World, before, calm
 
 import connector
 from connector.publications.publish import publish
@@ -271,6 +271,33 @@ def test_an_ended_subscription_ends_its_figures(story: Story, opened: Reading) -
         for day, there in ((story.at["gone"] - timedelta(days=1), True), (story.at["gone"], False)):
             found = opened.table(name, as_of=day).column(key).to_pylist()
             assert (id in found) == there, (name, day)
+
+
+def test_a_renewal_during_a_run_leaves_its_figure_without_a_period(tmp_path: Path) -> None:
+    """Between listing and call a quarter begins, and no answer says so: what was used is a lower bound."""
+    sandbox = calm(1)
+    (customer,) = sandbox.customer_ids()
+    old, new = ({"current_period_start": f"2026-{month}-21T12:00:30Z"} for month in ("08", "11"))
+    one = sandbox.add_subscription(
+        customer, "Team", billing_period="QUARTERLY", start_date="2026-08-21T12:00:30Z", **old
+    )
+    world = World(tmp_path, sandbox, audit_sample=0)
+
+    def renew() -> None:
+        sandbox.update_subscription(one, **new)
+        sandbox.set_usage(customer, "tokens", 5, one)
+
+    sandbox.set_usage(customer, "tokens", 3, one)
+    world.sync()
+    world.later(DAY)
+    with before(call_customers=renew):
+        world.sync()
+    world.later(DAY)
+    sandbox.set_usage(customer, "tokens", 9, one)
+    world.sync()
+    query = """SELECT used, complete FROM usage_daily d JOIN features f ON f.id = d.feature_id
+        WHERE lookup_key = 'tokens' AND subscription_id <> '' ORDER BY day"""
+    assert world.rows(query) == [(2, False), (4, False)]
 
 
 # --- as of ----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Life:
         sandbox.bend = self._bend
         self.kinds: tuple[Callable[[], object], ...] = (
             self.update, self.update, self.backdate, self.touch, self.archive, self.hide, self.show, self.subscribe,
-            self.subscribe, self.cancel, self.pause, self.use, self.use, self.use, self.rename, self.draw,
+            self.subscribe, self.cancel, self.pause, self.stir, self.use, self.use, self.use, self.rename, self.draw,
         )  # fmt: skip
 
     def _bend(self, route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
@@ -115,6 +115,11 @@ class Life:
         if id := self._subscription():
             status = self.chance.choice(("paused", "active", "trialing"))
             self.sandbox.update_subscription(id, subscription_status=status)
+
+    def stir(self) -> None:
+        """An empty PUT of a subscription, whose plan may be renamed some nights later."""
+        if id := self._subscription():
+            self.sandbox.update_subscription(id)
 
     def use(self) -> None:
         if ids := self.sandbox.active_customer_ids():

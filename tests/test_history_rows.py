@@ -13,7 +13,7 @@ import pytest
 from support import NOON, empty_store
 
 from connector.publications import reading
-from connector.store import figures, versions
+from connector.store import figures, keeping, versions
 from connector.store.store import Store
 
 pytestmark = pytest.mark.sampled  # a tenth for each commit
@@ -43,19 +43,25 @@ class Rows:
         self.run, self.now = f"r{int(self.run[1:]) + 1}", self.now + timedelta(days=days)
 
     def usage(
-        self, figure: int | None, start: datetime = JULY, reset: datetime | None = None, counted: str = "s1"
+        self,
+        figure: int | None,
+        start: datetime = JULY,
+        reset: datetime | None = None,
+        counted: str = "s1",
+        never: bool | None = None,
     ) -> None:
         """An answer that holds this figure, or none."""
         self.store.db.execute(
-            "DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f OR subscription_id <> $c",
-            {"f": figure, "c": counted},
+            """DELETE FROM usage WHERE current_usage IS DISTINCT FROM $f OR subscription_id <> $c
+            OR current_period_start <> $p OR never_resets IS DISTINCT FROM $v""",
+            {"f": figure, "c": counted, "p": start, "v": never},
         )
-        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now, "c": counted}
+        given = {"f": figure, "p": start, "n": reset, "run": self.run, "now": self.now, "c": counted, "v": never}
         if figure is not None:
             self.store.db.execute(
                 """INSERT INTO usage BY NAME SELECT 'c1' AS customer_id, 'f' AS feature_id, $f AS current_usage,
                 $c AS subscription_id, $p AS current_period_start, $n AS next_usage_reset_at, $run AS run_id,
-                $now AS observed_at WHERE NOT EXISTS (FROM usage)""",
+                $now AS observed_at, $v AS never_resets WHERE NOT EXISTS (FROM usage)""",
                 given,
             )
         figures.follow(self.store.db, "usage", self.run, TOUCHED, self.now)
@@ -102,13 +108,14 @@ class Rows:
     def customer(self, name: str, updated_at: datetime) -> None:
         """A page that holds this row."""
         given = {"n": name, "u": updated_at, "run": self.run, "now": self.now}
+        before = versions.written(self.store.db, "customers", TOUCHED)
         self.store.db.execute("DELETE FROM customers")
         self.store.db.execute(
             """INSERT INTO customers BY NAME SELECT 'c1' AS id, $n AS name, $u AS updated_at, $run AS run_id,
             $now AS observed_at""",
             given,
         )
-        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now)
+        versions.follow(self.store.db, "customers", self.run, "id", TOUCHED, self.now, before)
 
     def told(self, query: str) -> list[tuple[Any, ...]]:
         return self.store.rows(query)
@@ -125,6 +132,73 @@ def rows(tmp_path: Path) -> Iterator[Rows]:
 HISTORY = "SELECT run_id, current_usage::INT, restated FROM usage_history ORDER BY run_id"
 DAILY = "SELECT used::INT, complete FROM usage_daily ORDER BY run_id"
 CONFIRMED = "SELECT last_confirmed_run, last_confirmed_at FROM usage_history ORDER BY run_id LIMIT 1"
+
+
+def test_what_becomes_never_reset_is_another_window(rows: Rows) -> None:
+    """From QUARTERLY to NEVER in one period, both without a moment of the next reset: nothing is known of the use."""
+    rows.usage(800, never=False)
+    rows.night()
+    rows.usage(5000, never=True)
+    assert rows.told("SELECT used, complete FROM usage_daily") == [(None, False)]
+
+
+def test_a_new_period_is_no_new_window_of_what_is_never_reset(rows: Rows) -> None:
+    """It adds no figure while the usage stays; a lower one is a correction, and a higher one complete."""
+    for figure, start in ((100, JULY), (100, NOON), (40, NOON), (70, NOON + timedelta(days=3))):
+        rows.usage(figure, start=start, never=True)
+        rows.night()
+    assert rows.told("SELECT current_usage, restated FROM usage_history ORDER BY run_id") == [
+        (100, False),
+        (40, True),
+        (70, False),
+    ]
+    assert rows.told("SELECT used, complete FROM usage_daily ORDER BY day") == [(-60, False), (30, True)]
+
+
+def test_a_figure_of_an_older_version_is_compared_as_before(rows: Rows) -> None:
+    """It does not say whether it is ever reset, so only the period tells."""
+    rows.usage(100)
+    rows.night()
+    rows.usage(130, never=False)
+    assert rows.told("SELECT used, complete FROM usage_daily") == [(30, True)]
+
+
+def test_pruning_keeps_what_later_use_is_compared_with(rows: Rows) -> None:
+    """A proven figure, a zero that may be a failure, both older than the kept time, and a later figure: as before."""
+    for figure, days in ((90, 1), (100, 1), (0, 20), (40, 1)):
+        rows.usage(figure, reset=NOON + timedelta(days=10 if figure > 50 else 41), never=False)
+        rows.night(days)
+    rows.store.db.execute("UPDATE flexsync.usage_figures SET unproven = true WHERE current_usage = 0")
+    query = "SELECT used, complete, since FROM usage_daily WHERE day > '2026-12-10'"
+    before = rows.told(query)
+    assert before[0][0] == 40
+    for run in range(1, 5):
+        rows.store.db.execute(
+            "INSERT INTO flexsync.runs BY NAME SELECT $r AS run_id, $e AS finished_at",
+            {"r": f"r{run}", "e": NOON + timedelta(days=run)},
+        )
+    keeping.prune(rows.store.db, NOON + timedelta(days=10))
+    assert rows.told("SELECT current_usage FROM usage_history ORDER BY run_id") == [(100,), (0,), (40,)]
+    assert rows.told(query) == before
+
+
+def test_an_updated_at_that_was_seen_before_dates_nothing(rows: Rows) -> None:
+    """An empty PUT, seen with the old name, and a name that changes later without one: observed, not written then."""
+    rows.customer("Team", JULY)
+    rows.night()
+    touched = rows.now - timedelta(hours=12)
+    rows.customer("Team", touched)
+    rows.night()
+    rows.customer("Renamed", touched)
+    basis = "SELECT name, valid_from, valid_basis FROM flexsync.customers_versions ORDER BY valid_from"
+    assert rows.told(basis)[1:] == [("Renamed", rows.now, "observed_at")]
+    rows.customer("Renamed twice", touched)  # in the same run
+    assert rows.told(basis)[1:] == [("Renamed twice", rows.now, "observed_at")]
+    rows.night()
+    written = rows.now - timedelta(hours=1)
+    rows.customer("Written", written)
+    rows.customer("Seen once more", written)  # in the same run: this name was never seen with another `updated_at`
+    assert rows.told(basis)[2:] == [("Seen once more", written, "updated_at")]
 
 
 @pytest.mark.parametrize(("figure", "used"), [(20, 20), (510, 10), (0, None)])

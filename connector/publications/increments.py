@@ -5,7 +5,7 @@ over, its files become one, `MONTH.parquet`, when the manifest that names it tak
 before the time that is kept, without the rows that no question about that time needs; files are deleted only when no
 kept manifest names them. A history begins anew where the store does not continue the lake's: the store knows no run of
 it, or removed rows that the lake never got; other columns are left out; the lake forgot somebody whom the store still
-knows; or the schema version changed. Never done: switching the manifest.
+knows; the lake was cut under a clock that was ahead; or the schema version changed. Never done: switching the manifest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from connector.files import remove, replace, unfinished
-from connector.publications.contents import PublishedTable, Snapshot
+from connector.publications.contents import PublishedTable, RunInfo, Snapshot
 from connector.publications.parts import Entry, File, Manifest, copy
 from connector.store import tombstones
 from connector.store.database import Database, count, literal
@@ -38,6 +38,8 @@ def continued(db: Database, store: str, snapshot: Snapshot, lake: Path, before: 
         before: the manifest of before; None: there is none.
     """
     if before is None or before.schema_version != SCHEMA_VERSION or before.excluded != snapshot.excluded:
+        return None
+    if before.history_since and snapshot.run.finished_at and before.history_since > snapshot.run.finished_at:
         return None
     if before.forgotten != snapshot.forgotten and not _remembers(db, store, lake, before):
         return None
@@ -83,7 +85,7 @@ def write(
     store: str,
     table: PublishedTable,
     lake: Path,
-    run_id: str,
+    run: RunInfo,
     before: Manifest | None,
     horizon: Horizon | None,
 ) -> Entry:
@@ -94,7 +96,7 @@ def write(
         store: the store's catalog, quoted.
         table: the history.
         lake: the lake's folder.
-        run_id: the run that is published; file names sort by it.
+        run: the run that is published; its file is named after it.
         before: the manifest whose files the history continues; None writes all of it.
         horizon: make one file of those of all months before it, without the rows that nobody needs any more.
     """
@@ -103,11 +105,18 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     query = table.query.format(store=store)
     if files:
-        files = _merged(db, lake, table, files, run_id[:6], horizon)
+        files = _merged(db, lake, table, files, _ended_in(run), horizon)
         query = f"FROM ({query}) WHERE run_id > {literal(before.run_id if before else '')}"
         if not count(db, f"SELECT count(*) FROM ({query})"):
             return _entry(files)
-    return _entry([*files, add(db, query, folder, run_id, lake)])
+    month = _ended_in(run)
+    stem = run.run_id if run.run_id.startswith(month) else f"{month}-{run.run_id}"
+    return _entry([*files, add(db, query, folder, stem, lake)])
+
+
+def _ended_in(run: RunInfo) -> str:
+    """Return the month of a run: after one night in which the server's clock was ahead, run ids are for years."""
+    return f"{run.finished_at:%Y%m}" if run.finished_at else run.run_id[:6]
 
 
 def _merged(
@@ -123,14 +132,18 @@ def _merged(
             found += group
             continue
         source = f"read_parquet([{', '.join(literal(lake / file.path) for file in group)}])"
-        query = f"FROM {source}" if name or not horizon else needed(HISTORIES[_of(table.name)], source, horizon)
+        query = f"FROM {source}" if name or not horizon else _needed(table, source, horizon)
         found.append(add(db, query, lake / FOLDER / table.name, max(map(_month, group)), lake))
     return found
 
 
+def _needed(table: PublishedTable, source: str, horizon: Horizon) -> str:
+    return needed(HISTORIES[_of(table.name)], source, horizon, [column for column in table.comments if column])
+
+
 def _over(file: File, horizon: Horizon) -> bool:
     """Return whether the month of a file was over at a horizon."""
-    return _month(file) < horizon.known[:6]
+    return _month(file) < f"{horizon.since:%Y%m}"
 
 
 def _month(file: File) -> str:

@@ -181,7 +181,7 @@ def _files(
         horizon = horizon if increments.due(before, horizon) else None
         snapshot = reaching(snapshot, increments.reached(before, horizon))
     entries = {
-        table.name: increments.write(db, store, table, lake, snapshot.run.run_id, before, horizon)
+        table.name: increments.write(db, store, table, lake, snapshot.run, before, horizon)
         if table.history
         else _whole(db, store, table, lake, folder, final)
         for table in snapshot.tables

@@ -22,7 +22,7 @@ from connector.locks import Lock, TakenError
 from connector.publications import contents, lake, parts, reading, targets
 from connector.publications.publish import explained
 from connector.publications.targets import PARQUET, Target, wal
-from connector.store import ddl, migrations, versions
+from connector.store import ddl, migrations, restored
 from connector.store.database import literal
 from connector.tables.resources import RESOURCES
 
@@ -85,7 +85,7 @@ def _fill(path: Path, source: Target) -> None:
             _insert(db, name, query)
         for statement in migrations.statements(version):
             db.execute(statement)
-        versions.leave_out(db, excluded)
+        restored.leave_out(db, excluded)
         _require_full_sync(db, excluded)
         db.execute("COMMIT")
         db.execute("CHECKPOINT")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from connector.store.endings import last_known
 from connector.store.keeping import SINCE
 from connector.tables import histories
 from connector.tables.histories import FIGURES, VERSIONED, versions_of
@@ -21,7 +22,7 @@ BEYOND = "the history reaches back to"  # begins the error about a moment before
 # Before that moment rows are missing that were true then, so there is no answer (see connector.store.keeping).
 _KNOWN = f"""(SELECT CASE WHEN least({{asked}}, known::TIMESTAMPTZ) < reach
             THEN error('{BEYOND} ' || reach::VARCHAR || ' only') ELSE newest END FROM
-        (SELECT max(run_id) AS newest FROM flexsync.runs WHERE finished_at <= known::TIMESTAMPTZ),
+        ({last_known("flexsync", "known::TIMESTAMPTZ")}),
         (SELECT max(value)::TIMESTAMPTZ AS reach FROM flexsync.meta WHERE key = '{SINCE}'))"""
 _HISTORY = """SELECT {keys}, valid_from, lead(valid_from) OVER following AS valid_to, valid_basis,
         run_id AS known_from, lead(run_id) OVER following AS known_to, {columns}observed_at
@@ -31,7 +32,7 @@ _ASOF = f"""SELECT {{keys}}, {{columns}}valid_from, run_id, observed_at FROM (SE
         QUALIFY row_number() OVER (PARTITION BY {{keys}} ORDER BY valid_from DESC) = 1)
     WHERE NOT ended"""
 _FIGURE = "PARTITION BY customer_id, subscription_id, feature_id ORDER BY run_id"
-_USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_confirmed_at),
+_USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, lacking, previous_confirmed_run, previous_confirmed_at),
         lead(previous_confirmed_run) OVER following AS last_confirmed_run,
         lead(previous_confirmed_at) OVER following AS last_confirmed_at
     FROM flexsync.usage_figures WINDOW following AS ({_FIGURE}) QUALIFY NOT ended"""
@@ -39,7 +40,7 @@ _USAGE_HISTORY = f"""SELECT * EXCLUDE (ended, previous_confirmed_run, previous_c
 _MOMENT = """coalesce(try_cast(day::VARCHAR || '+00' AS TIMESTAMPTZ),
         try_cast(day::VARCHAR || ' 00:00+00' AS TIMESTAMPTZ), day::TIMESTAMPTZ)"""
 _END = f"((({_MOMENT} AT TIME ZONE 'UTC')::DATE + INTERVAL 1 DAY) AT TIME ZONE 'UTC')"
-_USAGE_ASOF = f"""SELECT * EXCLUDE (ended{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
+_USAGE_ASOF = f"""SELECT * EXCLUDE (ended, lacking{{rest}}, previous_confirmed_run, previous_confirmed_at) FROM (
         SELECT * FROM flexsync.usage_figures
         WHERE run_id <= {_KNOWN.format(asked=f"{_END} - INTERVAL 1 MICROSECOND")} AND observed_at < {_END}
         QUALIFY row_number() OVER ({_FIGURE} DESC) = 1)
@@ -51,7 +52,8 @@ _SINCE_DAY = "(since AT TIME ZONE 'UTC')::DATE"
 _USED = """CASE WHEN NOT comparable THEN NULL
             WHEN same OR (same_reset AND current_usage >= base.current_usage) THEN current_usage - base.current_usage
             WHEN same_reset OR base.next_usage_reset_at <= observed_at THEN current_usage END"""
-_BASE = "struct_pack(counted_subscription_id, current_period_start, next_usage_reset_at, current_usage, confirmed_at)"
+_BASE = """struct_pack(counted_subscription_id, current_period_start, next_usage_reset_at, never_resets, current_usage,
+    confirmed_at)"""
 # Each figure that adds up is compared with its base, the last proven one before it; `since` is when that was last seen.
 _USAGE_DAILY = f"""SELECT * FROM (
         SELECT {_DAY} AS day, customer_id, subscription_id, feature_id, since, {_USED} AS used,
@@ -60,8 +62,10 @@ _USAGE_DAILY = f"""SELECT * FROM (
         FROM (SELECT *, coalesce(base.confirmed_at, previous_confirmed_at) AS since,
                 base IS NOT NULL AND counted_subscription_id IS NOT DISTINCT FROM base.counted_subscription_id
                     AS comparable,
-                next_usage_reset_at IS NOT DISTINCT FROM base.next_usage_reset_at AS same_reset,
-                same_reset AND current_period_start IS NOT DISTINCT FROM base.current_period_start AS same
+                next_usage_reset_at IS NOT DISTINCT FROM base.next_usage_reset_at
+                    AND coalesce(never_resets = base.never_resets, true) AS same_reset,
+                same_reset AND (coalesce(never_resets, false)
+                    OR current_period_start IS NOT DISTINCT FROM base.current_period_start) AS same
             FROM (SELECT *, lag({_BASE}) OVER figure AS base
                 FROM (SELECT *, lead(previous_confirmed_at) OVER figure AS confirmed_at,
                         lag(run_id) OVER figure IS NOT NULL AS follows

@@ -2,7 +2,8 @@
 
 Promised: a figure is added in the transaction of the row that holds it, so one that is held back as suspect never is; a
 run that sees the same figures adds nothing; one run adds at most one row for a figure, the last that it saw. Never
-done: changing what an earlier run added; opening or committing a transaction.
+done: changing what an earlier run added, but for completing a figure that was restored without some of its columns;
+opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -12,18 +13,30 @@ from functools import cache
 from typing import Any
 
 from connector.pull.suspicion import GROWING
+from connector.store import restored
 from connector.store.database import Database, count, identifier, literal, registered
-from connector.tables.histories import ADDITIVE
+from connector.tables.histories import ADDITIVE, restorable
 
-_FIGURES = ("current_period_start", "next_usage_reset_at", "current_usage", "total_limit", "usage_percent")
+_FIGURES = (
+    "current_period_start",
+    "next_usage_reset_at",
+    "never_resets",
+    "current_usage",
+    "total_limit",
+    "usage_percent",
+)
+_COMPARED = ("counted_subscription_id", "current_period_start", "next_usage_reset_at", "current_usage", "total_limit")
 _ALONE = {"usage": "''", "subscription_usage": "t.subscription_id"}
 _MATCH = "s.customer_id = f.customer_id AND s.subscription_id = f.subscription_id AND s.feature_id = f.feature_id"
 _SAME = """s.current_usage IS NOT DISTINCT FROM f.current_usage AND s.total_limit IS NOT DISTINCT FROM f.total_limit
     AND {window}"""
-# Most reset periods send no moment of the next reset (contract.md 6.1): there only the subscription's period tells.
-_WINDOW = """s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
+# Most reset periods send no moment of the next reset (contract.md 6.1): only the subscription's period tells. What is
+# never reset has one window, whichever period it is. Figures of an older version do not say whether they are.
+_KIND = " AND coalesce(s.never_resets = f.never_resets, true)"
+_PERIOD = "(coalesce(s.never_resets, false) OR s.current_period_start IS NOT DISTINCT FROM f.current_period_start)"
+_WINDOW = f"""s.counted_subscription_id IS NOT DISTINCT FROM f.counted_subscription_id
     AND s.next_usage_reset_at IS NOT DISTINCT FROM f.next_usage_reset_at
-    AND s.current_period_start IS NOT DISTINCT FROM f.current_period_start"""
+    AND {_PERIOD}{_KIND}"""
 
 # All of these run for figures whose customer is in the view `touched`: plain ones, or those of single subscriptions.
 _STATE = """state AS (SELECT t.customer_id, {alone} AS subscription_id, t.feature_id, t.observed_at,
@@ -52,6 +65,10 @@ latest AS (SELECT f.*,
     LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
     LEFT JOIN flexsync.answers a ON {own}
     LEFT JOIN flexsync.answers p ON {sole})"""
+# Whether a zero was proven is not known any more.
+_COMPLETE = """WITH {state} UPDATE {held} f SET {sets}, unproven = coalesce(f.unproven, s.zero), lacking = NULL
+    FROM state s WHERE {match} AND f.lacking AND NOT f.ended AND {fits}
+    AND NOT EXISTS (SELECT 1 FROM {held} s WHERE {match} AND s.run_id > f.run_id)"""
 # The newest figures of earlier runs do not change while a run lasts, so they are looked for once: it takes all of them.
 _EARLIER = """CREATE TEMP TABLE IF NOT EXISTS {earlier} AS SELECT * FROM flexsync.usage_figures WHERE rowid IN (
     SELECT arg_max(rowid, run_id) FROM flexsync.usage_figures WHERE run_id <> {run}
@@ -87,7 +104,10 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
     given = {"run": run_id}
     earlier = identifier(f"figures before {run_id}")
     db.execute(_EARLIER.format(earlier=earlier, run=literal(run_id)))
+    left_out = frozenset(restorable(restored.noted(db)))
     with registered(db, touched=touched):
+        for held in ("flexsync.usage_figures", earlier) if left_out else ():
+            db.execute(_text(_COMPLETE, table, held, left_out))
         # What this run has added so far knows when the figures before were last confirmed.
         undone = db.sql(_text(_OF_RUN, table, earlier), params=given).to_arrow_table()
         with registered(db, undone=undone):
@@ -95,6 +115,26 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
                 db.execute(_text(_UNDO, table, earlier), given)
             db.execute(_text(_END, table, earlier), {**given, "now": now})
             db.execute(_text(_ADD, table, earlier), given)
+
+
+def unsettle(db: Database, run_id: str) -> None:
+    """Leave out the period of figures whose subscription was renewed while the run lasted.
+
+    The answer may have been given before or after that, so nobody knows which period it counts. Where the server sends
+    the end of the window, that tells.
+
+    Args:
+        db: the connection, inside the transaction that finishes the run; it has read the subscriptions once more.
+        run_id: the run.
+    """
+    db.execute(
+        """UPDATE flexsync.usage_figures f SET current_period_start = NULL, restated = false,
+            unproven = unproven OR (f.additive AND f.current_usage = 0)
+        FROM subscriptions s WHERE f.run_id = $run AND NOT f.ended AND s.id = f.counted_subscription_id
+            AND f.next_usage_reset_at IS NULL AND NOT coalesce(f.never_resets, false)
+            AND f.current_period_start <> s.current_period_start""",
+        {"run": run_id},
+    )
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -113,10 +153,16 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
             follow(db, table, run_id, customers, now)
 
 
+def _fits(column: str, left_out: bool) -> str:
+    same = _PERIOD if column == "current_period_start" else f"s.{column} IS NOT DISTINCT FROM f.{column}"
+    return f"(f.{column} IS NULL OR {same})" if left_out else same
+
+
 @cache
-def _text(template: str, table: str, earlier: str) -> str:
+def _text(template: str, table: str, earlier: str, left_out: frozenset[str] = frozenset()) -> str:
     fields = {
         "earlier": earlier,
+        "held": earlier,
         "table": table,
         "alone": _ALONE[table],
         "plain": str(table == "usage").lower(),
@@ -127,6 +173,8 @@ def _text(template: str, table: str, earlier: str) -> str:
         "same": _SAME.format(window=_WINDOW),
         "additive": ADDITIVE,
         "steady": (*ADDITIVE, *sorted(GROWING)),  # an average or a last value may fall without a correction
+        "sets": ", ".join(f"{name} = s.{name}" for name in sorted(left_out)),
+        "fits": " AND ".join(_fits(name, name in left_out) for name in _COMPARED) + _KIND,
         "own": _OWN,
         "sole": _SOLE,
         "run": _CONFIRMED.format("run_id"),

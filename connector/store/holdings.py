@@ -7,7 +7,7 @@ Promised: a row that says nothing but ids, states, figures and times is not coun
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -32,6 +32,8 @@ MINE = "{} = $id"
 KEYED = "list_contains($keys, key)"
 """The condition that a reject has one of the customer's keys."""
 _WITHIN = r"\p{L}\p{N}_@.+-"  # so that "ann" is found neither in "ann-2" nor in "ann@example.org"
+_ENDS = rf"($|[^{_WITHIN}]|\.($|\s))"
+_QUOTE = r"""['"]"""
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,32 @@ class Person:
     @property
     def parameters(self) -> dict[str, object]:
         """Return the parameters of the conditions of this module."""
-        names, code = list(self.names), self.id.encode().hex().upper()
-        return {"id": self.id, "names": names, "keys": list(self.keys), "hex": code, "words": self._words()}
+        own = [name for name in self.names if name not in self.shared]
+        return {
+            "id": self.id,
+            "names": list(self.names),
+            "own": own,
+            "keys": list(self.keys),
+            "hex": self.id.encode().hex().upper(),
+            "words": self._words(own),
+            "alike": _any_of([self.id, *own], f"(^|[^{_WITHIN}])", _ENDS),
+        }
 
-    def _words(self) -> str:
-        """Return the pattern of a text that names the customer and nobody else, quoted as JSON or Python quote it."""
-        own = [self.id, *(name for name in self.names if name not in self.shared)]
-        quoted = {text for name in own for text in (name, repr(name)[1:-1], msgspec.json.encode(name).decode()[1:-1])}
-        words = "|".join(map(re.escape, sorted(quoted)))
-        return rf"(?i)(^|[^{_WITHIN}])({words})($|[^{_WITHIN}]|\.($|\s))"
+    def _words(self, own: Sequence[str]) -> str:
+        """Return the pattern of a text that names the customer and nobody else.
+
+        An external id may be a number or a short word, which other texts hold too: it counts in quotes only, as
+        messages quote it, and as a whole value of JSON.
+        """
+        distinct = _any_of([self.id, *(name for name in own if "@" in name)], f"(^|[^{_WITHIN}])", _ENDS)
+        return f"{distinct}|{_any_of(own, _QUOTE, _QUOTE)}" if own else distinct
+
+
+def _any_of(names: Sequence[str], begin: str, end: str) -> str:
+    """Return the pattern of a text that holds one of the names, also as JSON or Python escape it."""
+    escaped = {text for name in names for text in (name, repr(name)[1:-1], msgspec.json.encode(name).decode()[1:-1])}
+    words = "|".join(map(re.escape, sorted(escaped)))
+    return rf"(?i:{begin}({words}){end})"
 
 
 # A reject of a listing has no owner. Its body names the customer; a restored store has no bodies, and where no table
@@ -209,9 +228,21 @@ JOURNAL = ("external_id", "why", "changes")
 def journal(name: str) -> str:
     """Return the condition that such a column tells of a customer, in rows about others too: they may name it.
 
-    A row without an id is a create that failed; it is the customer's if it names the customer anywhere.
+    A row without an id is a create that failed; it is the customer's if it names the customer anywhere. The external id
+    of a row about another customer is that one's, but for a conflict: it holds what the file wanted.
     """
     text = "concat_ws(chr(10), external_id, why, changes)"
     about = f"list_contains($names, external_id) OR regexp_matches({text}, $words)"
     mine = f"customer_id = $id OR (coalesce(customer_id, '') = '' AND ({about}))"
-    return f"coalesce({mine} OR regexp_matches({name}, $words), false)"
+    named = f"regexp_matches({name}, $words)"
+    if name == "external_id":
+        named = f"(action = 'conflict' AND (list_contains($own, external_id) OR {named}))"
+    return f"coalesce({mine} OR {named}, false)"
+
+
+def alike(db: Database, person: Person) -> int:
+    """Count the rows of the import journal that hold the customer's name as a word, but tell of another customer."""
+    text = "concat_ws(chr(10), external_id, why, changes)"
+    held = " OR ".join(f"({journal(name)} AND {name} IS NOT NULL)" for name in JOURNAL)
+    condition = f"regexp_matches({text}, $alike) AND NOT ({held})"
+    return _count(db, "flexsync.import_journal", condition, person.parameters)

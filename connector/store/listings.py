@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import versions
+from connector.store import restored, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, column, registered, rows
 from connector.store.merge import (
@@ -81,15 +81,17 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
         How many rows are new or differ.
     """
     guard = f"({yielding(table)} OR t.gone_at IS NOT NULL)"
+    touched = pa.table({"key": staged.column("id")})
     with registered(db, staged=staged):
         known, moved = compare(db, table)
+        before = versions.written(db, table.name, touched) if known and moved else None
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
-        if moved:
-            touched = pa.table({"key": staged.column("id")})
-            versions.follow(db, table.name, run_id, "id", touched, staged.column("observed_at")[0].as_py())
+        if moved or restored.noted(db):
+            now = staged.column("observed_at")[0].as_py()
+            versions.follow(db, table.name, run_id, "id", touched, now, before)
         remember(db, table)
     return moved
 

@@ -37,6 +37,16 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         WHERE status IN ('running', 'interrupted')""",
     ),
     3: version_3.TABLES,
+    4: (
+        "ALTER TABLE flexsync.usage_figures ADD COLUMN IF NOT EXISTS lacking BOOLEAN",
+        "ALTER TABLE flexsync.usage_figures ADD COLUMN IF NOT EXISTS never_resets BOOLEAN",
+        'ALTER TABLE "usage" ADD COLUMN IF NOT EXISTS never_resets BOOLEAN',
+        "ALTER TABLE subscription_usage ADD COLUMN IF NOT EXISTS never_resets BOOLEAN",
+        # No body has this hash, so each is read once more, and fills the new column.
+        "UPDATE flexsync.answers SET body_hash = ''::BLOB WHERE resource = 'usage' AND body_hash IS NOT NULL",
+        """UPDATE flexsync.runs SET status = 'failed', reasons = ['given up: begun by an older version']
+        WHERE status IN ('running', 'interrupted')""",
+    ),
 }
 """Schema version -> the statements that lead to it from the version before. A column is added at the end of its table,
 with IF NOT EXISTS, and in `ddl` or `connector.tables.schemas` too; tests/test_migrations.py compares the two."""

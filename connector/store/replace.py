@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import figures, versions
+from connector.store import figures, restored, versions
 from connector.store.batch import keys
 from connector.store.counts import Counts
 from connector.store.database import Database, changed, registered
@@ -43,7 +43,7 @@ def replace_rows(db: Database, run_id: str, verdicts: Verdicts, counts: Counts) 
             verdicts.deprived.update(replace_owned(db, TABLES[name], staged, scope, run_id, counts))
     if batch.resource == "usage":
         _delete_ended(db, verdicts, counts)
-    if counts.moved > before:
+    if counts.moved > before or restored.noted(db):
         _keep_history(db, run_id, verdicts)
 
 

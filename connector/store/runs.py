@@ -6,6 +6,7 @@ committing a transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, figures, keeping, versions, walks
+from connector.store import counts, cursors, endings, figures, keeping, restored, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -149,14 +150,17 @@ def finish(
     db: Database,
     run_id: str,
     status: str,
-    now: datetime,
+    clocks: Sequence[datetime],
     reasons: list[str],
     report: dict[str, Any],
     since: datetime | None,
 ) -> None:
     """Finish a run: its status, reasons and report, one row of counts per table, and histories from `since` on."""
     counts.compact(db, run_id)
-    versions.settle(db)
+    restored.settle(db)
+    figures.unsettle(db, run_id)
+    ended = endings.settle(db, run_id, clocks)
+    keeping.heal(db, max(clocks))
     keeping.prune(db, since)
     db.execute(
         """UPDATE flexsync.runs SET status = $status, finished_at = $now, reasons = $reasons,
@@ -165,7 +169,7 @@ def finish(
         {
             "run": run_id,
             "status": status,
-            "now": now,
+            "now": ended,
             "reasons": reasons,
             "calls": report.get("calls", 0),
             "seconds": report.get("seconds", 0.0),

@@ -218,7 +218,7 @@ class Store:
         run: Run,
         certificate: Certificate,
         report: dict[str, Any],
-        now: datetime,
+        clocks: Sequence[datetime],
         listed: Sequence[str],
         since: datetime | None = None,
     ) -> str:
@@ -231,7 +231,7 @@ class Store:
             run: the run.
             certificate: what it proves.
             report: as JSON-able data.
-            now: this machine's clock.
+            clocks: this machine's clock, and the server's if it disagrees.
             listed: listings that were read to their end.
             since: how far back the histories can be asked from now on; None: as far as before.
         """
@@ -240,7 +240,7 @@ class Store:
             evidence.save_certificate(db, certificate)
             if runs.environment(db):
                 cursors.move(db, run, set(listed) & set(run.resources))
-            runs.finish(db, run.run_id, status, now, certificate.reasons, report, since)
+            runs.finish(db, run.run_id, status, clocks, certificate.reasons, report, since)
         return status
 
     def counts(self, run: Run) -> dict[str, dict[str, int]]:

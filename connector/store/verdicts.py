@@ -84,9 +84,7 @@ class Verdicts:
 
 _FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usage, s.current_usage,
         f.meter_aggregation_type, x.offered, coalesce(x.runs, 0), {asked}
-    FROM staged s JOIN "{table}" t ON {keys} AND s.subscription_id = t.subscription_id
-        AND s.current_period_start IS NOT DISTINCT FROM t.current_period_start
-        AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at
+    FROM staged s JOIN "{table}" t ON {keys} AND {window}
     LEFT JOIN features f ON f.id = s.feature_id
     LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
         AND x.subscription_id = CASE WHEN list_contains($alone, s.subscription_id) THEN {asked} ELSE '' END
@@ -268,7 +266,7 @@ class Judge:
         keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
         alone = [subscription for _, subscription in batch.index if subscription] or [""]
         with registered(self.db, staged=batch.decoded.tables[table]):
-            query = _FALLS.format(table=table, asked=asked, keys=keys)
+            query = _FALLS.format(table=table, asked=asked, keys=keys, window=zeros.SAME_WINDOW)
             found = rows(self.db, query, {"run": self.run_id, "alone": alone})
         for *fields, asked_for in found:
             fall = suspicion.Fall(*fields)

@@ -14,17 +14,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from connector.store import restored
 from connector.store.database import Database, count, registered, rows
 from connector.tables.histories import VERSIONED, content, versions_of, without
 from connector.tables.schemas import TABLES, Table
 
-LEFT_OUT = "restored_without"
-"""Key of flexsync.meta: columns that versions were restored without, until their rows have completed them."""
-
 # Sources that tie let the server draw the reset period at random (contract.md 6.2); one alone makes it a fact.
 _SOLE = """, (SELECT count(*) FROM entitlement_sources o WHERE o.customer_id = t.customer_id
     AND o.feature_id = t.feature_id) < 2 AS sole"""
-_DRAWN = ' AND NOT (s.sole AND s."usage_reset_period" IS DISTINCT FROM v."usage_reset_period")'
+_PERIOD = "usage_reset_period"
+_DRAWN = f' AND NOT (s.sole AND s."{_PERIOD}" IS DISTINCT FROM v."{_PERIOD}")'
 
 # All of these run for the rows whose {column} is in the view `touched`.
 _STATE = """state AS (SELECT t.*, {hash} AS content_hash{sole} FROM "{table}" t
@@ -49,18 +48,24 @@ _END = """WITH {state}, {latest}
 _ADD = """WITH {state}, {latest}, added AS (
         SELECT s.* REPLACE (CASE WHEN v.valid_from IS NULL OR s.run_id = $run THEN s.observed_at ELSE $now END
             AS observed_at), {dated} AS dated, v.valid_from + INTERVAL 1 MICROSECOND AS earliest
-        FROM state s LEFT JOIN latest v ON {match}
+        FROM state s LEFT JOIN latest v ON {match}{before}
         WHERE v.valid_from IS NULL OR v.ended OR NOT ({same}))
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, content_hash, {columns}, run_id)
     SELECT {keys}, CASE WHEN dated THEN {updated_at} ELSE greatest(observed_at, earliest) END,
         CASE WHEN dated THEN 'updated_at' ELSE 'observed_at' END, false, content_hash, {columns}, $run FROM added"""
 _PARTS = {"state": _STATE, "latest": _LATEST, "touched": _TOUCHED}
 # A Date header has no fraction of a second, so a row may have been written within the second of its answer.
-_DATED = """coalesce(s.updated_at < s.observed_at + INTERVAL 1 SECOND
-    AND (v.valid_from IS NULL OR s.updated_at > v.valid_from), false)"""
+# An `updated_at` with which the content before was seen says nothing about this one: a plan's rename moves none.
+_DATED = """coalesce(s.updated_at < s.observed_at + INTERVAL 1 SECOND AND (v.valid_from IS NULL OR (
+    s.updated_at > v.valid_from AND (v.ended OR b.key IS NULL OR b.updated_at IS NULL OR s.updated_at > b.updated_at)
+    )), false)"""
+_BEFORE = " LEFT JOIN before b ON b.key = s.id"
+# What this run has dated so already, and was seen to change once more, had not been seen with that `updated_at` before.
+_UNDATED = """SELECT * FROM before b WHERE NOT EXISTS (SELECT 1 FROM flexsync.{versions} v
+    WHERE v.run_id = $run AND v."{column}" = b.key AND NOT v.ended AND v.valid_basis = 'updated_at')"""
 
 
-def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now: datetime) -> None:
+def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now: datetime, before: Any = None) -> None:
     """Add the versions, and the ends, of rows that may have changed.
 
     Args:
@@ -70,16 +75,42 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         column: which of its columns `touched` names: its key, or its owner.
         touched: Arrow table with one column, `key`; rows of other values are left alone.
         now: when rows were missed that are not there any more, by the server's clock.
+        before: what `written` returned before the rows were changed; None: no row that was there changed its
+            `updated_at`, or the table has none.
     """
     given = {"run": run_id}
+    if before is None:
+        before = written(db, name, touched)
     with registered(db, touched=touched):
         of_run, unhashed = rows(db, _text(_SEEN, name, column), given)[0]
         if of_run:  # this run has seen other contents before
+            with registered(db, before=before):
+                before = db.sql(_text(_UNDATED, name, column), params=given).to_arrow_table()
             db.execute(_text(_UNDO, name, column), given)
         if unhashed:  # restored from a publication that leaves columns out
-            db.execute(_text(_COMPLETE, name, column, _left_out(db, name)))
+            left_out = frozenset(without(versions_of(name), restored.noted(db)))
+            db.execute(_text(_COMPLETE, name, column, left_out))
         db.execute(_text(_END, name, column), {**given, "now": now})
-        db.execute(_text(_ADD, name, column), {**given, "now": now})
+        with registered(db, before=before):
+            db.execute(_text(_ADD, name, column), {**given, "now": now})
+
+
+def written(db: Database, name: str, touched: Any) -> Any:
+    """Return `updated_at` of rows as they are now, as an Arrow table of `key` and `updated_at`.
+
+    Args:
+        db: the connection.
+        name: a versioned table.
+        touched: Arrow table with one column, `key`.
+
+    Returns:
+        The table; `touched` itself for a table without `updated_at`, whose versions nothing else dates.
+    """
+    if "updated_at" not in TABLES[name].names:
+        return touched
+    with registered(db, asked=touched):
+        query = f'SELECT id AS key, updated_at FROM "{name}" WHERE id IN (SELECT key FROM asked)'
+        return db.sql(query).to_arrow_table()
 
 
 def begin_all(db: Database, run_id: str, now: datetime) -> None:
@@ -98,50 +129,6 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
             follow(db, name, run_id, column, keys, now)
 
 
-def leave_out(db: Database, excluded: Collection[str]) -> None:
-    """Note in a store that its versions were restored without columns, until all are completed.
-
-    Args:
-        db: the connection, inside the transaction that restores; flexsync.meta is restored already.
-        excluded: the columns, as `customers.email`.
-    """
-    _note(db, {full for full in excluded if full.partition(".")[0] in VERSIONED} | _noted(db))
-
-
-def settle(db: Database) -> None:
-    """Forget which columns versions were restored without, of the tables whose newest versions are all completed.
-
-    Args:
-        db: the connection, inside a transaction.
-    """
-    if noted := _noted(db):
-        waiting = {name for name in VERSIONED if _waiting(db, name)}
-        _note(db, {full for full in noted if full.partition(".")[0] in waiting})
-
-
-def _waiting(db: Database, name: str) -> bool:
-    keys = ", ".join(f'"{key}"' for key in TABLES[name].key)
-    query = f"""SELECT max_by(content_hash IS NULL AND NOT ended, valid_from) AS waits
-        FROM flexsync.{versions_of(name).name} GROUP BY {keys}"""
-    return count(db, f"SELECT count(*) FILTER (waits) FROM ({query})") > 0
-
-
-def _noted(db: Database) -> set[str]:
-    found = rows(db, f"SELECT value FROM flexsync.meta WHERE key = '{LEFT_OUT}'")
-    return set(found[0][0].split()) if found else set()
-
-
-def _note(db: Database, columns: Collection[str]) -> None:
-    db.execute(f"DELETE FROM flexsync.meta WHERE key = '{LEFT_OUT}'")
-    if columns:
-        row = {"key": LEFT_OUT, "value": " ".join(sorted(columns))}
-        db.execute("INSERT INTO flexsync.meta VALUES ($key, $value)", row)
-
-
-def _left_out(db: Database, name: str) -> frozenset[str]:
-    return frozenset(without(versions_of(name), _noted(db)))
-
-
 @cache
 def _text(template: str, name: str, column: str, left_out: frozenset[str] = frozenset()) -> str:
     """Return one of the statements above for a table; of `left_out`, a version may lack the value that its row has."""
@@ -155,17 +142,27 @@ def _text(template: str, name: str, column: str, left_out: frozenset[str] = froz
         "match": " AND ".join(f's."{key}" = v."{key}"' for key in table.key),
         "columns": ", ".join(f'"{c}"' for c in versions.names if c in {*own, "observed_at"} - {*table.key}),
         "hash": content_hash(table),
-        "sets": ", ".join(f'"{name}" = s."{name}"' for name in content(table)),
-        "fits": " AND ".join(_fits(c, c in left_out) for c in content(table)),
-        "drawn": ', "usage_reset_period"' if name == "entitlements" else "",
+        "sets": ", ".join(f'"{c}" = s."{c}"' for c in (*content(table), *_drawn(name, left_out))),
+        "fits": " AND ".join(_fits(c, c in left_out) for c in content(table)) + _drawn_fits(name, left_out),
+        "drawn": f', "{_PERIOD}"' if name == "entitlements" else "",
         "sole": _SOLE if name == "entitlements" else "",
         "same": "s.content_hash IS NOT DISTINCT FROM v.content_hash" + (_DRAWN if name == "entitlements" else ""),
         "alive": " AND t.gone_at IS NULL" if "gone_at" in own else "",
+        "before": _BEFORE if "updated_at" in own else "",
         "dated": _DATED if "updated_at" in own else "false",
         "updated_at": "updated_at" if "updated_at" in own else "observed_at",
     }
     fields |= {name: text.format(**fields) for name, text in _PARTS.items()}
     return template.format(**fields)
+
+
+def _drawn(name: str, left_out: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that the server may draw, and that a version lacks."""
+    return (_PERIOD,) if name == "entitlements" and _PERIOD in left_out else ()
+
+
+def _drawn_fits(name: str, left_out: Collection[str]) -> str:
+    return f" AND (NOT s.sole OR {_fits(_PERIOD, _PERIOD in left_out)})" if name == "entitlements" else ""
 
 
 def _fits(column: str, left_out: bool) -> str:

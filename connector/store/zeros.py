@@ -35,15 +35,21 @@ class Zero(NamedTuple):
     runs_before: int
 
 
+SAME_WINDOW = """s.subscription_id = t.subscription_id
+        AND (s.never_resets OR s.current_period_start IS NOT DISTINCT FROM t.current_period_start)
+        AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at
+        AND coalesce(s.never_resets = t.never_resets, true)"""
+"""The condition, as SQL, that a staged figure `s` counts one subscription in one window with a stored figure `t`.
+
+What is never reset has one window, whichever billing period it is (contract.md 6.1)."""
+
 _INCOMPARABLE = """SELECT s.customer_id, {asked}, s.subscription_id, s.feature_id, t.feature_id IS NOT NULL,
         coalesce(x.runs, 0)
     FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
     LEFT JOIN "{table}" t ON {keys}
     LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
         AND x.subscription_id = {asked} AND x.feature_id = s.feature_id AND x.run_id <> $run
-    WHERE s.current_usage = 0 AND NOT coalesce(s.subscription_id = t.subscription_id
-        AND s.current_period_start IS NOT DISTINCT FROM t.current_period_start
-        AND s.next_usage_reset_at IS NOT DISTINCT FROM t.next_usage_reset_at, false)"""
+    WHERE s.current_usage = 0 AND NOT coalesce({window}, false)"""
 _UNPROVEN = "run_id, customer_id, subscription_id, feature_id"
 _TABLES = (("usage", "''"), ("subscription_usage", "s.subscription_id"))
 
@@ -53,7 +59,7 @@ def incomparable(db: Database, run_id: str, batch: Batch) -> list[Zero]:
     found: list[Zero] = []
     for table, asked in _TABLES:
         keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
-        query = _INCOMPARABLE.format(table=table, asked=asked, keys=keys)
+        query = _INCOMPARABLE.format(table=table, asked=asked, keys=keys, window=SAME_WINDOW)
         with registered(db, staged=batch.decoded.tables[table]):
             found += [Zero(*row) for row in rows(db, query, {"run": run_id})]
     return found

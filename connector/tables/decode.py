@@ -44,6 +44,9 @@ __all__ = ["Answer", "Decoded", "Reader", "Reject"]
 _FEATURED = {"usage": USAGE_BODY, "entitlements": ENTITLEMENTS_BODY}  # bodies with features in a list `features`
 
 
+_SENT, _YEAR_2 = "9999", "0002"  # year 1 means "never" (contract.md 6.1)
+
+
 class Reader:
     """Decodes batches of answers. It remembers the features that it has seen, so that each content is decoded once.
 
@@ -127,6 +130,7 @@ class Reader:
             for i, s in zip(entries.owners, counted, strict=True)
         ]
         entries.put("current_period_start", starts)
+        entries.put("never_resets", [(row.next_usage_reset_at or _SENT) < _YEAR_2 for row in entries.structs])
         plain = [not s for s in asked]
         main = entries.where(plain)
         batch.table(USAGE, main)

@@ -73,6 +73,7 @@ FIGURES = Table(
         made(
             TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"
         ),
+        made(BOOL, "never_resets", "one window without an end; NULL: not known, as in a store of an older version"),
         made(DECIMAL, "current_usage", "units used in the window; NULL where the figure ended"),
         made(INT, "total_limit", "units; NULL = no limit, or not metered"),
         made(DECIMAL, "usage_percent", "a fraction in spite of its name (0.5 = half)"),
@@ -84,6 +85,7 @@ FIGURES = Table(
         made(BOOL, "ended", "there is no figure from here on, as when its subscription ended"),
         made(TEXT, "previous_confirmed_run", "last run that still saw the figure before this one; NULL for the first"),
         made(TIME, "previous_confirmed_at", "when that run saw it"),
+        made(BOOL, "lacking", "a restore left columns of it out, and no answer has filled them since"),
     ),
     "GET /customers/usage: the figures and limits that changed",
     owner="customer_id",
@@ -93,7 +95,7 @@ HISTORIES: dict[str, Table] = {table.name: table for table in (*(_versions(TABLE
 """Every history, by name. They lie in schema `flexsync`; people read the views of `connector.store.asof`."""
 
 
-_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "current_period_start")
+_WINDOW = ("counted_subscription_id", "next_usage_reset_at", "never_resets", "current_period_start")
 _DERIVED = {"restated": ("current_usage", "additive", *_WINDOW), "unproven": ("current_usage", *_WINDOW)}  # of figures
 _TOLD = {"usage.subscription_id": "counted_subscription_id", "features.meter_aggregation_type": "additive"}
 _IDENTIFYING = {"subscription_usage": ("customer_id",)}  # besides the table's own key
@@ -112,6 +114,11 @@ def without(history: Table, excluded: Collection[str]) -> set[str]:
     if left_out and history is not FIGURES:
         return left_out | {"content_hash"}
     return left_out | {name for name, stems_from in _DERIVED.items() if left_out & set(stems_from)}
+
+
+def restorable(noted: Collection[str]) -> set[str]:
+    """Return the columns of figures that were left out, and that the next answer fills: those that it holds itself."""
+    return without(FIGURES, noted) - set(_DERIVED)
 
 
 def needed_by_histories(table: Table) -> tuple[str, ...]:

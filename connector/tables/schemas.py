@@ -32,7 +32,7 @@ __all__ = [
     "USAGE_SOURCES", "Column", "Table", "arrow_type",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 3  # of the store, its internal tables and the publications
+SCHEMA_VERSION = 4  # of the store, its internal tables and the publications
 
 EXTRA = made(JSON, "extra", "fields that this version does not know, as a JSON object; NULL when there are none")
 AUDIT = (
@@ -237,6 +237,7 @@ _FIGURES = (
     read(BOOL, "is_enabled", "granted"),
     read(BOOL, "is_soft_limit", "usage may pass the limit"),
     read(TIME, "next_usage_reset_at", "end of the window; NULL = not sent: neither DAILY nor MONTHLY, or not metered"),
+    made(BOOL, "never_resets", "the server sent year 1 for next_usage_reset_at: the usage is counted from the start"),
     made(TIME, "current_period_start", "of the subscription that was counted, as known when asked"),
     EXTRA,
 )

@@ -45,6 +45,7 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
     clock = session.clock()
     walks = [walk for walk in WALKS if listing_of(walk) in resources]
     first, date = await _watermarks(session, walks[:1])
+    session.ahead = (date or clock) - clock
     run = await session.in_store(
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
@@ -54,7 +55,7 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         return run
     watermarks = first | await newest_updates(session, walks[1:])
     found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
-    if abs(((date or clock) - clock).total_seconds()) > settings.overlap.total_seconds():
+    if abs(session.ahead) > settings.overlap:
         session.note(f"the server's clock says {date}, this machine's {clock}: neither moves a cursor past the rows")
     return await session.in_store(
         session.store.begin,

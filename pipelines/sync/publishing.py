@@ -15,6 +15,7 @@ from connector.publications import contents, targets
 from connector.publications.publish import publish
 from connector.settings import History, Privacy
 from connector.settings import Sync as SyncSettings
+from connector.store import endings
 from connector.store.store import Store
 from pipelines.summary import Report
 
@@ -109,7 +110,7 @@ def publish_all(
         return []
     now = clock()  # one moment for all, so that none of them is newer than another
     for target in settings.publish:
-        since = reach(history or History(), target, now)
+        since = reach(history or History(), target, now, store.facts(endings.newest))
         written = publish(
             store, target, privacy.exclude, keep_green=settings.keep_green, since=since, clock=lambda: now
         )
@@ -119,12 +120,14 @@ def publish_all(
     return report.published
 
 
-def reach(history: History, target: str, now: datetime) -> datetime | None:
+def reach(history: History, target: str, now: datetime, ended: datetime | None) -> datetime | None:
     """Return how far back a publication has to answer; None: as far as the store.
 
     Args:
         history: [history].
         target: as ``KIND:PATH``.
         now: by this machine's clock.
+        ended: when the newest run ended: a clock that is ahead must not remove what is young.
     """
-    return (history.since_in_duckdb if targets.parse(target).kind == targets.DUCKDB else history.since)(now)
+    before = history.since_in_duckdb if targets.parse(target).kind == targets.DUCKDB else history.since
+    return before(min(now, ended or now))

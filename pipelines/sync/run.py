@@ -147,7 +147,7 @@ class Sync:
             seconds=round(time.monotonic() - self._began, 3),
         )
         listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
-        now = session.clock()
-        since = self.history.since(now)
-        report.status = self.store.finish(run, certificate, report.plain(), now, listed, since)
+        clocks = session.clocks(self.settings.overlap)
+        since = self.history.since(min(clocks))  # by the earlier one: what is removed under a wrong clock is lost
+        report.status = self.store.finish(run, certificate, report.plain(), clocks, listed, since)
         return report

@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -59,6 +60,7 @@ class Session:
         incomplete: answers that leave out a subscription, kept to be judged once more.
         left_out: those subscriptions.
         outages_recorded: how many outages are over, and the answers that touched them recorded.
+        ahead: of this machine's clock, the server's by so much, as this process began; 0 if it sends no `Date`.
         asked_twice: queue items whose zeros an earlier process of this run queued for a second call.
     """
 
@@ -98,6 +100,7 @@ class Session:
         self.incomplete: list[Result] = []
         self.left_out: set[str] = set()
         self.outages_recorded = 0
+        self.ahead = timedelta()
         self.asked_twice: set[int] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one piece of work at a time keeps memory low
 
@@ -119,6 +122,11 @@ class Session:
         except asyncio.CancelledError:
             await asyncio.wait([task])
             raise
+
+    def clocks(self, tolerance: timedelta) -> list[datetime]:
+        """Return what time it is by this machine's clock, and by the server's if they differ by more than that."""
+        now = self.clock()
+        return [now] if abs(self.ahead) <= tolerance else [now, now + self.ahead]
 
     def note(self, text: str) -> None:
         """Put a note into the report, and show it now."""

@@ -146,7 +146,7 @@ def begun(store: Store, number: int) -> Run:
 
 def ended(store: Store, run: Run) -> None:
     with store.transaction() as db:
-        runs.finish(db, run.run_id, "green", run.started_at, [], {}, None)
+        runs.finish(db, run.run_id, "green", [run.started_at], [], {}, None)
 
 
 def answered(store: Store, run: Run, number: int, growing: int = 1) -> None:
