@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from connector.errors import FixInput
 from connector.pull.certificate import Certificate, Counted
+from connector.pull.findings import Findings, Kept
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.watermarks import listing_of, starts
@@ -72,6 +73,7 @@ class MemoryStore:
     _awaited: dict[str, set[str]] = field(default_factory=dict)
     _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
+    _found: list[Kept] = field(default_factory=list)
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
     # --- runs ---
@@ -120,7 +122,7 @@ class MemoryStore:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
-        self._awaited, self._back = {name: set() for name in self.tables}, set()
+        self._awaited, self._back, self._found = {name: set() for name in self.tables}, set(), []
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -153,8 +155,9 @@ class MemoryStore:
     def done(self, run: Run, name: str) -> bool:
         return name in self._walks and self._walks[name].done
 
-    def step_done(self, run: Run, name: str) -> None:
+    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
         self._walks[name] = Position(done=True)
+        self._found = found.kept() if found else self._found
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
@@ -230,6 +233,14 @@ class MemoryStore:
 
     def _created_at_random(self, resource: str, number: int, seed: str) -> list[datetime]:
         return drawn([(id, row.created_at) for id, row in self.tables[resource].items()], number, seed)
+
+    def _of_run(self, run: Run) -> Findings:
+        found = Findings()
+        found.take_over(self._found)
+        for name, position in self._walks.items():
+            if position.done and position.lacking:
+                found.lacks(run, name, position.lacking)
+        return found
 
     def _calls_per_customer(self) -> int:
         return 0

@@ -18,6 +18,7 @@ import filelock
 
 from connector.errors import FixInput
 from connector.pull.certificate import Certificate, ChildProof, Counted, ZeroWatch
+from connector.pull.findings import Findings
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.windows import Beginning, Run
@@ -27,6 +28,7 @@ from connector.store import (
     cursors,
     erasure,
     evidence,
+    findings,
     gone,
     import_journal,
     listing_facts,
@@ -272,9 +274,11 @@ class Store:
         position = self.position(run, name)
         return position is not None and position.done
 
-    def step_done(self, run: Run, name: str) -> None:
-        """Record that a step without pages is done."""
+    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
+        """Record that a step without pages is done, and keep what the run has found out by then."""
         with self.transaction() as db:
+            if found:
+                findings.keep(db, found)
             walks.advance(db, run.run_id, name, Position(done=True), 0)
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> Counts:
@@ -373,7 +377,7 @@ class Store:
     # --- evidence for the certificate ---
 
     def facts(self, work: Callable[..., T], *given: Any) -> T:
-        """Return what a function of `listing_facts`, `evidence` or `holdings` finds; it only reads."""
+        """Return what a function of `listing_facts`, `findings` and the like finds; it only reads."""
         with self._query() as db:
             return work(db, *given)
 

@@ -48,17 +48,17 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
                 session.store.commit_page, run, f"ids/{resource}", resource, page, integrations=links
             )
         named = {id for found in answers for id in found.ids}
-        session.denied[resource] -= named
+        session.found.denied[resource] -= named
         missing = [id for id in batch if id not in named]
         if whole(answers, len(batch)):
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
         elif missing:  # whether it was edited is not known, so the cursors stay
-            session.faults.append(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
-            session.lacking.add(resource)
+            session.found.fault(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
+            session.found.lacking.add(resource)
     doubted = session.store.facts(listing_facts.met, resource, gone) if gone and keep_met else []
-    session.denied[resource].update(doubted)
+    session.found.denied[resource].update(doubted)
     if len(gone) > len(doubted):
         await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
 
@@ -66,7 +66,7 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
 def denied(session: Session, run: Run, resource: str) -> list[str]:
     """Say how many rows this run had read and could not read by id later; the next run sees which answer was right."""
     gone = session.store.facts(listing_facts.met_and_gone, resource, run.run_id)
-    ids = session.denied[resource].union(gone)
+    ids = session.found.denied[resource].union(gone)
     if not ids:
         return []
     return [
@@ -77,7 +77,7 @@ def denied(session: Session, run: Run, resource: str) -> list[str]:
 
 def too_many_gone(session: Session, run: Run, resource: str) -> list[str]:
     """Say how many rows the server no longer knows that were not marked as gone, because so many are not believed."""
-    refused = session.not_marked[resource]
+    refused = session.found.not_marked[resource]
     if not refused:
         return []
     marked = session.store.facts(listing_facts.gone_in_run, resource, run.run_id)
@@ -92,7 +92,7 @@ async def _mark_gone(session: Session, run: Run, resource: str, gone: Sequence[s
     store = session.store
     stored = store.facts(listing_facts.stored, resource)
     marked = store.facts(listing_facts.gone_in_run, resource, run.run_id)
-    refused = session.not_marked[resource]
+    refused = session.found.not_marked[resource]
     refused.update(gone)
     if not believable(marked + len(refused), stored + marked, session.accept_gone):
         return  # the report says so once, for all of them

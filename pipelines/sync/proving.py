@@ -57,10 +57,10 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
     else:
         await _name_outdated(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
-        session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
+        session.found.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.facts(broken_features)
     if broken:
-        session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
+        session.found.fault(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
     return _certificate(session, run, proofs)
 
 
@@ -69,7 +69,7 @@ async def prove_again(session: Session, run: Run, most_windows: int) -> Certific
 
     What the run could not read, or found suspect, stays a reason: a count does not show whether an edit arrived.
     """
-    session.faults += session.store.facts(lasting_reasons, run.run_id)
+    session.found.faults += session.store.facts(lasting_reasons, run.run_id)
     resources = _countable(session, run)
     for name in resources:
         await _choose_method(session, name)
@@ -92,7 +92,7 @@ async def _choose_method(session: Session, resource: str) -> None:
 
 def _countable(session: Session, run: Run) -> list[str]:
     """Return the listings to prove: those that the run loads and could read."""
-    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.unlisted]
+    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.found.unlisted]
 
 
 async def _prove_listings(session: Session, run: Run, most_windows: int, phase: str) -> dict[str, ListingProof]:
@@ -117,7 +117,7 @@ async def _name_outdated(session: Session, run: Run) -> None:
     await queue_calls(session, run)
     waiting = session.store.facts(waiting_customers)
     if waiting:
-        session.faults.append(
+        session.found.fault(
             f"the subscriptions of {len(waiting)} customers, such as {waiting[0]}, changed after each of their calls,"
             f" also after {ROUNDS} more"
         )
@@ -285,5 +285,5 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
         notes=session.notes,
-        faults=session.faults,
+        faults=session.found.faults,
     )

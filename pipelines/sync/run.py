@@ -145,7 +145,7 @@ class Sync:
             flow=session.api.gate.report(),
             seconds=round(time.monotonic() - self._began, 3),
         )
-        listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
+        listed = [name for name in LISTINGS if name not in session.found.unlisted | session.found.lacking]
         now = session.clock()
         since = self.history.since(now)
         report.status = self.store.finish(run, certificate, report.plain(), now, listed, since)

@@ -48,18 +48,18 @@ async def _read_undone(session: Session, run: Run, resource: str, overlap: timed
         return
     lost, unnamed = store.done(run, asked), _unnamed(session, run, resource, overlap)
     if unnamed:
-        await session.in_store(store.step_done, run, asked)
+        await session.step_done(run, asked)
         try:
             lost |= await _any_lost(session, run, resource, unnamed)
         except SkipRow as error:
-            session.faults.append(f"{resource}: edits that no walk named again could not be read by id: {error}")
-            session.lacking.add(resource)  # the next run reads the same window
+            session.found.fault(f"{resource}: edits that no walk named again could not be read by id: {error}")
+            session.found.lacking.add(resource)  # the next run reads the same window
             return
     if lost:
         session.note(f"{resource}: all were listed again, because the server has lost edits that an earlier run read")
         await list_window(session, run, resource, Window(None, run.t0), "undone")
     if unnamed or lost:
-        await session.in_store(store.step_done, run, settled)
+        await session.step_done(run, settled)
 
 
 def _unnamed(session: Session, run: Run, resource: str, overlap: timedelta) -> list[str]:

@@ -1,0 +1,109 @@
+"""Scenarios of a third hunt: runs that ended green over tables that did not hold what the account did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sizes import sampled
+from support import Bent, World, before, counting, set_bend, synced
+from test_hunted import first_of, soles
+from test_hunted_again import green_again
+
+from connector.errors import BudgetSpent
+
+
+def stop() -> None:
+    """End a run as --max-calls and --deadline do."""
+    raise BudgetSpent("no calls are left")
+
+
+def stopped(w: World, step: str, **given: Any) -> None:
+    """A run that ends just before a step."""
+    with pytest.raises(BudgetSpent), before(**{step: stop}):
+        w.sync(**given)
+
+
+def leaves_out(w: World, id: str) -> None:
+    """From now on the server counts a row and sends it in no answer."""
+
+    def bend(_route: str, _path: Any, _query: Any, body: Any) -> Any:
+        if any(row.get("id") == id for row in body.get("items", ())):
+            return {**body, "items": [row for row in body["items"] if row.get("id") != id]}
+        return None
+
+    set_bend(w, bend)
+
+
+def edited_later(w: World) -> None:
+    """Somebody else is edited half an hour later, so that no closing pass reaches back to what was edited before."""
+    w.later(1800)
+    w.sandbox.update_customer(sorted(w.sandbox.customer_ids())[9], name="Later Ltd")
+    w.sandbox.update_subscription(first_of(w, soles(w)[-1]), version=4)
+    w.later(60)
+
+
+# --- what a stopped run had found out ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "full"), [("customer", True), sampled("subscription", True), sampled("subscription", False)]
+)
+@pytest.mark.parametrize("step", ["call_customers", sampled("prove")])
+def test_a_row_that_is_counted_and_not_sent_is_not_forgotten(tmp_path: Path, what: str, full: bool, step: str) -> None:
+    """What a run found out before it was stopped degrades it after it was resumed; the next run reads the row."""
+    w = synced(tmp_path, 20, kind=Bent)
+    w.later(3600)
+    if what == "customer":
+        row = sorted(w.sandbox.customer_ids())[3]
+        w.sandbox.update_customer(row, name="Edited Ltd")
+    else:
+        row = first_of(w, soles(w)[0])
+        w.sandbox.cancel_subscription(row)
+    edited_later(w)
+    leaves_out(w, row)
+    stopped(w, step, full=full)
+    report = w.sync(full=full)
+    set_bend(w, None)
+    assert (report.status, report.resumed) == ("degraded", 1)
+    assert any(row in reason for reason in report.reasons) or not full, report.reasons
+    green_again(w)
+
+
+@pytest.mark.sampled
+def test_a_call_for_everybody_is_not_forgotten(tmp_path: Path) -> None:
+    """The sweep leaves an active subscription out; stopped right after and resumed, the run still calls everybody."""
+    w = synced(tmp_path, 20, kind=Bent, audit_sample=0)
+    w.later(3600)
+    row = first_of(w, soles(w)[0])
+
+    def bend(route: str, _path: Any, _query: Any, body: Any) -> Any:
+        if route == "subscriptions" and len(body.get("items", ())) > 1:
+            return {"items": [each for each in body["items"] if each["id"] != row]}
+        return None
+
+    set_bend(w, bend)
+    stopped(w, "call_customers")
+    set_bend(w, None)
+    report = w.sync()
+    assert (report.status, report.resumed) == ("green", 1), report.reasons
+    called = {id for (id,) in w.rows("SELECT DISTINCT customer_id FROM flexsync.queue")}
+    assert called >= set(w.sandbox.customer_ids("published")) > set(counting(w.sandbox))
+
+
+@pytest.mark.sampled
+def test_rows_that_were_not_marked_are_not_forgotten(tmp_path: Path) -> None:
+    """Half of the customers are unknown to a replica in a full walk; the resumed run names them, and stays full."""
+    w = synced(tmp_path, 20, kind=Bent)
+    w.later(3600)
+    hidden = sorted(w.sandbox.customer_ids())[:10]
+    for id in hidden:
+        w.sandbox.hide(id)
+    stopped(w, "call_customers", full=True)
+    for id in hidden:
+        w.sandbox.show(id)
+    report = w.sync(full=True)
+    assert (report.status, report.resumed) == ("degraded", 1)
+    assert any("none was marked as gone" in reason for reason in report.reasons), report.reasons
+    green_again(w)
