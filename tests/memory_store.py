@@ -74,6 +74,7 @@ class MemoryStore:
     _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
     _found: list[Kept] = field(default_factory=list)
+    _unlinked: set[tuple[str, str]] = field(default_factory=set)  # link and customer
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
     # --- runs ---
@@ -123,6 +124,7 @@ class MemoryStore:
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
         self._awaited, self._back, self._found = {name: set() for name in self.tables}, set(), []
+        self._unlinked = set()
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -168,7 +170,10 @@ class MemoryStore:
             elif resource == "customers" and held and held.gone_at:
                 self._back.add(sent["id"])
             if integrations:
-                self.integrations[sent["id"]] = {link["id"]: link for link in links}
+                kept, named = self.integrations.setdefault(sent["id"], {}), {link["id"]: link for link in links}
+                self._unlinked |= {(id, sent["id"]) for id in kept}
+                self._unlinked -= {(id, sent["id"]) for id in named}
+                kept.update(named)
             self._merge(run, resource, sent, page.reply.date or run.started_at)
         self._walks[name] = page.position
 
@@ -211,6 +216,10 @@ class MemoryStore:
         for id in customer_ids:
             self.integrations.pop(id, None)
 
+    def delete_missing_links(self, run: Run) -> None:
+        for id, customer in self._missing():
+            del self.integrations[customer][id]
+
     # --- evidence for the certificate ---
 
     def facts(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -241,6 +250,12 @@ class MemoryStore:
             if position.done and position.lacking:
                 found.lacks(run, name, position.lacking)
         return found
+
+    def _missing(self) -> list[tuple[str, str]]:
+        return sorted((id, owner) for id, owner in self._unlinked if id in self.integrations.get(owner, ()))
+
+    def _all_stored(self) -> int:
+        return sum(map(len, self.integrations.values()))
 
     def _calls_per_customer(self) -> int:
         return 0

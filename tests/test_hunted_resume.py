@@ -107,3 +107,68 @@ def test_rows_that_were_not_marked_are_not_forgotten(tmp_path: Path) -> None:
     assert (report.status, report.resumed) == ("degraded", 1)
     assert any("none was marked as gone" in reason for reason in report.reasons), report.reasons
     green_again(w)
+
+
+# --- integrations that an answer leaves out ------------------------------------------------------------------------
+
+LINKS = "SELECT id FROM customer_integrations ORDER BY id"
+DAY = 86400
+
+
+def ignores_expand(w: World, customers: frozenset[str] | None = None) -> None:
+    """From now on customers, or some of them, come without integrations, as from a build that ignores `expand`."""
+
+    def bend(_route: str, _path: Any, _query: Any, body: Any) -> Any:
+        linked = [row for row in body.get("items", ()) if "integrations" in row]
+        for row in linked:
+            if customers is None or row["id"] in customers:
+                del row["integrations"]
+        return body if linked else None
+
+    set_bend(w, bend)
+
+
+def test_an_instance_that_ignores_expand_deletes_no_link(tmp_path: Path) -> None:
+    """A full walk meets an old build: all links stay, the run is degraded, and the next one walks everything again."""
+    w = synced(tmp_path, 20, kind=Bent, only=["customers"])
+    links = w.rows(LINKS)
+    assert links
+    w.later(8 * DAY)
+    ignores_expand(w)
+    report = w.sync()
+    assert (report.status, report.mode, w.rows(LINKS)) == ("degraded", "full", links)
+    assert any(f"--accept-gone {len(links)}" in reason for reason in report.reasons), report.reasons
+    set_bend(w, None)
+    w.later(DAY)
+    report = w.sync()
+    assert (report.status, report.mode, w.rows(LINKS)) == ("green", "full", links), report.reasons
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("accept", [False, True])
+def test_links_go_where_that_is_believable(tmp_path: Path, accept: bool) -> None:
+    """One link of several goes after a second answer without it; all of them only where --accept-gone says so."""
+    w = synced(tmp_path, 40, kind=Bent, only=["customers"])
+    links = w.rows("SELECT entity_id, id FROM customer_integrations ORDER BY id")
+    assert len(links) > 1
+    one = frozenset({links[0][0]})
+    w.later(8 * DAY)
+    ignores_expand(w, None if accept else one)
+    report = w.sync(accept_gone=len(links) if accept else 0)
+    assert (report.status, report.mode) == ("green", "full"), report.reasons
+    assert w.rows("SELECT id FROM customer_integrations ORDER BY id") == (
+        [] if accept else [(id,) for owner, id in links if owner not in one]
+    )
+
+
+@pytest.mark.sampled
+def test_a_link_that_one_page_left_out_stays(tmp_path: Path) -> None:
+    """One instance of two ignores `expand` for a page; asked by id, the other names the links: nothing is deleted."""
+    w = synced(tmp_path, 40, kind=Bent, only=["customers"])
+    links = w.rows(LINKS)
+    owner = w.rows("SELECT entity_id FROM customer_integrations ORDER BY id")[0][0]
+    w.later(8 * DAY)
+    ignores_expand(w, frozenset({owner}))
+    with before(prove=lambda: set_bend(w, None)):
+        report = w.sync()
+    assert (report.status, report.mode, w.rows(LINKS)) == ("green", "full", links), report.reasons

@@ -2,7 +2,7 @@
 
 Promised: a page that repeats rows changes nothing; within a run an older `updated_at` never replaces a newer one; the
 sweep holds exactly the active and trialing subscriptions as their newest rows say; a forgotten customer's row stays
-blank. Never done: opening or committing a transaction.
+blank; a page deletes no integration (see `links`). Never done: opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import versions
+from connector.store import links, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, column, registered, rows
 from connector.store.merge import (
@@ -49,7 +49,7 @@ def merge_page(
         resource: customers or subscriptions.
         decoded: the page's rows and rejects, blank where somebody was forgotten.
         counts: is added to.
-        integrations: the page was requested with expand=integrations, so a missing integration is gone.
+        integrations: the page was requested with expand=integrations, so a missing integration may be gone.
     """
     staged = decoded.tables[resource]
     keys = [*staged.column("id").to_pylist(), *(reject.key for reject in decoded.rejects)]
@@ -65,11 +65,11 @@ def merge_page(
         if moved and _any_earlier(db, run_id):
             _rename_plans(db, staged, run_id, counts)
     if integrations:
-        # A reject does not say which customer it belongs to, so no customer of the page loses an integration.
-        bad = any(f"{reject.table}.{reject.field}".startswith(_LINKS) for reject in decoded.rejects)
         children = decoded.tables["customer_integrations"]
-        scope = _owners(staged, keep=bad)
-        replace_owned(db, TABLES["customer_integrations"], children, scope, run_id, counts)
+        replace_owned(db, TABLES["customer_integrations"], children, _owners(staged), run_id, counts)
+        # A reject does not say which customer it belongs to, so no customer of the page loses an integration.
+        if not any(f"{reject.table}.{reject.field}".startswith(_LINKS) for reject in decoded.rejects):
+            links.note(db, staged, children)
 
 
 def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Counts) -> int:
@@ -142,12 +142,12 @@ def _rename_plans(db: Database, staged: pa.Table, run_id: str, counts: Counts) -
         versions.follow(db, "subscriptions", run_id, "id", pa.table({"key": renamed}), now)
 
 
-def _owners(staged: pa.Table, *, keep: bool) -> pa.Table:
-    """Return the customers of a page as the scope of `merge.replace_owned`."""
+def _owners(staged: pa.Table) -> pa.Table:
+    """Return the customers of a page as the scope of `merge.replace_owned`: none of them loses a row by a page."""
     owners = list(dict.fromkeys(staged.column("id").to_pylist()))
     columns: dict[str, Any] = {
         "owner": pa.array(owners, pa.string()),
         "fresh": pa.array([False] * len(owners), pa.bool_()),
-        "keep": pa.array([keep] * len(owners), pa.bool_()),
+        "keep": pa.array([True] * len(owners), pa.bool_()),
     }
     return pa.table(columns)

@@ -31,6 +31,7 @@ from connector.store import (
     findings,
     gone,
     import_journal,
+    links,
     listing_facts,
     listings,
     opening,
@@ -127,6 +128,14 @@ class Store:
             except BaseException:
                 opening.roll_back(self.db)
                 raise
+
+    @contextmanager
+    def _counting(self, run: Run) -> Iterator[tuple[Database, Counts]]:
+        """Give a transaction, and what counts the rows that it moves for the run."""
+        moved = Counts()
+        with self.transaction() as db:
+            yield db, moved
+            counts.add(db, run.run_id, moved)
 
     @contextmanager
     def _query(self) -> Iterator[Database]:
@@ -289,13 +298,12 @@ class Store:
             name: of the walk.
             resource: customers or subscriptions.
             page: from `connector.pull.pages`.
-            integrations: the page was requested with expand=integrations, so a missing integration is gone.
+            integrations: the page was requested with expand=integrations, so a missing integration may be gone.
 
         Raises:
             FixInput: a row belongs to another environment than the store; nothing of the page is stored.
         """
-        moved = Counts()
-        with self.transaction() as db:
+        with self._counting(run) as (db, moved):
             if not page.repeated:
                 decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
                 for environment in listings.environments(decoded, resource):
@@ -304,7 +312,6 @@ class Store:
                 decoded = self.tombstones.blank(decoded)
                 listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
-            counts.add(db, run.run_id, moved)
         return moved
 
     def settle_listing(self, run: Run, resource: str) -> None:
@@ -326,18 +333,19 @@ class Store:
     def mark_gone(self, run: Run, resource: str, ids: Sequence[str], now: datetime) -> int:
         """Mark rows as gone that cannot be read by id in any status; return how many."""
         if ids:
-            moved = Counts()
-            with self.transaction() as db:
+            with self._counting(run) as (db, moved):
                 gone.mark(db, run.run_id, resource, ids, now, moved)
-                counts.add(db, run.run_id, moved)
         return len(ids)
 
     def delete_child_rows(self, run: Run, customer_ids: Sequence[str], now: datetime) -> None:
         """Delete the child rows of customers that the server, asked by id, no longer has."""
-        moved = Counts()
-        with self.transaction() as db:
+        with self._counting(run) as (db, moved):
             gone.delete_child_rows(db, run.run_id, customer_ids, now, moved)
-            counts.add(db, run.run_id, moved)
+
+    def delete_missing_links(self, run: Run) -> None:
+        """Delete the integrations that the answers of this run left out."""
+        with self._counting(run) as (db, moved):
+            links.delete_missing(db, moved)
 
     # --- per-customer calls ---
 
@@ -363,16 +371,6 @@ class Store:
             ingested = ingest.ingest(results, final=final)
             counts.add(db, run.run_id, ingested.counts)
         return ingested
-
-    def audit_hits(self) -> list[str]:
-        """Return the customers of the audit sample whose answer was not empty."""
-        with self._query() as db:
-            return queue.audit_hits(db)
-
-    def not_found(self) -> list[str]:
-        """Return the customers whose call failed with 404."""
-        with self._query() as db:
-            return queue.not_found(db)
 
     # --- evidence for the certificate ---
 

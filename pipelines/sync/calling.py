@@ -14,6 +14,7 @@ from connector.api.calls import Call, Reply
 from connector.pull.fan_out import FanOut
 from connector.pull.windows import Run
 from connector.pull.work import Item, Result
+from connector.store import queue
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.resources import RESOURCES
 from pipelines.sync.lookup import load_subscriptions_of
@@ -47,7 +48,7 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
     await queue_calls(session, run, sample)
     await session.step_done(run, "queued")
     await make_calls(session, run, accept_lower)
-    unexpected = store.audit_hits()
+    unexpected = store.facts(queue.audit_hits)
     if unexpected and not session.found.every_customer:
         await _explain(session, run, unexpected)
         await queue_calls(session, run)

@@ -24,6 +24,7 @@ from connector.store.evidence import broken_features, lasting_reasons, rejected_
 from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
+from pipelines.sync.linking import settle_links
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
 from pipelines.sync.lookup import denied, too_many_gone
 from pipelines.sync.session import Session
@@ -56,6 +57,7 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
         proofs = await _prove_listings(session, run, most_windows, f"proof{number}")
     else:
         await _name_outdated(session, run)
+    await settle_links(session, run)
     for resource in LISTINGS:  # also one that cannot be counted
         session.found.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.facts(broken_features)
