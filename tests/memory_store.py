@@ -74,6 +74,7 @@ class MemoryStore:
     _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
     _found: list[Kept] = field(default_factory=list)
+    _older: dict[str, list[datetime]] = field(default_factory=lambda: {"customers": [], "subscriptions": []})
     _unlinked: set[tuple[str, str]] = field(default_factory=set)  # link and customer
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
@@ -107,6 +108,8 @@ class MemoryStore:
     ) -> Run:
         moments = [self.cursors.get(walk, (None, None))[1] for walk in beginning.watermarks]
         known = [moment for moment in moments if moment]
+        before = self.ended[-1].run.started_at - overlap if self.ended else None
+        full = full or any(before and self._any_older(name, before) for name in self.tables)
         full_at = min(known) if len(known) == len(moments) else None
         held = [r.created_at for rows in self.tables.values() for r in rows.values() if not r.gone_at and r.created_at]
         run = Run(
@@ -124,7 +127,7 @@ class MemoryStore:
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
         self._awaited, self._back, self._found = {name: set() for name in self.tables}, set(), []
-        self._unlinked = set()
+        self._unlinked, self._older = set(), {name: [] for name in self.tables}
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -180,6 +183,8 @@ class MemoryStore:
     def _merge(self, run: Run, resource: str, sent: dict[str, Any], observed_at: datetime) -> None:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
+        if held and updated_at < held.updated_at and id not in self._seen[resource]:
+            self._older[resource].append(held.observed_at)
         if held is None or (
             (id not in self._seen[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
@@ -194,6 +199,9 @@ class MemoryStore:
 
     def settle_listing(self, run: Run, resource: str) -> None:
         """There are no rejects."""
+
+    def forget_older(self) -> None:
+        self._older = {name: [] for name in self.tables}
 
     def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
         if walk not in self._walks:
@@ -284,8 +292,17 @@ class MemoryStore:
         edited = [(id, r) for id, r in rows if (not since or r.updated_at > since) and r.observed_at < read_before]
         return sorted(id for id, r in edited if status in ("", r.sent["status"]))
 
-    def _edited_at(self, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
-        return {id: self.tables[resource][id].updated_at for id in ids}
+    def _any_older(self, resource: str, read_before: datetime) -> bool:
+        return any(moment < read_before for moment in self._older[resource])
+
+    def _gone_edits(
+        self, resource: str, status: str, since: datetime | None, run_id: str, refused: Sequence[str]
+    ) -> int:
+        ended = [each.run.run_id for each in self.ended if each.status in ("green", "degraded")]
+        last = max((id for id in ended if id < run_id), default="")
+        rows = [(id, r) for id, r in self.tables[resource].items() if status in ("", r.sent["status"])]
+        edited = [(id, r) for id, r in rows if not since or r.updated_at > since]
+        return sum(id in refused or (r.gone_at is not None and r.run_id > last) for id, r in edited)
 
     def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource]

@@ -20,6 +20,7 @@ from connector.store.merge import (
     compare,
     insert,
     merge,
+    note_older,
     one_per_key,
     remember,
     replace_owned,
@@ -83,6 +84,8 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
     guard = f"({yielding(table)} OR t.gone_at IS NOT NULL)"
     with registered(db, staged=staged):
         known, moved = compare(db, table)
+        if known and moved:
+            note_older(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change

@@ -280,8 +280,7 @@ class Store:
 
     def done(self, run: Run, name: str) -> bool:
         """Return whether a walk or step of this run is done."""
-        position = self.position(run, name)
-        return position is not None and position.done
+        return (position := self.position(run, name)) is not None and position.done
 
     def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
         """Record that a step without pages is done, and keep what the run has found out by then."""
@@ -318,6 +317,11 @@ class Store:
         """After a full walk, drop the rejects of earlier runs: what still does not fit was filed again by this one."""
         with self.transaction() as db:
             rejects.release_earlier_runs(db, run.run_id, resource)
+
+    def forget_older(self) -> None:
+        """Forget that rows came back with an older edit, because all rows were read anew."""
+        with self.transaction() as db:
+            listing_facts.forget_older(db)
 
     def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
         """Await the ids of a window once more, unless `walk` has begun already."""
