@@ -33,6 +33,20 @@ from connector.tables.schemas import TABLES, Table
 _LINKS = ("customer_integrations.", "customers.integrations[")  # how rejects of integrations are filed
 
 
+def _of_plan(alias: str = "") -> str:
+    return ", ".join(f"{alias}{name}" for name in _OF_PLAN)
+
+
+_OF_PLAN = [each.name for each in TABLES["subscriptions"].columns if each.path.startswith("plan.")]
+_RENAME = f"""UPDATE subscriptions t SET {", ".join(f"{name} = s.{name}" for name in _OF_PLAN)}, run_id = $run,
+        observed_at = $now
+    FROM (SELECT plan_id, {", ".join(f"any_value({name}) AS {name}" for name in _OF_PLAN)} FROM subscriptions
+        WHERE id IN (SELECT id FROM staged) AND coalesce({_of_plan()}) IS NOT NULL
+        GROUP BY plan_id HAVING count(DISTINCT row({_of_plan()})) = 1) s
+    WHERE t.plan_id = s.plan_id AND t.gone_at IS NULL AND coalesce({_of_plan("t.")}) IS NOT NULL
+        AND row({_of_plan("t.")}) IS DISTINCT FROM row({_of_plan("s.")}) RETURNING t.id"""
+
+
 def environments(decoded: Decoded, resource: str) -> list[str]:
     """Return the environments that the rows of a decoded page name."""
     named = decoded.tables[resource].column("environment_id").unique().to_pylist()
@@ -124,22 +138,14 @@ def _update_sweep(db: Database, staged: pa.Table) -> None:
 
 
 def _rename_plans(db: Database, staged: pa.Table, run_id: str, counts: Counts) -> None:
-    """Give the names of the page's plans to all subscriptions of them: a rename moves no subscription's `updated_at`.
+    """Give what the page says of its plans to all subscriptions of them: it moves no subscription's `updated_at`.
 
-    The page's rows are read as the store has them now, so a row that lost to a newer one names nothing. Nor does a page
-    that has two names for a plan.
+    The page's rows are read as the store has them now, so a row that lost to a newer one says nothing. Nor does a page
+    that says two things of a plan, or a row without its plan.
     """
     now = staged.column("observed_at")[0].as_py()
     with registered(db, staged=staged):
-        renamed = column(
-            db,
-            """UPDATE subscriptions t SET plan_name = s.plan_name, run_id = $run, observed_at = $now
-            FROM (SELECT plan_id, any_value(plan_name) AS plan_name FROM subscriptions
-                WHERE id IN (SELECT id FROM staged) AND plan_name IS NOT NULL
-                GROUP BY plan_id HAVING count(DISTINCT plan_name) = 1) s
-            WHERE t.plan_id = s.plan_id AND t.plan_name <> s.plan_name AND t.gone_at IS NULL RETURNING t.id""",
-            {"run": run_id, "now": now},
-        )
+        renamed = column(db, _RENAME, {"run": run_id, "now": now})
     counts.updated["subscriptions"] += len(renamed)
     if renamed:
         versions.follow(db, "subscriptions", run_id, "id", pa.table({"key": renamed}), now)
