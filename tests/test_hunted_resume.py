@@ -172,3 +172,62 @@ def test_a_link_that_one_page_left_out_stays(tmp_path: Path) -> None:
     with before(prove=lambda: set_bend(w, None)):
         report = w.sync()
     assert (report.status, report.mode, w.rows(LINKS)) == ("green", "full", links), report.reasons
+
+
+# --- figures that fall ---------------------------------------------------------------------------------------------
+
+FEATURE = """SELECT feature_id FROM usage u JOIN features f ON f.id = u.feature_id
+    WHERE f.meter_aggregation_type = 'COUNT' AND current_usage > 1 ORDER BY 1 LIMIT 1"""
+FIGURES = "SELECT customer_id, current_usage FROM usage WHERE feature_id = '{}' ORDER BY ALL"
+
+
+def tells(w: World, feature: str, figure: str | None) -> None:
+    """From now on usage answers tell a figure of a feature; None: that they have no features at all."""
+
+    def bend(route: str, _path: Any, _query: Any, body: Any) -> Any:
+        if route == "usage":
+            body["features"] = body["features"] if figure else []
+            for entry in body["features"]:
+                entry |= {"current_usage": figure} if entry["feature"]["id"] == feature else {}
+        return body
+
+    set_bend(w, bend)
+
+
+@pytest.mark.parametrize("told", ["0", sampled("1"), sampled(None)])
+def test_retries_in_one_outage_confirm_nothing(tmp_path: Path, told: str | None) -> None:
+    """A scheduler retries a degraded run within minutes: the false figures are no truer by it, and stay out."""
+    w = synced(tmp_path, 12, kind=Bent)
+    w.later(3600)
+    feature = w.rows(FEATURE)[0][0]
+    figures = w.rows(FIGURES.format(feature))
+    tells(w, feature, told)
+    for _ in range(4):
+        assert w.sync().status == "degraded"
+        w.later(120)
+    assert w.rows(FIGURES.format(feature)) == figures
+    assert {runs for (runs,) in w.rows("SELECT runs FROM flexsync.suspects")} == {1}
+    set_bend(w, None)
+    w.later(DAY)
+    assert w.sync().status == "green"
+    w.check()
+
+
+@pytest.mark.sampled
+def test_runs_of_every_hour_confirm_a_correction_in_time(tmp_path: Path) -> None:
+    """A COUNT that was corrected, and grows on, is held back for five hours of hourly runs, a zero for ten."""
+    w = synced(tmp_path, 12, kind=Bent)
+    customer, key, feature = w.rows(
+        """SELECT u.customer_id, f.lookup_key, f.id FROM usage u JOIN features f ON f.id = u.feature_id
+        WHERE f.meter_aggregation_type = 'COUNT' AND current_usage > 20 AND u.customer_id IN (
+            SELECT customer_id FROM flexsync.sweep GROUP BY 1 HAVING count(*) = 1) ORDER BY ALL LIMIT 1"""
+    )[0]
+    for first, hours in ((5, 5), (0, 10)):
+        for hour in range(hours + 1):
+            w.sandbox.set_usage(customer, key, first + (hour if first else 0))
+            w.later(3600)
+            report = w.sync()
+            assert report.status == ("degraded" if hour < hours else "green"), (first, hour, report.reasons)
+    assert w.rows(f"SELECT current_usage FROM usage WHERE feature_id = '{feature}' AND customer_id = '{customer}'") == [
+        (0,)
+    ]
