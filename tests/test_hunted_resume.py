@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, before, counting, set_bend, synced
+from support import Bent, World, before, counting, set_bend, subscriptions_of, synced
 from test_hunted import first_of, soles
 from test_hunted_again import green_again
 
@@ -231,3 +232,46 @@ def test_runs_of_every_hour_confirm_a_correction_in_time(tmp_path: Path) -> None
     assert w.rows(f"SELECT current_usage FROM usage WHERE feature_id = '{feature}' AND customer_id = '{customer}'") == [
         (0,)
     ]
+
+
+# --- a status that this version does not know -----------------------------------------------------------------------
+
+
+class Seventh(Bent):
+    """A server with a seventh status: its rows are in no answer to the six, only where these are excluded."""
+
+    rows: tuple[Any, ...] = ()
+
+    def handle(self, call: Any) -> Any:
+        reply = super().handle(call)
+        filters = json.loads(call.body or b"{}").get("filters", ())
+        if any(each["field"] == "subscription_status" and each["operator"] == "not_in" for each in filters):
+            named = [each["value"]["array"] for each in filters if each["field"] == "id"]
+            items = [row for row in self.rows if not named or row["id"] in named[0]]
+            body = {"items": items, "pagination": {"total": len(items), "limit": 1, "offset": 1}}
+            reply.body = json.dumps(body).encode()
+        return reply
+
+
+@pytest.mark.parametrize("known", [True, sampled(False)], ids=["active before", "new"])
+def test_a_status_that_is_not_known_degrades_and_removes_nothing(tmp_path: Path, known: bool) -> None:
+    """A subscription gets a seventh status, or is created with it: the run names it, and marks nothing as gone."""
+    w = synced(tmp_path, 12, kind=Seventh)
+    w.later(3600)
+    customer = soles(w)[0]
+    subscription = first_of(w, customer) if known else w.sandbox.add_subscription(customer, status="draft")
+    row = next(each for each in subscriptions_of(w.sandbox) if each["id"] == subscription)
+    assert isinstance(w.sandbox, Seventh)
+    w.sandbox.rows = (json.loads(json.dumps({**row, "subscription_status": "unpaid"}, default=str)),)
+    w.sandbox.hide(subscription)
+    w.later(DAY)
+    report = w.sync()
+    assert report.status == "degraded"
+    assert any(f"unpaid of {subscription}" in reason for reason in report.reasons), report.reasons
+    stored = w.rows(f"SELECT subscription_status, gone_at FROM subscriptions WHERE id = '{subscription}'")
+    assert stored == ([("unpaid", None)] if known else [])
+    w.sandbox.rows = ()
+    w.sandbox.show(subscription)
+    w.later(DAY)
+    w.sync()
+    w.check()

@@ -1,8 +1,9 @@
 """Rows by their ids: the evidence that a row is gone, and the state of one that no listing named.
 
 Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it; where
-an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded.
-Never done: marking a row gone because a listing does not hold it.
+an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded;
+a subscription that has a status which this version does not know is not gone. Never done: marking a row gone because a
+listing does not hold it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipelines.sync.session import Session
 from pipelines.sync.walks import CUSTOMER_STATUSES, cannot_expand
 
 ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
+OTHER_STATUS = calls.not_among("subscription_status", SUBSCRIPTION_STATUSES)  # lifts the default too (contract.md 7.1)
 
 
 async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str], *, keep_met: bool = False) -> None:
@@ -57,10 +59,30 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
         elif missing:  # whether it was edited is not known, so the cursors stay
             session.found.fault(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
             session.found.lacking.add(resource)
+    if resource == "subscriptions" and session.subscriptions_filtered:
+        gone = await _without_other_statuses(session, run, gone)
     doubted = session.store.facts(listing_facts.met, resource, gone) if gone and keep_met else []
     session.found.denied[resource].update(doubted)
     if len(gone) > len(doubted):
         await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
+
+
+async def _without_other_statuses(session: Session, run: Run, ids: Sequence[str]) -> list[str]:
+    """Return those subscriptions of `ids` that are not there in a status which this version does not know either.
+
+    The status may be newer than this version. Those that have one are read into the store with it.
+    """
+    left = list(ids)
+    for batch in _batches(ids, ID_BATCH):
+        body: Json = {"filters": [calls.among("id", batch), OTHER_STATUS]}
+        try:
+            found = await _sized(session, "subscriptions", calls.search_subscriptions, body)
+        except Refused:  # a server that cannot be asked so has no further status to tell
+            break
+        page = Page(found.reply, found.ids, found.total, Position(done=True))
+        await session.in_store(session.store.commit_page, run, "ids/subscriptions", "subscriptions", page)
+        left = [id for id in left if id not in found.ids]
+    return left
 
 
 def denied(session: Session, run: Run, resource: str) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Json
-from connector.errors import SkipRow
+from connector.errors import Refused, SkipRow
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
 from connector.pull.page import read
 from connector.pull.pages import FilterIgnoredError, count_rows
@@ -26,7 +26,7 @@ from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
 from pipelines.sync.linking import settle_links
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
-from pipelines.sync.lookup import denied, too_many_gone
+from pipelines.sync.lookup import OTHER_STATUS, denied, too_many_gone
 from pipelines.sync.session import Session
 from pipelines.sync.walks import subscriptions_walk
 
@@ -58,6 +58,8 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
     else:
         await _name_outdated(session, run)
     await settle_links(session, run)
+    if "subscriptions" in run.resources and session.subscriptions_filtered:
+        await _name_other_statuses(session)
     for resource in LISTINGS:  # also one that cannot be counted
         session.found.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.facts(broken_features)
@@ -112,6 +114,25 @@ async def _prove_listings(session: Session, run: Run, most_windows: int, phase: 
             await _settle_subscriptions(session, run, proof, f"{phase}/again")
         proofs[resource] = proof
     return proofs
+
+
+async def _name_other_statuses(session: Session) -> None:
+    """Record a fault if there are subscriptions in a status that this version does not know, which no walk lists.
+
+    A server that drops the condition answers with any row (contract.md 3.4), which says nothing.
+    """
+    try:
+        reply = await session.api.send(calls.search_subscriptions(limit=1, filters=[OTHER_STATUS]))
+    except Refused:
+        return
+    found = read("subscriptions", reply)
+    for row in reply.json()["items"] if found.rows else ():
+        status = row.get("subscription_status")
+        if isinstance(status, str) and status not in SUBSCRIPTION_STATUSES:
+            session.found.fault(
+                f"subscriptions: {found.total or 1} have a status that this version does not know, such as {status}"
+                f" of {row.get('id')}, and are not loaded; upgrade Flexsync"
+            )
 
 
 async def _name_outdated(session: Session, run: Run) -> None:
