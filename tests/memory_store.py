@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from connector.errors import FixInput
 from connector.pull.certificate import Certificate, Counted
+from connector.pull.findings import Findings, Kept
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.watermarks import listing_of, starts
@@ -72,6 +73,9 @@ class MemoryStore:
     _awaited: dict[str, set[str]] = field(default_factory=dict)
     _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
+    _found: list[Kept] = field(default_factory=list)
+    _older: dict[str, list[datetime]] = field(default_factory=lambda: {"customers": [], "subscriptions": []})
+    _unlinked: set[tuple[str, str]] = field(default_factory=set)  # link and customer
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
 
     # --- runs ---
@@ -104,6 +108,8 @@ class MemoryStore:
     ) -> Run:
         moments = [self.cursors.get(walk, (None, None))[1] for walk in beginning.watermarks]
         known = [moment for moment in moments if moment]
+        before = self.ended[-1].run.started_at - overlap if self.ended else None
+        full = full or any(before and self._any_older(name, before) for name in self.tables)
         full_at = min(known) if len(known) == len(moments) else None
         held = [r.created_at for rows in self.tables.values() for r in rows.values() if not r.gone_at and r.created_at]
         run = Run(
@@ -120,7 +126,8 @@ class MemoryStore:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
-        self._awaited, self._back = {name: set() for name in self.tables}, set()
+        self._awaited, self._back, self._found = {name: set() for name in self.tables}, set(), []
+        self._unlinked, self._older = set(), {name: [] for name in self.tables}
         return run
 
     def interrupt(self, run: Run, calls: int) -> None:
@@ -153,8 +160,9 @@ class MemoryStore:
     def done(self, run: Run, name: str) -> bool:
         return name in self._walks and self._walks[name].done
 
-    def step_done(self, run: Run, name: str) -> None:
+    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
         self._walks[name] = Position(done=True)
+        self._found = found.kept() if found else self._found
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in _page.decode(page.reply.body)["items"]:
@@ -165,13 +173,18 @@ class MemoryStore:
             elif resource == "customers" and held and held.gone_at:
                 self._back.add(sent["id"])
             if integrations:
-                self.integrations[sent["id"]] = {link["id"]: link for link in links}
+                kept, named = self.integrations.setdefault(sent["id"], {}), {link["id"]: link for link in links}
+                self._unlinked |= {(id, sent["id"]) for id in kept}
+                self._unlinked -= {(id, sent["id"]) for id in named}
+                kept.update(named)
             self._merge(run, resource, sent, page.reply.date or run.started_at)
         self._walks[name] = page.position
 
     def _merge(self, run: Run, resource: str, sent: dict[str, Any], observed_at: datetime) -> None:
         table, id = self.tables[resource], sent["id"]
         updated_at, held = datetime.fromisoformat(sent["updated_at"]), table.get(id)
+        if held and updated_at < held.updated_at and id not in self._seen[resource]:
+            self._older[resource].append(held.observed_at)
         if held is None or (
             (id not in self._seen[resource] or held.gone_at or updated_at >= held.updated_at)
             and (held.sent != sent or held.gone_at is not None)
@@ -186,6 +199,9 @@ class MemoryStore:
 
     def settle_listing(self, run: Run, resource: str) -> None:
         """There are no rejects."""
+
+    def forget_older(self) -> None:
+        self._older = {name: [] for name in self.tables}
 
     def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
         if walk not in self._walks:
@@ -207,6 +223,10 @@ class MemoryStore:
         self._sweep = {id: owner for id, owner in self._sweep.items() if owner not in customer_ids}
         for id in customer_ids:
             self.integrations.pop(id, None)
+
+    def delete_missing_links(self, run: Run) -> None:
+        for id, customer in self._missing():
+            del self.integrations[customer][id]
 
     # --- evidence for the certificate ---
 
@@ -230,6 +250,20 @@ class MemoryStore:
 
     def _created_at_random(self, resource: str, number: int, seed: str) -> list[datetime]:
         return drawn([(id, row.created_at) for id, row in self.tables[resource].items()], number, seed)
+
+    def _of_run(self, run: Run) -> Findings:
+        found = Findings()
+        found.take_over(self._found)
+        for name, position in self._walks.items():
+            if position.done and position.lacking:
+                found.lacks(run, name, position.lacking)
+        return found
+
+    def _missing(self) -> list[tuple[str, str]]:
+        return sorted((id, owner) for id, owner in self._unlinked if id in self.integrations.get(owner, ()))
+
+    def _all_stored(self) -> int:
+        return sum(map(len, self.integrations.values()))
 
     def _calls_per_customer(self) -> int:
         return 0
@@ -258,8 +292,17 @@ class MemoryStore:
         edited = [(id, r) for id, r in rows if (not since or r.updated_at > since) and r.observed_at < read_before]
         return sorted(id for id, r in edited if status in ("", r.sent["status"]))
 
-    def _edited_at(self, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
-        return {id: self.tables[resource][id].updated_at for id in ids}
+    def _any_older(self, resource: str, read_before: datetime) -> bool:
+        return any(moment < read_before for moment in self._older[resource])
+
+    def _gone_edits(
+        self, resource: str, status: str, since: datetime | None, run_id: str, refused: Sequence[str]
+    ) -> int:
+        ended = [each.run.run_id for each in self.ended if each.status in ("green", "degraded")]
+        last = max((id for id in ended if id < run_id), default="")
+        rows = [(id, r) for id, r in self.tables[resource].items() if status in ("", r.sent["status"])]
+        edited = [(id, r) for id, r in rows if not since or r.updated_at > since]
+        return sum(id in refused or (r.gone_at is not None and r.run_id > last) for id, r in edited)
 
     def _met_and_gone(self, resource: str, run_id: str) -> list[str]:
         rows, seen = self.tables[resource].items(), self._seen[resource]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sizes import sampled
-from support import Bent, World, assert_exact, customers_of, held, rows_of, set_bend, subscriptions_of, synced
+from support import Bent, World, assert_exact, before, customers_of, held, rows_of, set_bend, subscriptions_of, synced
 
 from connector.errors import BudgetSpent
 from connector.sandbox.replies import refuse
@@ -302,8 +302,8 @@ def test_a_run_that_is_stopped_at_a_lost_edit_mends_all_of_them(tmp_path: Path, 
 
 
 @pytest.mark.sampled
-def test_a_row_that_is_gone_is_no_lost_edit(tmp_path: Path) -> None:
-    """An edited customer is deleted by hand: it is marked as gone, and nothing is listed again, nor after a stop."""
+def test_a_row_that_is_gone_costs_one_listing(tmp_path: Path) -> None:
+    """An edited customer is deleted by hand, as if a backup without it was restored: all are listed again, once."""
     w = night(tmp_path, 5)
     gone, other, *_ = w.sandbox.customer_ids("published")
     w.edit(other, gone)
@@ -314,5 +314,78 @@ def test_a_row_that_is_gone_is_no_lost_edit(tmp_path: Path) -> None:
         w.sync(max_calls=22)
     assert w.sandbox.by_id == 2
     report = w.sync()
-    assert (report.status, report.resumed, report.notes) == ("green", 1, []), report.reasons
+    assert (report.status, report.resumed, len(report.notes)) == ("green", 1, 2), report.reasons
     w.right(gone=1)
+    w.later(3600)
+    report = w.sync()
+    assert (report.status, report.notes) == ("green", []), report.reasons
+
+
+# --- what shows a loss -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest", ["created customer", sampled("edited active"), sampled("created active")])
+def test_any_sign_of_a_loss_has_all_read_again(tmp_path: Path, newest: str) -> None:
+    """The newest lost change is no unnamed edit; those 20 minutes before it, in both listings, are undone as well."""
+    w = night(tmp_path)
+    backup, customer, ended = w.kept(), w.sandbox.customer_ids("published")[2], w.ended()[0]
+    active = [id for id in backup["subscriptions"] if id not in w.ended()]
+    w.edit(customer)
+    w.sandbox.update_subscription(ended, version=9)
+    w.later(1200)
+    if newest == "created customer":
+        w.sandbox.create_customer(name="New")
+    elif newest == "edited active":
+        w.sandbox.update_subscription(active[0], version=9)
+    else:
+        created = w.sandbox.add_subscription(customer)
+    w.later(7200)
+    assert w.green() == 0
+    w.later(3600)
+    if newest == "created active":
+        w.sandbox.remove_subscription(created)
+    w.put_back(backup)
+    w.later(1800)
+    w.edit(w.sandbox.customer_ids("published")[-1], name="Later")
+    w.sandbox.update_subscription(active[1], version=9)
+    w.later(80000)
+    report = w.sync()
+    assert (report.status, report.mode, len(report.notes)) == ("green", "incremental", 2), report.reasons
+    gone = [id for (id,) in w.rows("SELECT id FROM customers WHERE gone_at IS NOT NULL")]
+    assert w.rows(f"SELECT version FROM subscriptions WHERE id = '{ended}'") == [
+        (backup["subscriptions"][ended]["version"],)
+    ]
+    assert w.rows(f"SELECT name FROM customers WHERE id = '{customer}'") == [(backup["customers"][customer]["name"],)]
+    assert len(gone) == (newest == "created customer")
+    w.later(80000)
+    report = w.sync()
+    assert (report.status, report.notes) == ("green", []), report.reasons
+
+
+@pytest.mark.sampled
+def test_a_loss_that_a_run_met_before_it_was_given_up_makes_the_next_run_full(tmp_path: Path) -> None:
+    """The sweep has repaired the row that shows the loss, the run is stopped and never resumed: the next reads all."""
+    w = night(tmp_path)
+    backup, ended = w.kept(), w.ended()[0]
+    active = [id for id in backup["subscriptions"] if id not in w.ended()]
+    w.sandbox.update_subscription(ended, version=9)
+    w.later(1200)
+    w.sandbox.update_subscription(active[0], version=9)
+    w.later(7200)
+    assert w.green() == 0
+    w.put_back(backup)
+    w.later(1800)
+    w.sandbox.update_subscription(active[1], version=9)
+    with pytest.raises(BudgetSpent), before(close=stop):
+        w.sync()
+    w.later(2 * 86400)
+    report = w.sync()
+    assert (report.status, report.mode) == ("green", "full"), report.reasons
+    w.right()
+    w.later(3600)
+    assert w.green() == 0
+
+
+def stop() -> None:
+    """End a run as --max-calls and --deadline do."""
+    raise BudgetSpent("no calls are left")

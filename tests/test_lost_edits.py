@@ -27,6 +27,7 @@ from connector.sandbox import Faults
 from connector.sandbox.data.catalog import ENVIRONMENT
 from connector.sandbox.replies import refuse
 from connector.store.store import Store
+from connector.tables.schemas import TABLES
 
 LISTINGS = ("customers", "subscriptions")
 
@@ -290,6 +291,33 @@ def test_the_new_name_of_a_plan_reaches_subscriptions_that_ended(tmp_path: Path)
     report = world.sync()
     assert (report.status, report.mode) == ("green", "incremental"), report.reasons
     assert plans(world) == {id: {"Team 2027"} if names == {"Team"} else names for id, names in before.items()}
+
+
+def all_of_a_plan(world: World, plan: str) -> list[tuple[Any, ...]]:
+    """What stands in every column that stems from a subscription's plan, once."""
+    names = ", ".join(each.name for each in TABLES["subscriptions"].columns if each.path.startswith("plan."))
+    return world.rows(f"SELECT DISTINCT {names} FROM subscriptions WHERE plan_id = '{plan}'")
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("given", [{"lookup_key": "new_key"}, {"name": "New", "lookup_key": "new_key"}])
+def test_whatever_changes_of_a_plan_reaches_subscriptions_that_ended(tmp_path: Path, given: dict[str, str]) -> None:
+    """A plan gets another lookup key: every column that stems from the plan follows, in ended subscriptions too."""
+    world = account(tmp_path)
+    plan = world.rows("SELECT plan_id FROM subscriptions WHERE plan_name = 'Team' LIMIT 1")[0][0]
+    ended = "SELECT count(*) FROM subscriptions WHERE subscription_status = 'cancelled' AND plan_name = 'Team'"
+    assert world.rows(ended) != [(0,)]
+
+    def bend(route: str, _path: Any, _query: Any, body: Any) -> Any:
+        for item in body["items"] if route == "subscriptions" else ():
+            if item["plan_id"] == plan and item.get("plan"):
+                item["plan"].update(given)
+        return body
+
+    set_bend(world, bend)
+    report = world.sync()
+    assert (report.status, report.mode) == ("green", "incremental"), report.reasons
+    assert all_of_a_plan(world, plan) == [(given.get("name", "Team"), "new_key")]
 
 
 # --- two environments ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Never done: I/O, reading a clock, remembering anything between two calls.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 GROWING = frozenset({"COUNT", "COUNT_UNIQUE", "MAX"})  # aggregation types that can only grow within a window
@@ -15,6 +16,7 @@ ANALYTICS_TIMEOUT = (
     10.0  # seconds that the server waits for its analytics store before it reports zero (contract.md 11)
 )
 ZERO_RUNS = 3  # runs in a row that have to report a zero before it is believed
+RUNS_APART = timedelta(hours=5)  # a run sooner after one that counted may meet the same outage; one in six hours counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Fall:
         offered: the new figure.
         aggregation: the meter's aggregation type, or None when unknown.
         offered_before: the figure that earlier runs offered and that was held back, or None.
-        runs_before: how many runs in a row offered that figure.
+        runs_before: how many runs in a row offered that figure, each `RUNS_APART` after the one that counted before it;
+            this run counts only if it is `RUNS_APART` after the last of them, which otherwise is left out.
     """
 
     customer_id: str
@@ -44,6 +47,8 @@ class Fall:
 
 def suspicious(fall: Fall, accept: frozenset[str] = frozenset()) -> bool:
     """Whether a lower figure is held back, so that the last good one stays.
+
+    Runs that follow each other within hours, as retries do, count as one.
 
     A zero is believed in the third run that reports it. A lower figure of an aggregation that can only grow is
     believed when the next run reports the same or more (usage continues in between). Every other one is believed.
@@ -66,7 +71,7 @@ def believed(runs_before: int, customer_id: str, accept: frozenset[str]) -> bool
     """Whether an answer that looks like a failure (vanished features, a slow zero) is believed by now.
 
     Args:
-        runs_before: earlier runs in a row that got the same answer.
+        runs_before: earlier runs in a row that got the same answer, as in `Fall`.
         customer_id: the customer that the answer is about.
         accept: customer ids, or "all", whose lower figures are believed at once (`--accept-lower`).
     """

@@ -4,7 +4,7 @@ In: pages and answers, from `pull`; certificates and import outcomes. Out: rows,
 still has to do. Never done here: HTTP; deciding what to load; deciding which figures are suspicious (`pull` does).
 
 - `store.py` is what jobs use: one method per step, one transaction each. `opening.py` has the file, lock and version.
-- State of a run: `runs`, `cursors`, `walks`, `queue`, `counts`.
+- State of a run: `runs`, `cursors`, `walks`, `queue`, `findings`, `counts`.
 - Listings: `listings` (pages), `gone` (rows that the server no longer has).
 - Per-customer answers: `ingest` takes a batch; `batch`, `verdicts`, `zeros`, `suspects`, `rejects` (the quarantine),
   `replace`, `answers` are its steps. When the calls are over, `doubts` and `crosscheck` say which are made once more.

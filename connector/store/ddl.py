@@ -34,7 +34,10 @@ INTERNAL: dict[str, tuple[str, str]] = {
         "how far the current run has read each listing, and which of its steps are done",
         "run_id VARCHAR, name VARCHAR, position VARCHAR, done BOOLEAN, pages BIGINT, rows BIGINT",
     ),
-    "met": ("ids that the current run has seen in a listing", "resource VARCHAR, id VARCHAR"),
+    "met": (
+        "ids that the current run has seen in a listing, and what it has found out",
+        "resource VARCHAR, id VARCHAR",
+    ),
     "sweep": (
         "active and trialing subscriptions, as the last run found them",
         """subscription_id VARCHAR, customer_id VARCHAR, subscription_type VARCHAR, created_at TIMESTAMPTZ,

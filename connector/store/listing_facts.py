@@ -11,8 +11,9 @@ from datetime import datetime
 
 from connector.pull.certificate import Counted
 from connector.pull.proof_windows import Window
+from connector.pull.watermarks import LISTINGS
 from connector.store.database import Database, column, count, rows
-from connector.store.merge import RETURNED, awaited
+from connector.store.merge import RETURNED, awaited, older
 
 _INSIDE = "created_at < $ends AND ($begins IS NULL OR created_at >= $begins)"
 
@@ -88,10 +89,39 @@ def unnamed_edits(db: Database, resource: str, status: str, since: datetime | No
     return column(db, query, {"resource": resource, "status": status, "since": since, "before": read_before})
 
 
-def edited_at(db: Database, resource: str, ids: Sequence[str]) -> dict[str, datetime]:
-    """Return `updated_at` of stored rows that have one, by id."""
-    query = f"SELECT id, updated_at FROM {resource} WHERE updated_at IS NOT NULL AND id IN (SELECT unnest($ids))"
-    return dict(rows(db, query, {"ids": list(ids)}))
+def any_older(db: Database, resource: str, read_before: datetime) -> bool:
+    """Return whether a row came back with an older edit than one that was first read before a moment of the server.
+
+    Walks of everything settle it (see `forget_older`).
+    """
+    query = "SELECT 1 FROM flexsync.met WHERE resource = $older AND TRY_CAST(id AS TIMESTAMPTZ) < $before LIMIT 1"
+    return bool(rows(db, query, {"older": older(resource), "before": read_before}))
+
+
+def forget_older(db: Database) -> None:
+    """Forget that rows came back with an older edit, because walks of everything have read all rows."""
+    names = [older(resource) for resource in LISTINGS]
+    db.execute("DELETE FROM flexsync.met WHERE list_contains($names, resource)", {"names": names})
+
+
+def gone_edits(
+    db: Database, resource: str, status: str, since: datetime | None, run_id: str, refused: Sequence[str]
+) -> int:
+    """Return the number of rows that were edited after a moment and are gone since the last run that ended.
+
+    Args:
+        db: the connection.
+        resource: customers or subscriptions.
+        status: of the rows that the walk reads; "" for every status.
+        since: where the walk began; None for the first row.
+        run_id: this run.
+        refused: rows that the server does not know either, and that were not marked as gone.
+    """
+    query = f"""SELECT count(*) FROM {resource} WHERE ($since IS NULL OR updated_at > $since)
+        AND ($status = '' OR status = $status) AND (list_contains($refused, id) OR (gone_at IS NOT NULL
+            AND run_id > coalesce((SELECT max(run_id) FROM flexsync.runs
+                WHERE status IN ('green', 'degraded') AND run_id < $run), '')))"""
+    return count(db, query, {"status": status, "since": since, "run": run_id, "refused": list(refused)})
 
 
 def met(db: Database, resource: str, ids: Sequence[str]) -> list[str]:

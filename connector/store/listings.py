@@ -2,7 +2,7 @@
 
 Promised: a page that repeats rows changes nothing; within a run an older `updated_at` never replaces a newer one; the
 sweep holds exactly the active and trialing subscriptions as their newest rows say; a forgotten customer's row stays
-blank. Never done: opening or committing a transaction.
+blank; a page deletes no integration (see `links`). Never done: opening or committing a transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.store import restored, versions
+from connector.store import links, restored, versions
 from connector.store.counts import Counts
 from connector.store.database import Database, column, registered, rows
 from connector.store.merge import (
@@ -20,6 +20,7 @@ from connector.store.merge import (
     compare,
     insert,
     merge,
+    note_older,
     one_per_key,
     remember,
     replace_owned,
@@ -30,6 +31,20 @@ from connector.tables.decode import Decoded
 from connector.tables.schemas import TABLES, Table
 
 _LINKS = ("customer_integrations.", "customers.integrations[")  # how rejects of integrations are filed
+
+
+def _of_plan(alias: str = "") -> str:
+    return ", ".join(f"{alias}{name}" for name in _OF_PLAN)
+
+
+_OF_PLAN = [each.name for each in TABLES["subscriptions"].columns if each.path.startswith("plan.")]
+_RENAME = f"""UPDATE subscriptions t SET {", ".join(f"{name} = s.{name}" for name in _OF_PLAN)}, run_id = $run,
+        observed_at = $now
+    FROM (SELECT plan_id, {", ".join(f"any_value({name}) AS {name}" for name in _OF_PLAN)} FROM subscriptions
+        WHERE id IN (SELECT id FROM staged) AND coalesce({_of_plan()}) IS NOT NULL
+        GROUP BY plan_id HAVING count(DISTINCT row({_of_plan()})) = 1) s
+    WHERE t.plan_id = s.plan_id AND t.gone_at IS NULL AND coalesce({_of_plan("t.")}) IS NOT NULL
+        AND row({_of_plan("t.")}) IS DISTINCT FROM row({_of_plan("s.")}) RETURNING t.id"""
 
 
 def environments(decoded: Decoded, resource: str) -> list[str]:
@@ -49,7 +64,7 @@ def merge_page(
         resource: customers or subscriptions.
         decoded: the page's rows and rejects, blank where somebody was forgotten.
         counts: is added to.
-        integrations: the page was requested with expand=integrations, so a missing integration is gone.
+        integrations: the page was requested with expand=integrations, so a missing integration may be gone.
     """
     staged = decoded.tables[resource]
     keys = [*staged.column("id").to_pylist(), *(reject.key for reject in decoded.rejects)]
@@ -65,11 +80,11 @@ def merge_page(
         if moved and _any_earlier(db, run_id):
             _rename_plans(db, staged, run_id, counts)
     if integrations:
-        # A reject does not say which customer it belongs to, so no customer of the page loses an integration.
-        bad = any(f"{reject.table}.{reject.field}".startswith(_LINKS) for reject in decoded.rejects)
         children = decoded.tables["customer_integrations"]
-        scope = _owners(staged, keep=bad)
-        replace_owned(db, TABLES["customer_integrations"], children, scope, run_id, counts)
+        replace_owned(db, TABLES["customer_integrations"], children, _owners(staged), run_id, counts)
+        # A reject does not say which customer it belongs to, so no customer of the page loses an integration.
+        if not any(f"{reject.table}.{reject.field}".startswith(_LINKS) for reject in decoded.rejects):
+            links.note(db, staged, children)
 
 
 def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Counts) -> int:
@@ -85,6 +100,8 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
     with registered(db, staged=staged):
         known, moved = compare(db, table)
         before = versions.written(db, table.name, touched) if known and moved else None
+        if known and moved:
+            note_older(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
@@ -123,33 +140,25 @@ def _update_sweep(db: Database, staged: pa.Table) -> None:
 
 
 def _rename_plans(db: Database, staged: pa.Table, run_id: str, counts: Counts) -> None:
-    """Give the names of the page's plans to all subscriptions of them: a rename moves no subscription's `updated_at`.
+    """Give what the page says of its plans to all subscriptions of them: it moves no subscription's `updated_at`.
 
-    The page's rows are read as the store has them now, so a row that lost to a newer one names nothing. Nor does a page
-    that has two names for a plan.
+    The page's rows are read as the store has them now, so a row that lost to a newer one says nothing. Nor does a page
+    that says two things of a plan, or a row without its plan.
     """
     now = staged.column("observed_at")[0].as_py()
     with registered(db, staged=staged):
-        renamed = column(
-            db,
-            """UPDATE subscriptions t SET plan_name = s.plan_name, run_id = $run, observed_at = $now
-            FROM (SELECT plan_id, any_value(plan_name) AS plan_name FROM subscriptions
-                WHERE id IN (SELECT id FROM staged) AND plan_name IS NOT NULL
-                GROUP BY plan_id HAVING count(DISTINCT plan_name) = 1) s
-            WHERE t.plan_id = s.plan_id AND t.plan_name <> s.plan_name AND t.gone_at IS NULL RETURNING t.id""",
-            {"run": run_id, "now": now},
-        )
+        renamed = column(db, _RENAME, {"run": run_id, "now": now})
     counts.updated["subscriptions"] += len(renamed)
     if renamed:
         versions.follow(db, "subscriptions", run_id, "id", pa.table({"key": renamed}), now)
 
 
-def _owners(staged: pa.Table, *, keep: bool) -> pa.Table:
-    """Return the customers of a page as the scope of `merge.replace_owned`."""
+def _owners(staged: pa.Table) -> pa.Table:
+    """Return the customers of a page as the scope of `merge.replace_owned`: none of them loses a row by a page."""
     owners = list(dict.fromkeys(staged.column("id").to_pylist()))
     columns: dict[str, Any] = {
         "owner": pa.array(owners, pa.string()),
         "fresh": pa.array([False] * len(owners), pa.bool_()),
-        "keep": pa.array([keep] * len(owners), pa.bool_()),
+        "keep": pa.array([True] * len(owners), pa.bool_()),
     }
     return pa.table(columns)

@@ -79,6 +79,11 @@ def awaited(resource: str) -> str:
     return f"{resource}, awaited again"
 
 
+def older(resource: str) -> str:
+    """Return the name under which flexsync.met holds when rows were read that came back with an older edit."""
+    return f"{resource}, older"
+
+
 RETURNED = "customers, returned"  # the name under which flexsync.met holds customers that are back without their links
 
 
@@ -92,6 +97,20 @@ def remember(db: Database, table: Table) -> None:
         """INSERT INTO flexsync.met SELECT DISTINCT $resource, id FROM staged s
         WHERE NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = s.id)""",
         {"resource": table.name},
+    )
+
+
+def note_older(db: Database, table: Table) -> None:
+    """Note which rows of the view `staged` have an older `updated_at` than the store: by when the newer one was read.
+
+    A row that this run has met before comes from a replica that lags, and shows nothing.
+    """
+    db.execute(
+        f"""INSERT INTO flexsync.met SELECT DISTINCT $older, CAST(t.observed_at AS VARCHAR)
+        FROM (SELECT id, max(updated_at) AS updated_at FROM staged GROUP BY id) s JOIN "{table.name}" t ON t.id = s.id
+        WHERE s.updated_at < t.updated_at
+        AND NOT EXISTS (SELECT 1 FROM flexsync.met m WHERE m.resource = $resource AND m.id = t.id)""",
+        {"older": older(table.name), "resource": table.name},
     )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from connector.pull.watermarks import LISTINGS, starts
 from connector.pull.windows import FULL, Beginning, Run, certified_until, mode_of, new_run_id, resumable
-from connector.store import counts, cursors, endings, figures, keeping, restored, versions, walks
+from connector.store import counts, cursors, endings, figures, keeping, listing_facts, restored, versions, walks
 from connector.store.database import Database, rows
 
 _UNFINISHED = ("running", "interrupted")
@@ -115,8 +115,9 @@ def _new_run(
     overlap: timedelta,
 ) -> Run:
     full_at = cursors.oldest_full_walk(db, list(beginning.watermarks))
+    last, began = rows(db, "SELECT max(run_id), arg_max(started_at, run_id) FROM flexsync.runs")[0]
+    full = full or _unsettled(db, began, overlap)
     mode = FULL if full else mode_of(full_at, beginning.clock, full_every)
-    last = rows(db, "SELECT max(run_id) FROM flexsync.runs")[0][0]
     return Run(
         new_run_id(beginning.began, last),
         mode,
@@ -127,6 +128,11 @@ def _new_run(
         resources,
         beginning.clock,
     )
+
+
+def _unsettled(db: Database, began: datetime | None, overlap: timedelta) -> bool:
+    """Return whether the run before met a row whose edit the server has lost, and did not read all of them anew."""
+    return began is not None and any(listing_facts.any_older(db, name, began - overlap) for name in LISTINGS)
 
 
 def _newest_stored(db: Database) -> list[datetime]:

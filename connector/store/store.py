@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from connector.errors import FixInput
 from connector.locks import Lock
 from connector.pull.certificate import Certificate, ChildProof, Counted, ZeroWatch
+from connector.pull.findings import Findings
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.windows import Beginning, Run
@@ -26,8 +27,10 @@ from connector.store import (
     cursors,
     erasure,
     evidence,
+    findings,
     gone,
     import_journal,
+    links,
     listing_facts,
     listings,
     opening,
@@ -124,6 +127,14 @@ class Store:
             except BaseException:
                 opening.roll_back(self.db)
                 raise
+
+    @contextmanager
+    def _counting(self, run: Run) -> Iterator[tuple[Database, Counts]]:
+        """Give a transaction, and what counts the rows that it moves for the run."""
+        moved = Counts()
+        with self.transaction() as db:
+            yield db, moved
+            counts.add(db, run.run_id, moved)
 
     @contextmanager
     def _query(self) -> Iterator[Database]:
@@ -268,12 +279,13 @@ class Store:
 
     def done(self, run: Run, name: str) -> bool:
         """Return whether a walk or step of this run is done."""
-        position = self.position(run, name)
-        return position is not None and position.done
+        return (position := self.position(run, name)) is not None and position.done
 
-    def step_done(self, run: Run, name: str) -> None:
-        """Record that a step without pages is done."""
+    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
+        """Record that a step without pages is done, and keep what the run has found out by then."""
         with self.transaction() as db:
+            if found:
+                findings.keep(db, found)
             walks.advance(db, run.run_id, name, Position(done=True), 0)
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> Counts:
@@ -284,13 +296,12 @@ class Store:
             name: of the walk.
             resource: customers or subscriptions.
             page: from `connector.pull.pages`.
-            integrations: the page was requested with expand=integrations, so a missing integration is gone.
+            integrations: the page was requested with expand=integrations, so a missing integration may be gone.
 
         Raises:
             FixInput: a row belongs to another environment than the store; nothing of the page is stored.
         """
-        moved = Counts()
-        with self.transaction() as db:
+        with self._counting(run) as (db, moved):
             if not page.repeated:
                 decoded = self._reader.read([Answer(resource, page.reply.body, page.reply.date or run.started_at)])
                 for environment in listings.environments(decoded, resource):
@@ -299,13 +310,17 @@ class Store:
                 decoded = self.tombstones.blank(decoded)
                 listings.merge_page(db, run.run_id, resource, decoded, moved, integrations=integrations)
             walks.advance(db, run.run_id, name, page.position, len(page.ids))
-            counts.add(db, run.run_id, moved)
         return moved
 
     def settle_listing(self, run: Run, resource: str) -> None:
         """After a full walk, drop the rejects of earlier runs: what still does not fit was filed again by this one."""
         with self.transaction() as db:
             rejects.release_earlier_runs(db, run.run_id, resource)
+
+    def forget_older(self) -> None:
+        """Forget that rows came back with an older edit, because all rows were read anew."""
+        with self.transaction() as db:
+            listing_facts.forget_older(db)
 
     def await_again(self, run: Run, resource: str, window: Window, walk: str) -> None:
         """Await the ids of a window once more, unless `walk` has begun already."""
@@ -321,18 +336,19 @@ class Store:
     def mark_gone(self, run: Run, resource: str, ids: Sequence[str], now: datetime) -> int:
         """Mark rows as gone that cannot be read by id in any status; return how many."""
         if ids:
-            moved = Counts()
-            with self.transaction() as db:
+            with self._counting(run) as (db, moved):
                 gone.mark(db, run.run_id, resource, ids, now, moved)
-                counts.add(db, run.run_id, moved)
         return len(ids)
 
     def delete_child_rows(self, run: Run, customer_ids: Sequence[str], now: datetime) -> None:
         """Delete the child rows of customers that the server, asked by id, no longer has."""
-        moved = Counts()
-        with self.transaction() as db:
+        with self._counting(run) as (db, moved):
             gone.delete_child_rows(db, run.run_id, customer_ids, now, moved)
-            counts.add(db, run.run_id, moved)
+
+    def delete_missing_links(self, run: Run) -> None:
+        """Delete the integrations that the answers of this run left out."""
+        with self._counting(run) as (db, moved):
+            links.delete_missing(db, moved)
 
     # --- per-customer calls ---
 
@@ -359,20 +375,10 @@ class Store:
             counts.add(db, run.run_id, ingested.counts)
         return ingested
 
-    def audit_hits(self) -> list[str]:
-        """Return the customers of the audit sample whose answer was not empty."""
-        with self._query() as db:
-            return queue.audit_hits(db)
-
-    def not_found(self) -> list[str]:
-        """Return the customers whose call failed with 404."""
-        with self._query() as db:
-            return queue.not_found(db)
-
     # --- evidence for the certificate ---
 
     def facts(self, work: Callable[..., T], *given: Any) -> T:
-        """Return what a function of `listing_facts`, `evidence` or `holdings` finds; it only reads."""
+        """Return what a function of `listing_facts`, `findings` and the like finds; it only reads."""
         with self._query() as db:
             return work(db, *given)
 

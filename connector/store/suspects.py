@@ -1,6 +1,7 @@
 """Suspects: figures that were held back because they may be a failure, and how often the same was offered.
 
-Promised: a suspect is recorded after the second attempt only, and removed by the first good answer. Never done:
+Promised: a suspect is recorded after the second attempt only, and removed by the first good answer; a run that began
+soon after the one that counted last does not count, and leaves that one's id in the row. Never done:
 deciding what is suspect; opening or committing a transaction.
 """
 
@@ -11,9 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from connector.pull.suspicion import RUNS_APART
 from connector.pull.work import Item, Result
 from connector.store.batch import keys
-from connector.store.database import Database, registered, rows
+from connector.store.database import Database, column, registered, rows
 
 Suspect = dict[str, Any]
 """A row of flexsync.suspects, without `runs` and `run_id`."""
@@ -34,21 +36,39 @@ _SCHEMA = pa.schema(
 )
 
 
+_RECENT = """SELECT r.run_id FROM flexsync.runs r JOIN flexsync.runs me ON me.run_id = $run
+    WHERE r.run_id <> $run AND abs(epoch(me.started_at) - epoch(r.started_at)) < $apart"""
+EARLIER_RUNS = "coalesce(x.runs - list_contains($recent, x.run_id)::INTEGER, 0)"
+"""SQL: the runs that counted for suspect `x` and lie long enough before this one; `$recent` is `Suspects.recent`."""
+
+
 class Suspects:
-    """The suspects as one run's ingest uses them; asks the store nothing while there are none."""
+    """The suspects as one run's ingest uses them; asks the store nothing while there are none.
+
+    Attributes:
+        recent: runs that began so shortly before this one that it does not count beside them.
+    """
 
     def __init__(self, db: Database, run_id: str) -> None:
         self.db = db
         self.run_id = run_id
         self._any = bool(rows(db, "SELECT 1 FROM flexsync.suspects LIMIT 1"))
+        given = {"run": run_id, "apart": RUNS_APART.total_seconds()}
+        self.recent: list[str] = column(db, _RECENT, given) if self._any else []
 
     def runs_before(self, item: Item) -> int:
         """Return how many runs in a row held back the whole answer to this call."""
         found = rows(
             self.db,
-            """SELECT max(runs) FROM flexsync.suspects WHERE customer_id = $c AND resource = $r
+            f"""SELECT max({EARLIER_RUNS}) FROM flexsync.suspects x WHERE customer_id = $c AND resource = $r
             AND subscription_id = $s AND feature_id = '' AND run_id <> $run""",
-            {"c": item.customer_id, "r": item.resource, "s": item.subscription_id, "run": self.run_id},
+            {
+                "c": item.customer_id,
+                "r": item.resource,
+                "s": item.subscription_id,
+                "run": self.run_id,
+                "recent": self.recent,
+            },
         )
         return int(found[0][0] or 0)
 
@@ -71,20 +91,25 @@ class Suspects:
         self.clear(results)
         staged = []
         for suspect in found:
-            offered, runs = before.get(_key(suspect), (None, 0))
-            same = offered == suspect["offered"]
-            staged.append({**suspect, "runs": runs + 1 if same else 1, "run_id": self.run_id})
+            staged.append({**suspect, **self._counted(suspect, *before.get(_key(suspect), (None, 0, "")))})
         with registered(self.db, held=pa.Table.from_pylist(staged, schema=_SCHEMA)):
             self.db.execute("INSERT INTO flexsync.suspects BY NAME SELECT * FROM held")
 
-    def _tally(self, results: Sequence[Result]) -> dict[Key, tuple[Any, int]]:
-        """Return what earlier runs were offered for these answers, and how many in a row."""
-        query = """SELECT x.customer_id, x.resource, x.subscription_id, x.feature_id, x.offered, x.runs
+    def _counted(self, suspect: Suspect, offered: Any, runs: int, run_id: str) -> Suspect:
+        """Return how many runs count for a suspect, and the last of them, given what was offered before, and when."""
+        grown = suspect["kind"] == "lower" and offered is not None and 0 < offered <= suspect["offered"]
+        if run_id in self.recent and (offered == suspect["offered"] or grown):
+            return {"runs": runs, "run_id": run_id}
+        return {"runs": runs + 1 if offered == suspect["offered"] else 1, "run_id": self.run_id}
+
+    def _tally(self, results: Sequence[Result]) -> dict[Key, tuple[Any, int, str]]:
+        """Return what earlier runs were offered for these answers, how many in a row counted, and the last of them."""
+        query = """SELECT x.customer_id, x.resource, x.subscription_id, x.feature_id, x.offered, x.runs, x.run_id
             FROM flexsync.suspects x JOIN held h ON x.customer_id = h.customer_id AND x.resource = h.resource
             AND x.subscription_id = h.subscription_id WHERE x.run_id <> $run"""
         with registered(self.db, held=keys(results)):
             found = rows(self.db, query, {"run": self.run_id})
-        return {(c, r, s, f): (offered, runs) for c, r, s, f, offered, runs in found}
+        return {(c, r, s, f): (offered, runs, run_id) for c, r, s, f, offered, runs, run_id in found}
 
 
 def _key(suspect: Suspect) -> Key:

@@ -19,7 +19,7 @@ from connector.pull.work import Item
 from connector.store import zeros
 from connector.store.batch import Batch, keys
 from connector.store.database import Database, column, registered, rows
-from connector.store.suspects import Suspect, Suspects, suspect
+from connector.store.suspects import EARLIER_RUNS, Suspect, Suspects, suspect
 from connector.tables.schemas import TABLES
 
 WHOLE = ""  # stands for all features of an answer
@@ -83,7 +83,7 @@ class Verdicts:
 
 
 _FALLS = """SELECT s.customer_id, s.subscription_id, s.feature_id, t.current_usage, s.current_usage,
-        f.meter_aggregation_type, x.offered, coalesce(x.runs, 0), {asked}
+        f.meter_aggregation_type, x.offered, {earlier}, {asked}
     FROM staged s JOIN "{table}" t ON {keys} AND {window}
     LEFT JOIN features f ON f.id = s.feature_id
     LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
@@ -266,8 +266,9 @@ class Judge:
         keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
         alone = [subscription for _, subscription in batch.index if subscription] or [""]
         with registered(self.db, staged=batch.decoded.tables[table]):
-            query = _FALLS.format(table=table, asked=asked, keys=keys, window=zeros.SAME_WINDOW)
-            found = rows(self.db, query, {"run": self.run_id, "alone": alone})
+            window, earlier = zeros.SAME_WINDOW, EARLIER_RUNS
+            query = _FALLS.format(table=table, asked=asked, keys=keys, window=window, earlier=earlier)
+            found = rows(self.db, query, {"run": self.run_id, "alone": alone, "recent": self.suspects.recent})
         for *fields, asked_for in found:
             fall = suspicion.Fall(*fields)
             i = batch.index.get((fall.customer_id, asked_for))
@@ -287,7 +288,7 @@ class Judge:
         """
         batch = verdicts.batch
         unproven: list[zeros.Zero] = []
-        for zero in zeros.incomparable(self.db, self.run_id, batch):
+        for zero in zeros.incomparable(self.db, self.run_id, batch, self.suspects.recent):
             i = batch.index.get((zero.customer_id, zero.asked))
             if i is None:  # a sole subscription's copy of the plain answer
                 continue

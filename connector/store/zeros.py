@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connector.store.batch import Batch
 from connector.store.database import Database, registered, rows
+from connector.store.suspects import EARLIER_RUNS
 from connector.tables.schemas import TABLES
 
 
@@ -24,7 +25,7 @@ class Zero(NamedTuple):
         asked: subscription that was asked for; "" for the plain answer.
         subscription_id: subscription that the figure belongs to.
         has_row: the table holds a figure of another window.
-        runs_before: how many runs in a row held this zero back.
+        runs_before: how many runs in a row held this zero back, as in `connector.pull.suspicion.Fall`.
     """
 
     customer_id: str
@@ -44,7 +45,7 @@ SAME_WINDOW = """s.subscription_id = t.subscription_id
 What is never reset has one window, whichever billing period it is (contract.md 6.1)."""
 
 _INCOMPARABLE = """SELECT s.customer_id, {asked}, s.subscription_id, s.feature_id, t.feature_id IS NOT NULL,
-        coalesce(x.runs, 0)
+        {earlier}
     FROM staged s JOIN features f ON f.id = s.feature_id AND f.type = 'metered'
     LEFT JOIN "{table}" t ON {keys}
     LEFT JOIN flexsync.suspects x ON x.customer_id = s.customer_id AND x.resource = 'usage'
@@ -54,14 +55,15 @@ _UNPROVEN = "run_id, customer_id, subscription_id, feature_id"
 _TABLES = (("usage", "''"), ("subscription_usage", "s.subscription_id"))
 
 
-def incomparable(db: Database, run_id: str, batch: Batch) -> list[Zero]:
-    """Return the zeros of a batch of usage that nothing can be compared with."""
+def incomparable(db: Database, run_id: str, batch: Batch, recent: list[str]) -> list[Zero]:
+    """Return the zeros of a batch of usage that nothing can be compared with; `recent` as in `Suspects`."""
     found: list[Zero] = []
     for table, asked in _TABLES:
         keys = " AND ".join(f"s.{name} = t.{name}" for name in TABLES[table].key)
-        query = _INCOMPARABLE.format(table=table, asked=asked, keys=keys, window=SAME_WINDOW)
+        window, earlier = SAME_WINDOW, EARLIER_RUNS
+        query = _INCOMPARABLE.format(table=table, asked=asked, keys=keys, window=window, earlier=earlier)
         with registered(db, staged=batch.decoded.tables[table]):
-            found += [Zero(*row) for row in rows(db, query, {"run": run_id})]
+            found += [Zero(*row) for row in rows(db, query, {"run": run_id, "recent": recent})]
     return found
 
 

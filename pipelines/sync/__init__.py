@@ -9,6 +9,7 @@ In: an open client, an open store, the [sync] settings and the options of one ru
 - `calling`: usage, entitlements and grants, by a fan-out over the work queue.
 - `closing`: what changed since the run began.
 - `undone`: edits that the server has lost.
+- `linking`: integrations that answers left out.
 - `doubting`: second calls, and which doubts stay.
 - `proving`: the completeness certificate.
 - `publishing`: what readers open.

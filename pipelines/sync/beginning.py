@@ -1,7 +1,7 @@
 """How a run begins: the clocks, the newest row of every walk, the environment of the key, and the run itself.
 
 Promised: a store never holds two environments; an interrupted run is resumed while it is young enough, with what it
-decided when it began. Never done: loading rows.
+decided when it began and what it has found out. Never done: loading rows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from connector.pull.pages import newest_row
 from connector.pull.watermarks import WALKS, listing_of
 from connector.pull.windows import Beginning, Run
 from connector.settings import Sync as SyncSettings
+from connector.store import findings
 from connector.tables.resources import chosen
 from pipelines.sync.session import Session
 from pipelines.sync.walks import walk_of
@@ -50,6 +51,7 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
     if run:
+        session.found.take_over((await session.in_store(session.store.facts, findings.of_run, run)).kept())
         if not any(first.values()):  # no row has named the key's environment yet
             await newest_updates(session, walks[1:])
         return run

@@ -14,6 +14,7 @@ from connector.api.calls import Call, Reply
 from connector.pull.fan_out import FanOut
 from connector.pull.windows import Run
 from connector.pull.work import Item, Result
+from connector.store import queue
 from connector.store.ingest import Ingest, Ingested
 from connector.tables.resources import RESOURCES
 from pipelines.sync.lookup import load_subscriptions_of
@@ -45,10 +46,10 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
         await session.in_store(_take_over, session)
     sample = 0 if store.done(run, "queued") else audit_sample
     await queue_calls(session, run, sample)
-    await session.in_store(store.step_done, run, "queued")
+    await session.step_done(run, "queued")
     await make_calls(session, run, accept_lower)
-    unexpected = store.audit_hits()
-    if unexpected and not session.every_customer:
+    unexpected = store.facts(queue.audit_hits)
+    if unexpected and not session.found.every_customer:
         await _explain(session, run, unexpected)
         await queue_calls(session, run)
         await make_calls(session, run, accept_lower)
@@ -56,7 +57,7 @@ async def call_customers(session: Session, run: Run, accept_lower: frozenset[str
 
 async def queue_calls(session: Session, run: Run, sample: int = 0) -> None:
     """Queue the calls that this run still needs, and a random `sample` of customers that need none."""
-    await session.in_store(session.store.fill_queue, run, sample=sample, everyone=session.every_customer)
+    await session.in_store(session.store.fill_queue, run, sample=sample, everyone=session.found.every_customer)
 
 
 async def make_calls(session: Session, run: Run, accept_lower: frozenset[str], *, second: bool = False) -> None:
@@ -117,7 +118,7 @@ async def commit_answers(
 async def remember_probes(session: Session, run: Run) -> None:
     """Record in the store that a probe failed in this run."""
     if session.prober.probes.down and not session.store.done(run, DOWN):
-        await session.in_store(session.store.step_done, run, DOWN)
+        await session.step_done(run, DOWN)
 
 
 def was_down(session: Session, run: Run) -> bool:
@@ -135,7 +136,7 @@ async def _explain(session: Session, run: Run, customer_ids: Sequence[str]) -> N
     await load_subscriptions_of(session, run, customer_ids)
     active = {row[0] for row in session.store.rows("SELECT DISTINCT customer_id FROM flexsync.sweep")}
     if set(customer_ids) - active:
-        session.every_customer = True
+        session.found.every_customer = True
         session.note(
             f"every customer is called, because {customer_ids[0]} has rows but no active subscription that gives them"
         )

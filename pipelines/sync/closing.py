@@ -15,7 +15,7 @@ from connector.errors import Refused, SkipRow
 from connector.pull.pages import FilterIgnoredError, Walk
 from connector.pull.watermarks import listing_of
 from connector.pull.windows import FULL, Run
-from connector.store import listing_facts
+from connector.store import listing_facts, queue
 from pipelines.sync.beginning import newest_updates
 from pipelines.sync.calling import make_calls, per_customer, queue_calls
 from pipelines.sync.doubting import make_second_calls
@@ -102,6 +102,6 @@ async def _close_subscriptions(session: Session, run: Run, overlap: timedelta, n
 
 async def _look_up_unknown_customers(session: Session, run: Run) -> None:
     """Ask by id for customers whose call was answered 404 twice."""
-    unknown = session.store.not_found()
+    unknown = session.store.facts(queue.not_found)
     if unknown:
         await load_by_ids(session, run, "customers", unknown)

@@ -71,7 +71,7 @@ async def find_gone(session: Session, run: Run, resource: str, window: Window, s
     await load_by_ids(session, run, resource, unseen, keep_met=True)
     if window == Window(None, run.t0):  # of a part, nothing is known about the rest
         await session.in_store(store.settle_listing, run, resource)
-    await session.in_store(store.step_done, run, step)
+    await session.step_done(run, step)
 
 
 async def list_customers_by_offset(session: Session, run: Run, phase: str, error: Exception) -> None:
@@ -101,13 +101,13 @@ async def list_subscriptions_unfiltered(session: Session, run: Run, phase: str, 
         phase: the step of the run: walk or closing; part of the walk's name.
         error: how the server showed that it does not filter.
     """
-    session.every_customer = True
+    session.found.every_customer = True
     session.note(f"every customer is called, because active subscriptions cannot be listed: {error}")
     try:
         await list_subscriptions_by_offset(session, run, phase)
     except SkipRow as again:
-        session.unlisted.add("subscriptions")
-        session.faults.append(f"subscriptions: they could not be listed: {again}")
+        session.found.unlisted.add("subscriptions")
+        session.found.fault(f"subscriptions: they could not be listed: {again}")
 
 
 async def list_subscriptions_by_offset(session: Session, run: Run, phase: str) -> None:
@@ -169,7 +169,7 @@ async def _find_ended_subscriptions(session: Session, run: Run) -> None:
     if run.mode == FULL:
         await session.in_store(store.settle_listing, run, "subscriptions")
     _check_sweep(session, run, unswept)
-    await session.in_store(store.step_done, run, step)
+    await session.step_done(run, step)
 
 
 def _check_sweep(session: Session, run: Run, unswept: Sequence[str]) -> None:
@@ -177,7 +177,7 @@ def _check_sweep(session: Session, run: Run, unswept: Sequence[str]) -> None:
     began = run.starts["subscriptions"].watermark
     left_out = session.store.facts(listing_facts.still_active, unswept, began) if began and unswept else []
     if left_out:
-        session.every_customer = True
+        session.found.every_customer = True
         session.note(
             f"every customer is called, because the list of active subscriptions left out {len(left_out)} that are"
             f" active, such as {left_out[0]}"

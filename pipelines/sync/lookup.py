@@ -1,8 +1,9 @@
 """Rows by their ids: the evidence that a row is gone, and the state of one that no listing named.
 
 Promised: a row is marked gone only when an answer to a question for its id, in every status, does not hold it; where
-an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded.
-Never done: marking a row gone because a listing does not hold it.
+an earlier answer of the same run did, one of the two perhaps comes from a replica that lags, and the run is degraded;
+a subscription that has a status which this version does not know is not gone. Never done: marking a row gone because a
+listing does not hold it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipelines.sync.session import Session
 from pipelines.sync.walks import CUSTOMER_STATUSES, cannot_expand
 
 ID_BATCH = 1000  # ids in one question (contract.md 9, 26)
+OTHER_STATUS = calls.not_among("subscription_status", SUBSCRIPTION_STATUSES)  # lifts the default too (contract.md 7.1)
 
 
 async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[str], *, keep_met: bool = False) -> None:
@@ -48,25 +50,45 @@ async def load_by_ids(session: Session, run: Run, resource: str, ids: Sequence[s
                 session.store.commit_page, run, f"ids/{resource}", resource, page, integrations=links
             )
         named = {id for found in answers for id in found.ids}
-        session.denied[resource] -= named
+        session.found.denied[resource] -= named
         missing = [id for id in batch if id not in named]
         if whole(answers, len(batch)):
             gone += missing
         elif missing and len(batch) > 1:
             questions.extend(_batches(missing, -(-len(missing) // 2)))
         elif missing:  # whether it was edited is not known, so the cursors stay
-            session.faults.append(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
-            session.lacking.add(resource)
+            session.found.fault(f"{resource}: asked for {missing[0]}, the server counts a row and sends none")
+            session.found.lacking.add(resource)
+    if resource == "subscriptions" and session.subscriptions_filtered:
+        gone = await _without_other_statuses(session, run, gone)
     doubted = session.store.facts(listing_facts.met, resource, gone) if gone and keep_met else []
-    session.denied[resource].update(doubted)
+    session.found.denied[resource].update(doubted)
     if len(gone) > len(doubted):
         await _mark_gone(session, run, resource, sorted(set(gone) - set(doubted)))
+
+
+async def _without_other_statuses(session: Session, run: Run, ids: Sequence[str]) -> list[str]:
+    """Return those subscriptions of `ids` that are not there in a status which this version does not know either.
+
+    The status may be newer than this version. Those that have one are read into the store with it.
+    """
+    left = list(ids)
+    for batch in _batches(ids, ID_BATCH):
+        body: Json = {"filters": [calls.among("id", batch), OTHER_STATUS]}
+        try:
+            found = await _sized(session, "subscriptions", calls.search_subscriptions, body)
+        except Refused:  # a server that cannot be asked so has no further status to tell
+            break
+        page = Page(found.reply, found.ids, found.total, Position(done=True))
+        await session.in_store(session.store.commit_page, run, "ids/subscriptions", "subscriptions", page)
+        left = [id for id in left if id not in found.ids]
+    return left
 
 
 def denied(session: Session, run: Run, resource: str) -> list[str]:
     """Say how many rows this run had read and could not read by id later; the next run sees which answer was right."""
     gone = session.store.facts(listing_facts.met_and_gone, resource, run.run_id)
-    ids = session.denied[resource].union(gone)
+    ids = session.found.denied[resource].union(gone)
     if not ids:
         return []
     return [
@@ -77,7 +99,7 @@ def denied(session: Session, run: Run, resource: str) -> list[str]:
 
 def too_many_gone(session: Session, run: Run, resource: str) -> list[str]:
     """Say how many rows the server no longer knows that were not marked as gone, because so many are not believed."""
-    refused = session.not_marked[resource]
+    refused = session.found.not_marked[resource]
     if not refused:
         return []
     marked = session.store.facts(listing_facts.gone_in_run, resource, run.run_id)
@@ -92,7 +114,7 @@ async def _mark_gone(session: Session, run: Run, resource: str, gone: Sequence[s
     store = session.store
     stored = store.facts(listing_facts.stored, resource)
     marked = store.facts(listing_facts.gone_in_run, resource, run.run_id)
-    refused = session.not_marked[resource]
+    refused = session.found.not_marked[resource]
     refused.update(gone)
     if not believable(marked + len(refused), stored + marked, session.accept_gone):
         return  # the report says so once, for all of them

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Json
-from connector.errors import SkipRow
+from connector.errors import Refused, SkipRow
 from connector.pull.certificate import Certificate, Counted, ListingProof, Totals
 from connector.pull.page import read
 from connector.pull.pages import FilterIgnoredError, count_rows
@@ -24,8 +24,9 @@ from connector.store.evidence import broken_features, lasting_reasons, rejected_
 from connector.store.queue import waiting_customers
 from pipelines.sync.calling import queue_calls
 from pipelines.sync.closing import call_outdated
+from pipelines.sync.linking import settle_links
 from pipelines.sync.listing import list_customers_by_offset, list_subscriptions_by_offset, list_window
-from pipelines.sync.lookup import denied, too_many_gone
+from pipelines.sync.lookup import OTHER_STATUS, denied, too_many_gone
 from pipelines.sync.session import Session
 from pipelines.sync.walks import subscriptions_walk
 
@@ -56,11 +57,14 @@ async def prove(session: Session, run: Run, accept_lower: frozenset[str], most_w
         proofs = await _prove_listings(session, run, most_windows, f"proof{number}")
     else:
         await _name_outdated(session, run)
+    await settle_links(session, run)
+    if "subscriptions" in run.resources and session.subscriptions_filtered:
+        await _name_other_statuses(session)
     for resource in LISTINGS:  # also one that cannot be counted
-        session.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
+        session.found.faults += denied(session, run, resource) + too_many_gone(session, run, resource)
     broken = session.store.facts(broken_features)
     if broken:
-        session.faults.append(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
+        session.found.fault(f"features: {broken} that rows refer to are missing or do not fit (flexsync.rejects)")
     return _certificate(session, run, proofs)
 
 
@@ -69,7 +73,7 @@ async def prove_again(session: Session, run: Run, most_windows: int) -> Certific
 
     What the run could not read, or found suspect, stays a reason: a count does not show whether an edit arrived.
     """
-    session.faults += session.store.facts(lasting_reasons, run.run_id)
+    session.found.faults += session.store.facts(lasting_reasons, run.run_id)
     resources = _countable(session, run)
     for name in resources:
         await _choose_method(session, name)
@@ -92,7 +96,7 @@ async def _choose_method(session: Session, resource: str) -> None:
 
 def _countable(session: Session, run: Run) -> list[str]:
     """Return the listings to prove: those that the run loads and could read."""
-    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.unlisted]
+    return [name for name in LISTINGS if name in ("customers", *run.resources) and name not in session.found.unlisted]
 
 
 async def _prove_listings(session: Session, run: Run, most_windows: int, phase: str) -> dict[str, ListingProof]:
@@ -112,12 +116,31 @@ async def _prove_listings(session: Session, run: Run, most_windows: int, phase: 
     return proofs
 
 
+async def _name_other_statuses(session: Session) -> None:
+    """Record a fault if there are subscriptions in a status that this version does not know, which no walk lists.
+
+    A server that drops the condition answers with any row (contract.md 3.4), which says nothing.
+    """
+    try:
+        reply = await session.api.send(calls.search_subscriptions(limit=1, filters=[OTHER_STATUS]))
+    except Refused:
+        return
+    found = read("subscriptions", reply)
+    for row in reply.json()["items"] if found.rows else ():
+        status = row.get("subscription_status")
+        if isinstance(status, str) and status not in SUBSCRIPTION_STATUSES:
+            session.found.fault(
+                f"subscriptions: {found.total or 1} have a status that this version does not know, such as {status}"
+                f" of {row.get('id')}, and are not loaded; upgrade Flexsync"
+            )
+
+
 async def _name_outdated(session: Session, run: Run) -> None:
     """Record a fault if customers wait for a call again after the last round."""
     await queue_calls(session, run)
     waiting = session.store.facts(waiting_customers)
     if waiting:
-        session.faults.append(
+        session.found.fault(
             f"the subscriptions of {len(waiting)} customers, such as {waiting[0]}, changed after each of their calls,"
             f" also after {ROUNDS} more"
         )
@@ -287,5 +310,5 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
         notes=session.notes,
-        faults=[*session.faults, *session.api.faults],
+        faults=[*session.found.faults, *session.api.faults],
     )

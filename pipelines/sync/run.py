@@ -146,7 +146,7 @@ class Sync:
             flow=session.api.gate.report(),
             seconds=round(time.monotonic() - self._began, 3),
         )
-        listed = [name for name in LISTINGS if name not in session.unlisted | session.lacking]
+        listed = [name for name in LISTINGS if name not in session.found.unlisted | session.found.lacking]
         clocks = session.clocks(self.settings.overlap)
         since = self.history.since(min(clocks))  # by the earlier one: what is removed under a wrong clock is lost
         report.status = self.store.finish(run, certificate, report.plain(), clocks, listed, since)

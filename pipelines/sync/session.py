@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,7 +17,9 @@ from typing import Any, Literal, TypeVar
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock
+from connector.pull.findings import Findings
 from connector.pull.pages import PageSize
+from connector.pull.windows import Run
 from connector.pull.work import Result
 from connector.store.store import Store
 from pipelines.progress import Progress
@@ -42,17 +44,12 @@ class Session:
 
     Attributes:
         method: how customers are listed: by keyset, or by offset on a server without filters.
-        every_customer: as above; a step sets it when subscriptions cannot tell who needs a call.
+        found: what keeps the run from being green, holds a cursor, or calls everybody.
         notes: what the reader should know, though nothing is missing.
-        faults: what keeps the run from being green, besides what the certificate counts.
-        unlisted: listings that could not be read to their end; their cursors stay.
-        lacking: listings of whose changes the server counts more than it sends; their cursors stay too.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         expands: the server has not refused to send customers with their integrations.
         accept_gone: as above.
-        not_marked: rows that the server no longer knows and that were not marked as gone, by listing.
-        denied: rows that this run has read, that an answer to their id did not have later, and that stay, by listing.
         count_seconds: the longest time that a list call for one row took; each of them counts the rows.
         unchanged: answers whose body was the last good one.
         unknown_fields: fields of answers that the schemas do not know, counted.
@@ -81,17 +78,12 @@ class Session:
         self.progress = progress
         self.clock = clock
         self.method: Method = "keyset"
-        self.every_customer = every_customer
+        self.found = Findings(every_customer=every_customer)
         self.notes: list[str] = []
-        self.faults: list[str] = []
-        self.unlisted: set[str] = set()
-        self.lacking: set[str] = set()
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.expands = True
         self.accept_gone = accept_gone
-        self.not_marked: defaultdict[str, set[str]] = defaultdict(set)
-        self.denied: defaultdict[str, set[str]] = defaultdict(set)
         self.count_seconds = 0.0
         self.unchanged = 0
         self.unknown_fields: Counter[str] = Counter()
@@ -127,6 +119,10 @@ class Session:
         """Return what time it is by this machine's clock, and by the server's if they differ by more than that."""
         now = self.clock()
         return [now] if abs(self.ahead) <= tolerance else [now, now + self.ahead]
+
+    async def step_done(self, run: Run, step: str) -> None:
+        """Record that a step is done, together with what the run has found out so far."""
+        await self.in_store(self.store.step_done, run, step, self.found)
 
     def note(self, text: str) -> None:
         """Put a note into the report, and show it now."""

@@ -16,7 +16,7 @@ from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES, Call, Json
 from connector.errors import Refused
 from connector.pull.pages import Page, Walk, walk, walk_by_offset, with_body
-from connector.pull.windows import FULL, Run
+from connector.pull.windows import Run
 from pipelines.sync.session import Session
 
 CUSTOMER_STATUSES = ("published", "archived")
@@ -157,6 +157,4 @@ async def _commit_pages(
         raise
     ended = await session.in_store(session.store.position, run, name)
     if ended and ended.lacking:
-        session.faults.append(f"{name}: the server counts {ended.lacking} rows more than it sends")
-        if run.mode != FULL and name.startswith("walk/"):  # or the next run would begin behind the rows
-            session.lacking.add(resource)
+        session.found.lacks(run, name, ended.lacking)
