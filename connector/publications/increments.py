@@ -143,7 +143,7 @@ def _needed(table: PublishedTable, source: str, horizon: Horizon) -> str:
 
 def _over(file: File, horizon: Horizon) -> bool:
     """Return whether the month of a file was over at a horizon."""
-    return _month(file) < f"{horizon.since:%Y%m}"
+    return _month(file) < min(horizon.known[:6], f"{horizon.since:%Y%m}")  # run ids can be of a year to come
 
 
 def _month(file: File) -> str:
