@@ -61,7 +61,8 @@ def test_first_run_is_exact_and_second_moves_nothing(tmp_path: Path) -> None:
         second = world.sync()
         assert (second.status, second.mode, second.moved) == ("green", "incremental", 0)
         assert second.unchanged == child_calls(world)
-        # newest rows 4, walks 4, newest rows again 2, closing walks 4, totals thrice in four windows, other statuses
+        # newest rows 4, walks 4, newest rows again 2, closing walks 4, three totals in each of four windows;
+        # the last is for other statuses
         assert world.asked.count("POST /customers/search") <= 4 + 4 + 2 + 4 + 12
         assert world.asked.count("POST /subscriptions/search") <= 2 + 4 + 1 + 2 + 4 + 1
 
