@@ -15,6 +15,8 @@ from typing import Any
 from connector.api import answers
 from connector.api.calls import Call, Reply
 from connector.api.client import AsyncFlexprice
+from connector.api.freshness import Freshness
+from connector.api.masking import Mask
 from connector.api.outages import Outages
 from connector.api.retries import Retries, Retry, policy
 from connector.errors import BudgetSpent, Refused, TryAgain
@@ -46,8 +48,7 @@ class Direct:
         self.seconds: Callable[[Call], float] = lambda call: 0.0
         self.monotonic: Callable[[], float] = time.monotonic
         self.outages = Outages(time.monotonic)  # without sockets there are none
-        self.faults: list[str] = []  # of the client's own, as its notes
-        self.notes: list[str] = []
+        self.mask, self.freshness = Mask(Secret("sk_direct")), Freshness()
 
     async def send(self, call: Call, *, retries: Retries = None, **_: Any) -> Reply:
         last: TryAgain | None = None

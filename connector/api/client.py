@@ -76,6 +76,8 @@ class AsyncFlexprice:
     Attributes:
         outages: spans of time in which the server failed as a whole; `outages.touched(reply.began, reply.ended)` says
             which answers to doubt.
+        freshness: which answers came from a cache before the server.
+        mask: takes the key out of answers, and notes where it was.
 
     Raises:
         FixInput: no key, or a base_url that the key must not travel to.
@@ -104,7 +106,7 @@ class AsyncFlexprice:
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
-        self._mask, self._freshness = masking.Mask(self._key), Freshness()
+        self.mask, self.freshness = masking.Mask(self._key), Freshness()
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
@@ -161,11 +163,11 @@ class AsyncFlexprice:
         """
         retry, seconds = policy(retries, self.retry), positive(timeout, self._timeout)
         reply = await self._send(call, retry, seconds, until)
-        if not self._freshness.doubts(call, reply, None):
+        if not self.freshness.doubts(call, reply, None):
             return reply
         await self.gate.back_off(PAUSE)
         again = await self._send(call, retry, seconds, until)
-        self._freshness.doubts(call, again, reply)
+        self.freshness.doubts(call, again, reply)
         return replace(again, attempts=again.attempts + reply.attempts)
 
     async def _send(self, call: Call, retry: Retry, seconds: float, until: float | None) -> Reply:
@@ -220,17 +222,6 @@ class AsyncFlexprice:
             self.gate.pause(outcome.error.retry_after)
         return outcome.error
 
-    @property
-    def faults(self) -> list[str]:
-        """What keeps a run over the answers so far from being green, in words."""
-        return self._freshness.faults()
-
-    @property
-    def notes(self) -> list[str]:
-        """What the reader of a run's report should know about the answers so far, in words."""
-        where = self._mask.repeated_in
-        return [f"the server repeats the API key in its answers, first in {where}: it was masked"] if where else []
-
     # --- one attempt ----------------------------------------------------------------------------------------------
 
     async def _attempt(self, call: Call, seconds: float, slot: Slot, number: int) -> Reply | Failure:
@@ -242,7 +233,7 @@ class AsyncFlexprice:
                 response = await self._transport.handle_async_request(self._request(call))
                 status = response.status_code
                 body = await read_body(response)
-                body = self._mask.body(body, call.operation) if response.is_success else body
+                body = self.mask.body(body, call.operation) if response.is_success else body
         except BROKEN as error:
             problem = error
         elapsed = time.monotonic() - began

@@ -41,6 +41,11 @@ class Mask:
         self._cases = (self._core, self._core.lower(), self._core.upper())
         self._forms = re.compile(rb"|".join((_whole(secret), re.escape(self._core))), re.IGNORECASE)
 
+    def notes(self) -> list[str]:
+        """Return what the reader of a run's report should know about the answers so far, in words."""
+        where = self.repeated_in
+        return [f"the server repeats the API key in its answers, first in {where}: it was masked"] if where else []
+
     def body(self, body: bytes, operation: str) -> bytes:
         """Return the body with the key masked; the same object where it does not hold the key.
 

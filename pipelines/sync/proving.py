@@ -300,7 +300,7 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
     store = session.store
     if proofs["customers"].method == "offset":
         session.note("customers were counted as a whole only: one deleted by hand and a late one can cancel out")
-    for note in session.api.notes:
+    for note in session.api.mask.notes():
         session.note(note)
     return Certificate(
         run.run_id,
@@ -310,5 +310,5 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
         notes=session.notes,
-        faults=[*session.found.faults, *session.api.faults],
+        faults=[*session.found.faults, *session.api.freshness.faults()],
     )
