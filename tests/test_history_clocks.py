@@ -107,6 +107,7 @@ def test_an_end_that_a_wrong_clock_wrote_is_corrected(tmp_path: Path, wrong: int
             assert found == [(f"run {night}",)]
 
 
+@pytest.mark.sampled
 def test_a_history_that_was_cut_in_the_future_heals(tmp_path: Path) -> None:
     """A store and publications that can be asked about 2029 only can be asked about now after the next run."""
     nights = Nights(tmp_path)

@@ -195,7 +195,8 @@ def tells(w: World, feature: str, figure: str | None) -> None:
     set_bend(w, bend)
 
 
-@pytest.mark.parametrize("told", ["0", sampled("1"), sampled(None)])
+@pytest.mark.sampled  # six syncs a case
+@pytest.mark.parametrize("told", ["0", "1", None])
 def test_retries_in_one_outage_confirm_nothing(tmp_path: Path, told: str | None) -> None:
     """A scheduler retries a degraded run within minutes: the false figures are no truer by it, and stay out."""
     w = synced(tmp_path, 12, kind=Bent)

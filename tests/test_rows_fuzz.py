@@ -84,7 +84,8 @@ def judged(served: Account, data: bytes, **given: Any) -> Planned | FixInput:
         assert found.checked is not None
         kind = "planned" if found.plan else "looked up" if calls else "invalid"
         assert (calls > 0) == (found.checked.usable > 0)
-        assert sum(found.counts.plain()[kind] for kind in job.KINDS) == found.checked.rows
+        counts = found.counts.plain()
+        assert sum(counts.get(kind, 0) for kind in (*job.KINDS, "held", "left_out")) == found.checked.rows
         plan_summary(found).encode()
         assert plan_json(found)
         if found.plan:

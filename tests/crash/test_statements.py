@@ -147,7 +147,8 @@ def check_points(size: Size, folder: Path) -> None:
         killed += run(place, True, chance.randrange(1, statements)) == -signal.SIGKILL
         repeated_most = max(repeated_most, check_point(place, want))
         shutil.rmtree(place)
-    assert killed >= points * 0.9, f"only {killed} of {points} were killed"
+    # A run may have fewer statements than the one that counted them, so few points can miss its end.
+    assert points - killed <= max(1, points // 10), f"only {killed} of {points} were killed"
     assert repeated_most > 0, "no kill came while answers were waiting for their commit"
 
 
