@@ -165,7 +165,7 @@ class MemoryStore:
         self._found = found.kept() if found else self._found
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
-        for sent in _page.decode(page.reply.body)["items"]:
+        for sent in () if page.repeated else _page.decode(page.reply.body)["items"]:
             self.bind(sent["environment_id"])
             links, held = sent.pop("integrations", ()), self.tables[resource].get(sent["id"])
             if resource == "customers" and integrations:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sizes import sampled
 from support import NOON, World, calm
 
 from connector.api import calls
@@ -40,7 +39,8 @@ class Kept(Sandbox):
         return found
 
 
-@pytest.mark.parametrize("customers", [8, sampled(60)])
+@pytest.mark.sampled
+@pytest.mark.parametrize("customers", [8, 60])
 def test_answers_from_a_cache_make_no_green_run(
     customers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

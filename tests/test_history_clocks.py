@@ -77,7 +77,8 @@ def test_a_night_under_a_wrong_clock_removes_nothing(tmp_path: Path, off: timede
         assert nights.name(place, nights.ended["first"] + DAY) == "first", place
 
 
-@pytest.mark.parametrize("off", [timedelta(days=-2000), sampled(timedelta(days=550)), sampled(timedelta(hours=-30))])
+@pytest.mark.sampled
+@pytest.mark.parametrize("off", [timedelta(days=-2000), timedelta(days=550), timedelta(hours=-30)])
 def test_what_was_known_stays_right_after_a_night_under_a_wrong_clock(tmp_path: Path, off: timedelta) -> None:
     """A run ends no earlier than those before it and no later than those after it, whatever the clock said."""
     nights = Nights(tmp_path)

@@ -46,7 +46,7 @@ def held(world: World) -> list[tuple[Any, ...]]:
     return world.rows(f"SELECT {', '.join(queries)}")
 
 
-@sizes(default=1, sampled=8, thorough=len(COLUMNS))
+@sizes(default=0, sampled=8, thorough=len(COLUMNS))
 def test_no_column_that_was_left_out_begins_a_version_or_figure(size: Size, tmp_path: Path) -> None:
     """An unchanged account, restored without a column: its histories hold no row more, and the column is filled."""
     sandbox = calm(1)

@@ -254,7 +254,8 @@ class Seventh(Bent):
         return reply
 
 
-@pytest.mark.parametrize("known", [True, sampled(False)], ids=["active before", "new"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("known", [True, False], ids=["active before", "new"])
 def test_a_status_that_is_not_known_degrades_and_removes_nothing(tmp_path: Path, known: bool) -> None:
     """A subscription gets a seventh status, or is created with it: the run names it, and marks nothing as gone."""
     w = synced(tmp_path, 12, kind=Seventh)

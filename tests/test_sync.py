@@ -440,7 +440,7 @@ def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:
     world.check()
 
 
-@sizes(default=0, sampled=8, thorough=40)
+@sizes(default=0, sampled=4, thorough=40)
 def test_runs_of_one_second_are_told_apart(world: World, size: Size) -> None:
     """The later of two runs in one second of the server's clock is the newest, so it can be taken up again."""
     for _ in range(size.count):
