@@ -76,19 +76,24 @@ def test_nothing_is_written_for_an_account_that_cannot_be_read(
 
 
 @pytest.mark.sampled
-def test_on_a_terminal_it_asks(live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """Two questions: the address, and where the key is; an empty answer takes what stands in brackets."""
+@pytest.mark.parametrize("exported", [False, True])
+def test_on_a_terminal_it_asks(live: tuple[Sandbox, str], tmp_path: Path, exported: bool) -> None:
+    """Two questions: the address, and where the key is; an empty answer takes what stands in brackets.
+
+    Where the environment names an address, that one: the key of one server never goes to another.
+    """
     mine, its = pty.openpty()
-    words = [*COMMAND, "init"]
-    process = subprocess.Popen(
-        words, env=environment(key="sandbox"), cwd=tmp_path, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    os.write(mine, f"{live[1]}\n\n".encode())
+    words, env = [*COMMAND, "init"], environment(key="sandbox")
+    offered = live[1] if exported else "https://us.api.flexprice.io/v1"
+    if exported:
+        env["FLEXPRICE_BASE_URL"] = live[1]
+    process = subprocess.Popen(words, env=env, cwd=tmp_path, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.write(mine, b"\n\n" if exported else f"{live[1]}\n\n".encode())
     out, err = process.communicate(timeout=PATIENCE)
     os.close(mine)
     os.close(its)
     assert process.returncode == 0, err
-    assert b"Address of the API [https://us.api.flexprice.io/v1]: " in err
+    assert f"Address of the API [{offered}]: ".encode() in err
     assert b"[FLEXPRICE_API_KEY]: " in err
     assert b"next  flexsync sync" in out
     assert load(tmp_path / "flexsync.toml", environ={}).api.base_url == live[1]

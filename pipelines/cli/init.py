@@ -82,7 +82,7 @@ def init(
 
 def _asked(base_url: str | None, key_env: str | None, key_file: str | None) -> tuple[str, str | None, str | None]:
     """Ask for what no flag gave. Raises `FixInput` where nobody can be asked."""
-    from connector.settings import DEFAULT_BASE_URL
+    from connector.settings import DEFAULT_BASE_URL, load
 
     if key_env and key_file:
         raise FixInput("--key-env and --key-file exclude each other.", remedy="Give one of them.")
@@ -93,7 +93,8 @@ def _asked(base_url: str | None, key_env: str | None, key_file: str | None) -> t
             remedy=f"Give --base-url {DEFAULT_BASE_URL} and --key-env {KEY_ENV}, or --key-file FILE.",
         )
     if not base_url:
-        base_url = click.prompt("Address of the API", default=DEFAULT_BASE_URL, err=True)
+        known = load().api.base_url  # of the environment first: the key there belongs to that server
+        base_url = click.prompt("Address of the API", default=known, err=True)
     if not key_env and not key_file:
         given = click.prompt("Variable that holds the API key, or the path of its file", default=KEY_ENV, err=True)
         key_env, key_file = (None, given) if "/" in given or "." in given else (given, None)
