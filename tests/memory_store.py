@@ -73,7 +73,8 @@ class MemoryStore:
     _awaited: dict[str, set[str]] = field(default_factory=dict)
     _back: set[str] = field(default_factory=set)
     _walks: dict[str, Position] = field(default_factory=dict)
-    _found: list[Kept] = field(default_factory=list)
+    found: list[Kept] | None = None  # given since `_kept`
+    _kept: list[Kept] = field(default_factory=list)
     _older: dict[str, list[datetime]] = field(default_factory=lambda: {"customers": [], "subscriptions": []})
     _unlinked: set[tuple[str, str]] = field(default_factory=set)  # link and customer
     _sweep: dict[str, str] = field(default_factory=dict)  # subscription -> customer
@@ -126,7 +127,8 @@ class MemoryStore:
             each.status = "failed" if each.status in ("running", "interrupted") else each.status
         self.ended.append(Recorded(run))
         self._seen, self._walks, self._sweep, self.counted = {name: set() for name in self.tables}, {}, {}, {}
-        self._awaited, self._back, self._found = {name: set() for name in self.tables}, set(), []
+        self._awaited, self._back = {name: set() for name in self.tables}, set()
+        self._kept, self.found = self.found or [], None
         self._unlinked, self._older = set(), {name: [] for name in self.tables}
         return run
 
@@ -160,9 +162,8 @@ class MemoryStore:
     def done(self, run: Run, name: str) -> bool:
         return name in self._walks and self._walks[name].done
 
-    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
+    def step_done(self, run: Run, name: str) -> None:
         self._walks[name] = Position(done=True)
-        self._found = found.kept() if found else self._found
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> None:
         for sent in () if page.repeated else _page.decode(page.reply.body)["items"]:
@@ -253,7 +254,7 @@ class MemoryStore:
 
     def _of_run(self, run: Run) -> Findings:
         found = Findings()
-        found.take_over(self._found)
+        found.take_over(self._kept if self.found is None else self.found)
         for name, position in self._walks.items():
             if position.done and position.lacking:
                 found.lacks(run, name, position.lacking)

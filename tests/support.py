@@ -48,7 +48,7 @@ class Direct:
         self.seconds: Callable[[Call], float] = lambda call: 0.0
         self.monotonic: Callable[[], float] = time.monotonic
         self.outages = Outages(time.monotonic)  # without sockets there are none
-        self.mask, self.freshness = Mask(Secret("sk_direct")), Freshness()
+        self.mask, self.freshness = Mask(Secret("sk_direct")), Freshness(timedelta(minutes=10))
 
     async def send(self, call: Call, *, retries: Retries = None, **_: Any) -> Reply:
         last: TryAgain | None = None

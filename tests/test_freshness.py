@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NOON, World, calm
+from support import NOON, World, before, calm
 
 from connector.api import calls
 from connector.api.calls import Call, Reply
-from connector.api.freshness import MOST, STALE, Freshness
+from connector.api.freshness import MOST, Freshness
+from connector.errors import BudgetSpent
 from connector.sandbox import Sandbox
 from connector.sandbox import replies as sandbox
+from connector.settings import Sync
 
+STALE = int(Sync().overlap.total_seconds())
 USAGE = calls.get_usage("cust_1")
 
 
@@ -62,6 +65,30 @@ def test_answers_from_a_cache_make_no_green_run(
         w.check()
 
 
+def spent(*_: Any) -> None:
+    """End a run as --max-calls and --deadline do."""
+    raise BudgetSpent("no calls are left")
+
+
+def test_a_resumed_run_does_not_forget_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old figures that a stopped run stored keep it from being green, though it is resumed without the cache."""
+    monkeypatch.setattr("connector.api.client.PAUSE", 0.0)
+    server = calm(8, kind=Kept)
+    with server.running() as url:
+        w = World(tmp_path, server, url, audit_sample=0)
+        assert w.sync(full=True).status == "green"
+        w.later(60_000)
+        with pytest.raises(BudgetSpent), before(close=spent):
+            w.sync(full=True)
+        server.caches = False  # type: ignore[attr-defined]
+        report = w.sync(full=True)
+        assert (report.status, report.resumed) == ("degraded", 1)
+        assert any("from a cache before the server" in reason for reason in report.reasons)
+        w.later(60)
+        assert w.sync().status == "green"
+        w.check()
+
+
 def answer(date: float | None = 0, age: str = "") -> Reply:
     """An answer with a `Date`, in seconds after noon, and an `Age`."""
     moment = None if date is None else NOON + timedelta(seconds=date)
@@ -70,14 +97,14 @@ def answer(date: float | None = 0, age: str = "") -> Reply:
 
 def kept(*answers: Reply, call: Call = USAGE) -> tuple[int, int]:
     """How many answers were asked for again, and how many stayed old; each next one follows from what was asked."""
-    freshness, asked = Freshness(), 0
+    freshness, asked = Freshness(Sync().overlap), 0
     before: Reply | None = None
     for reply in answers:
         again = freshness.doubts(call, reply, before)
         before = reply if again else None
         asked += again
-    assert bool(freshness.faults()) is bool(freshness.stored)
-    return asked, freshness.stored
+    assert bool(freshness.cached.faults()) is bool(freshness.cached.answers)
+    return asked, freshness.cached.answers
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class AsyncFlexprice:
         self.gate = gate or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
-        self.mask, self.freshness = masking.Mask(self._key), Freshness()
+        self.mask, self.freshness = masking.Mask(self._key), Freshness(settings.sync.overlap)
         self._key_worked = False
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()

@@ -4,39 +4,75 @@ A shared cache may keep the answer to a GET: the key travels in a header of its 
 answers does not forbid it. Every call asks for no stored answer (`NO_CACHE`), but a gateway that is set to cache
 everything sends one all the same, with the server's old `Date` and an `Age`.
 
-Promised: an answer older than `STALE` is asked for once more, and counted if it stays old; at most `MOST` calls of a
-client are asked again, so that a gateway that caches everything does not double a run. A `Date` that is far behind
+Promised: an answer older than the overlap is asked for once more, and counted if it stays old; at most `MOST` calls of
+a client are asked again, so that a gateway that caches everything does not double a run. A `Date` that is far behind
 those of other answers means nothing by itself, because servers' clocks differ: a clock moves on between two answers,
 and the `Date` of a stored one does not. Never done: I/O, or dropping an answer.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.api.calls import Call, Reply
 
-__all__ = ["NO_CACHE", "PAUSE", "Freshness"]
+__all__ = ["NO_CACHE", "PAUSE", "Cached", "Freshness"]
 
 NO_CACHE = {"cache-control": "no-cache", "pragma": "no-cache"}
-STALE = 600  # seconds: as far back as every run reads anyway (the default overlap)
 MOST = 20  # calls that are asked again
 PAUSE = 1.1  # seconds until then: `Date` has whole seconds, so that of a clock is another one
+
+
+@dataclass
+class Cached:
+    """The answers that came from a cache before the server.
+
+    Attributes:
+        answers: how many.
+        oldest: the age of the oldest, in seconds.
+        first: the call of the first.
+    """
+
+    answers: int = 0
+    oldest: int = 0
+    first: str = ""
+
+    def plain(self) -> str:
+        """Return it as one line, for `add`."""
+        return f"{self.answers} {self.oldest} {self.first}"
+
+    def add(self, plain: str) -> None:
+        """Add those that an earlier client of the same run met; theirs is the first."""
+        answers, oldest, self.first = plain.split(" ", 2)
+        self.answers, self.oldest = self.answers + int(answers), max(self.oldest, int(oldest))
+
+    def faults(self) -> list[str]:
+        """Return what keeps a run over these answers from being green, in words."""
+        if not self.answers:
+            return []
+        age = timedelta(seconds=self.oldest)
+        return [
+            f"{self.answers} answers came from a cache before the server, up to {age} old, the first for {self.first}:"
+            " let the gateway at base_url store no answers"
+        ]
 
 
 class Freshness:
     """The ages of the answers of one client.
 
+    Args:
+        overlap: the age from which an answer is stale: every run reads as far back anyway.
+
     Attributes:
-        stored: answers that stayed old when they were asked for again, or that were no more asked for again.
+        cached: answers that stayed old when they were asked for again, or that were no more asked for again.
     """
 
-    def __init__(self) -> None:
-        self.stored = 0
+    def __init__(self, overlap: timedelta) -> None:
+        self.cached = Cached()
+        self._stale = overlap.total_seconds()
         self._asked = 0
         self._newest: datetime | None = None
-        self._oldest = 0
-        self._first = ""
 
     def doubts(self, call: Call, reply: Reply, before: Reply | None) -> bool:
         """Take in an answer, and return whether to ask for it once more, after `PAUSE`.
@@ -47,27 +83,17 @@ class Freshness:
             before: its answer that was doubted; None if none was.
         """
         age, behind = _age(reply), self._behind(reply)
-        if max(age, behind) <= STALE or not call.repeatable:
+        if max(age, behind) <= self._stale or not call.repeatable:
             return False
         if before is None and self._asked < MOST:
             self._asked += 1
             return True
-        same = before.date == reply.date if before else bool(self.stored)
-        if age > STALE or same:
-            self.stored += 1
-            self._oldest = max(self._oldest, age, behind)
-            self._first = self._first or f"{call.operation} {call.about}".rstrip()
+        same = before.date == reply.date if before else bool(self.cached.answers)
+        if age > self._stale or same:
+            self.cached.answers += 1
+            self.cached.oldest = max(self.cached.oldest, age, behind)
+            self.cached.first = self.cached.first or f"{call.operation} {call.about}".rstrip()
         return False
-
-    def faults(self) -> list[str]:
-        """Return what keeps a run over these answers from being green, in words."""
-        if not self.stored:
-            return []
-        age = timedelta(seconds=self._oldest)
-        return [
-            f"{self.stored} answers came from a cache before the server, up to {age} old, the first for {self._first}:"
-            " let the gateway at base_url store no answers"
-        ]
 
     def _behind(self, reply: Reply) -> int:
         """Return the seconds by which an answer's `Date` is behind the newest one so far."""

@@ -1,10 +1,12 @@
 """Findings of the current run: rows of flexsync.met, under names of their own, until the next run begins.
 
-Promised: they are kept in the transaction that marks a step as done, so what the step found is never lost with the
-process. Never done: opening or committing a transaction; deciding what is a finding (`connector.pull.findings`).
+Promised: they are kept in the transaction that stores what they were found in, so they are never lost with the process.
+Never done: opening or committing a transaction; deciding what is a finding (`connector.pull.findings`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
@@ -17,13 +19,12 @@ _MARK = ": "  # between kind and listing, as in `denied: customers`; the names o
 _OURS = f"split_part(resource, '{_MARK}', 1) IN ({', '.join(map(literal, KINDS))})"
 
 
-def keep(db: Database, found: Findings) -> None:
-    """Keep what a run has found out, in place of what was kept before."""
-    now = found.kept()
-    if sorted(now) == sorted(kept(db)):  # on an ordinary night there is nothing
+def keep(db: Database, found: Iterable[Kept] | None) -> None:
+    """Keep what a run has found out, in place of what was kept before; None: that is all of it."""
+    if found is None:
         return
     db.execute(f"DELETE FROM flexsync.met WHERE {_OURS}")
-    for kind, listing, text in now:
+    for kind, listing, text in found:
         db.execute("INSERT INTO flexsync.met VALUES ($name, $text)", {"name": f"{kind}{_MARK}{listing}", "text": text})
 
 

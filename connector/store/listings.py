@@ -99,14 +99,14 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
     touched = pa.table({"key": staged.column("id")})
     with registered(db, staged=staged):
         known, moved = compare(db, table)
-        before = versions.written(db, table.name, touched) if known and moved else None
-        if known and moved:
-            note_older(db, table)
+        before = None
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
+            before = versions.written(db, table.name, touched)
+            note_older(db, table)
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
-        if moved or restored.noted(db):
+        if moved or restored.noted(db):  # after a restore without columns, rows that did not change complete them
             now = staged.column("observed_at")[0].as_py()
             versions.follow(db, table.name, run_id, "id", touched, now, before)
         remember(db, table)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from connector.errors import FixInput
 from connector.locks import Lock
 from connector.pull.certificate import Certificate, ChildProof, Counted, ZeroWatch
-from connector.pull.findings import Findings
+from connector.pull.findings import Kept
 from connector.pull.pages import Page, Position
 from connector.pull.proof_windows import Window
 from connector.pull.windows import Beginning, Run
@@ -59,6 +59,7 @@ class Store:
         unknown: unknown fields of listings, and how often they were seen.
         older: the copy of the file as it was, if opening it migrated it from an older schema version.
         tombstones: who was forgotten; only `forget` adds to them, so one reading serves a whole run.
+        found: what the run has found out, to be kept by the next transaction; None if all of it is kept.
     """
 
     def __init__(self, db: Any, path: Path, lock: Lock | None, older: Path | None = None) -> None:
@@ -67,6 +68,7 @@ class Store:
         self.older = older
         self.tombstones = tombstones.read(db)
         self.unknown: Counter[str] = Counter()
+        self.found: list[Kept] | None = None
         self._lock = lock
         self._open = True
         self._mutex = threading.RLock()
@@ -123,7 +125,9 @@ class Store:
             self.db.execute("BEGIN")
             try:
                 yield self.db
+                findings.keep(self.db, self.found)
                 self.db.execute("COMMIT")
+                self.found = None
             except BaseException:
                 opening.roll_back(self.db)
                 raise
@@ -281,11 +285,9 @@ class Store:
         """Return whether a walk or step of this run is done."""
         return (position := self.position(run, name)) is not None and position.done
 
-    def step_done(self, run: Run, name: str, found: Findings | None = None) -> None:
-        """Record that a step without pages is done, and keep what the run has found out by then."""
+    def step_done(self, run: Run, name: str) -> None:
+        """Record that a step without pages is done."""
         with self.transaction() as db:
-            if found:
-                findings.keep(db, found)
             walks.advance(db, run.run_id, name, Position(done=True), 0)
 
     def commit_page(self, run: Run, name: str, resource: str, page: Page, *, integrations: bool = False) -> Counts:

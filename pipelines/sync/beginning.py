@@ -51,14 +51,13 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         session.store.resume, date or clock, resources, full=full, resume_for=settings.resume_for
     )
     if run:
-        session.found.take_over((await session.in_store(session.store.facts, findings.of_run, run)).kept())
-        if not any(first.values()):  # no row has named the key's environment yet
-            await newest_updates(session, walks[1:])
+        await _take_over(session, run, walks[1:] if not any(first.values()) else ())
         return run
     watermarks = first | await newest_updates(session, walks[1:])
     found = Beginning(clock, date, watermarks, await _newest_created(session, walks))
     if abs(session.ahead) > settings.overlap:
         session.note(f"the server's clock says {date}, this machine's {clock}: neither moves a cursor past the rows")
+    session.kept = []
     return await session.in_store(
         session.store.begin,
         found,
@@ -68,6 +67,13 @@ async def begin(session: Session, settings: SyncSettings, *, full: bool) -> Run:
         overlap=settings.overlap,
         version=version("flexsync"),
     )
+
+
+async def _take_over(session: Session, run: Run, walks: Sequence[str]) -> None:
+    """Go on with what the earlier processes of a run found out; ask `walks` whose environment the key opens."""
+    session.found.take_over((await session.in_store(session.store.facts, findings.of_run, run)).kept())
+    session.kept = session.found.kept()
+    await newest_updates(session, walks)
 
 
 async def newest_updates(session: Session, walks: Sequence[str]) -> dict[str, datetime | None]:

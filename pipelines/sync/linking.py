@@ -6,6 +6,8 @@ kept, the run is degraded, and the next one walks everything again. Never done: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from connector.pull.absence import believable
 from connector.pull.windows import Run
 from connector.store import links
@@ -20,12 +22,13 @@ async def settle_links(session: Session, run: Run) -> None:
         session: of the run.
         run: the run.
     """
-    if _believable(session):
-        await load_by_ids(session, run, "customers", sorted({customer for _, customer in _missing(session)}))
-    missing = _missing(session)
+    missing = session.store.facts(links.missing)
+    if missing and _believable(session, missing):
+        await load_by_ids(session, run, "customers", sorted({customer for _, customer in missing}))
+        missing = session.store.facts(links.missing)
     if not missing:
         return
-    if _believable(session):
+    if _believable(session, missing):
         await session.in_store(session.store.delete_missing_links, run)
         return
     session.found.lacking.add("customers")  # the next run is as full as this one
@@ -36,9 +39,5 @@ async def settle_links(session: Session, run: Run) -> None:
     )
 
 
-def _missing(session: Session) -> list[tuple[str, str]]:
-    return session.store.facts(links.missing)
-
-
-def _believable(session: Session) -> bool:
-    return believable(len(_missing(session)), session.store.facts(links.all_stored), session.accept_gone)
+def _believable(session: Session, missing: Sequence[tuple[str, str]]) -> bool:
+    return believable(len(missing), session.store.facts(links.all_stored), session.accept_gone)

@@ -309,6 +309,6 @@ def _certificate(session: Session, run: Run, proofs: dict[str, ListingProof]) ->
         children=store.child_proofs(run),
         zeros=store.zero_watch(run),
         rejected=store.facts(rejected_listings),
-        notes=session.notes,
-        faults=[*session.found.faults, *session.api.freshness.faults()],
+        notes=session.found.notes,
+        faults=[*session.found.faults, *session.found.cached.faults()],
     )

@@ -138,7 +138,7 @@ class Sync:
             resumed=run.resumed,
             resources=list(run.resources),
             reasons=certificate.reasons,
-            notes=session.notes,
+            notes=session.found.notes,
             certificate=certificate.plain(),
             tables=self.store.counts(run),
             unchanged=session.unchanged,

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from connector.api.client import AsyncFlexprice
 from connector.clock import Clock
-from connector.pull.findings import Findings
+from connector.pull.findings import Findings, Kept
 from connector.pull.pages import PageSize
 from connector.pull.windows import Run
 from connector.pull.work import Result
@@ -44,8 +44,8 @@ class Session:
 
     Attributes:
         method: how customers are listed: by keyset, or by offset on a server without filters.
-        found: what keeps the run from being green, holds a cursor, or calls everybody.
-        notes: what the reader should know, though nothing is missing.
+        found: what keeps the run from being green, holds a cursor, calls everybody, or is worth a note.
+        kept: what of it the store keeps, or was given; None until the run has begun.
         subscriptions_filtered: the server understands filters on subscriptions, so they can be counted.
         page_size: the `limit` of list calls.
         expands: the server has not refused to send customers with their integrations.
@@ -78,8 +78,8 @@ class Session:
         self.progress = progress
         self.clock = clock
         self.method: Method = "keyset"
-        self.found = Findings(every_customer=every_customer)
-        self.notes: list[str] = []
+        self.found = Findings(every_customer=every_customer, cached=api.freshness.cached)
+        self.kept: list[Kept] | None = None
         self.page_size = PageSize()
         self.subscriptions_filtered = True
         self.expands = True
@@ -99,6 +99,8 @@ class Session:
     async def in_store(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
         """Run store work on the store's thread, to its end even when the run is cancelled meanwhile.
 
+        What the run has found out by now is kept by the first transaction of the work.
+
         Args:
             work: a method of the store, or a function that uses one.
             *given: its arguments.
@@ -107,6 +109,7 @@ class Session:
         Returns:
             What `work` returns.
         """
+        self._keep()
         loop = asyncio.get_running_loop()
         task = loop.run_in_executor(self._thread, partial(work, *given, **named))
         try:
@@ -115,6 +118,11 @@ class Session:
             await asyncio.wait([task])
             raise
 
+    def _keep(self) -> None:
+        """Hand the store what was found out since the last time; here, because no other thread changes it."""
+        if self.kept is not None and (found := self.found.kept()) != self.kept:
+            self.store.found = self.kept = found
+
     def clocks(self, tolerance: timedelta) -> list[datetime]:
         """Return what time it is by this machine's clock, and by the server's if they differ by more than that."""
         now = self.clock()
@@ -122,9 +130,9 @@ class Session:
 
     async def step_done(self, run: Run, step: str) -> None:
         """Record that a step is done, together with what the run has found out so far."""
-        await self.in_store(self.store.step_done, run, step, self.found)
+        await self.in_store(self.store.step_done, run, step)
 
     def note(self, text: str) -> None:
         """Put a note into the report, and show it now."""
-        self.notes.append(text)
+        self.found.note(text)
         self.progress.note(text)

@@ -119,7 +119,7 @@ def cannot_expand(session: Session, error: Refused) -> bool:
 def _note_no_integrations(session: Session) -> None:
     session.expands = False
     note = "integrations were not loaded: this server cannot expand them"
-    if note not in session.notes:
+    if note not in session.found.notes:
         session.note(note)
 
 
