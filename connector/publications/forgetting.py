@@ -19,6 +19,7 @@ import duckdb
 from connector import files
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
+from connector.paths import database_file
 from connector.publications import lake, publish, targets
 from connector.publications.targets import DUCKDB, Target
 from connector.store import holdings, migrations
@@ -71,11 +72,11 @@ def look_into(path: Path, person: Person) -> Copy:
     query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $c"
     try:
         with closing(duckdb.connect()) as db:
-            db.execute(f"ATTACH {literal(path)} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
+            db.execute(f"ATTACH {literal(database_file(path))} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
             tables = db.execute(query, {"c": CATALOG}).fetchall()
             sources = {_path(schema, name): f'{CATALOG}."{schema}"."{name}"' for schema, name in tables}
             return _counted(db, path, sources, person)
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, OSError, FixInput) as error:
         return Copy(path, None, str(error).splitlines()[0])
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from connector.errors import FixInput, FlexsyncError, LockHeld
+from connector.paths import database_file, expanded
 from connector.publications import contents, lake, parts
 from connector.publications.contents import RunInfo
 from connector.publications.targets import DUCKDB, PARQUET, green_copy
@@ -217,7 +218,7 @@ def open(path: str | Path, *, green: bool = False) -> Reading:
     given = str(path)
     for kind in (DUCKDB, PARQUET):
         given = given.removeprefix(f"{kind}:")
-    place = Path(given).expanduser().absolute()
+    place = expanded(given)
     if place.name == lake.MANIFEST:
         place = place.parent
     if not place.exists():
@@ -279,7 +280,7 @@ def _open_green(place: Path) -> Reading:
 
 
 def _attach_file(db: Any, place: Path, held: ExitStack) -> None:
-    db.execute(f"ATTACH {literal(place)} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
+    db.execute(f"ATTACH {literal(database_file(place))} AS {CATALOG} (TYPE duckdb, READ_ONLY)")
     db.execute(f"USE {CATALOG}")
 
 

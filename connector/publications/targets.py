@@ -15,6 +15,7 @@ from pathlib import Path
 from connector import files
 from connector.errors import FixInput, LockHeld
 from connector.locks import Lock, TakenError
+from connector.paths import database_file, expanded
 
 DUCKDB, PARQUET = "duckdb", "parquet"
 LOCK_TIMEOUT = 60  # seconds to wait for another publisher
@@ -45,14 +46,14 @@ def parse(target: str) -> Target:
     """Parse a target.
 
     Raises:
-        FixInput: it is neither `duckdb:PATH` nor `parquet:DIR`.
+        FixInput: it is neither `duckdb:PATH` nor `parquet:DIR`; DuckDB cannot open that path.
     """
     kind, colon, path = target.partition(":")
     if kind not in (DUCKDB, PARQUET) or not colon or not path:
         file = path if kind.lower() == DUCKDB else "" if colon and len(kind) > 1 else target  # C: is a drive
         meant = f"duckdb:{file}" if file.endswith(".duckdb") else "duckdb:PATH or parquet:DIR"
         raise FixInput(f'"{target}" is not a publication target.', remedy=f"Write {meant}.")
-    return Target(kind, Path(path).expanduser().resolve())
+    return Target(kind, (database_file(path) if kind == DUCKDB else expanded(path)).resolve())
 
 
 def check(target: Target) -> None:

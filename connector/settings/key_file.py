@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 from connector.errors import FixInput
+from connector.paths import expanded
 from connector.settings.values import Secret
 
 __all__ = ["read_key"]
@@ -28,7 +28,7 @@ def read_key(given: str) -> Secret:
     Raises:
         FixInput: it cannot be read, is empty or too long, or others have rights to it.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     try:
         mode = path.stat().st_mode
         if os.name == "posix" and mode & _OPEN:

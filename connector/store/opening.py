@@ -16,6 +16,7 @@ import duckdb
 
 from connector.errors import FixInput, LockHeld, OurFault
 from connector.locks import Lock, TakenError
+from connector.paths import database_file
 from connector.store import ddl, migrations
 from connector.store.database import literal
 from connector.tables.schemas import SCHEMA_VERSION
@@ -29,8 +30,9 @@ def lock(path: Path) -> Lock:
 
     Raises:
         LockHeld: another process has it.
-        FixInput: the folder does not exist or cannot be written.
+        FixInput: the folder does not exist or cannot be written; the path is no file, or none for DuckDB.
     """
+    database_file(path)
     if not path.parent.exists():
         raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --store.")
     try:
@@ -67,7 +69,7 @@ def attach(db: Any, path: Path) -> None:
     """Attach the file to a connection and begin a session. Raises as `connect`."""
     try:
         # With the type, because DuckDB gives another kind of file (CSV, JSON, Parquet) an empty database in memory.
-        db.execute(f"ATTACH {literal(path)} AS store (TYPE duckdb)")
+        db.execute(f"ATTACH {literal(database_file(path))} AS store (TYPE duckdb)")
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
         if "lock" in text.lower() or "Unique file handle" in text:
