@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
+PORTION = 50_000  # rows that are worked on at once
 
 
 class Database(Protocol):
@@ -55,6 +56,15 @@ def count(db: Database, query: str, parameters: dict[str, Any] | None = None) ->
 def changed(db: Database, statement: str, parameters: dict[str, Any] | None = None) -> int:
     """Run an INSERT, UPDATE or DELETE and return the number of rows it changed."""
     return int(db.execute(statement, parameters).fetchone()[0])
+
+
+def portions(db: Database, query: str) -> Iterator[Any]:
+    """Return the rows of a query as Arrow tables of at most `PORTION` rows.
+
+    For statements that join whatever they are given: over a million rows at once they exceed the store's memory limit.
+    """
+    for start in range(0, (found := db.sql(query).to_arrow_table()).num_rows, PORTION):
+        yield found.slice(start, PORTION)
 
 
 @contextmanager

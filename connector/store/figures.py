@@ -14,7 +14,7 @@ from typing import Any
 
 from connector.pull.suspicion import GROWING
 from connector.store import restored
-from connector.store.database import Database, count, identifier, literal, registered
+from connector.store.database import Database, count, identifier, literal, portions, registered
 from connector.tables.histories import ADDITIVE, restorable
 
 _FIGURES = (
@@ -148,8 +148,7 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
     if count(db, "SELECT count(*) FROM flexsync.usage_figures"):
         return
     for table in _ALONE:
-        customers = db.sql(f"SELECT DISTINCT customer_id AS key FROM {table}").to_arrow_table()
-        if customers.num_rows:
+        for customers in portions(db, f"SELECT DISTINCT customer_id AS key FROM {table}"):
             follow(db, table, run_id, customers, now)
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from connector.store import restored
-from connector.store.database import Database, count, registered, rows
+from connector.store.database import Database, count, portions, registered, rows
 from connector.tables.histories import VERSIONED, content, versions_of, without
 from connector.tables.schemas import TABLES, Table
 
@@ -124,8 +124,7 @@ def begin_all(db: Database, run_id: str, now: datetime) -> None:
     for name in VERSIONED:
         column = TABLES[name].key[0]
         empty = not count(db, f"SELECT count(*) FROM flexsync.{versions_of(name).name}")
-        keys = db.sql(f'SELECT DISTINCT "{column}" AS key FROM "{name}"').to_arrow_table() if empty else None
-        if keys:
+        for keys in portions(db, f'SELECT DISTINCT "{column}" AS key FROM "{name}"') if empty else ():
             follow(db, name, run_id, column, keys, now)
 
 

@@ -32,6 +32,7 @@ from connector.pull.watermarks import WALKS
 from connector.pull.windows import Beginning
 from connector.pull.work import Item, Result
 from connector.store import figures, listings, replace, runs, versions
+from connector.store.database import portions
 from connector.store.ingest import Ingest
 from connector.store.runs import Run
 from connector.store.store import Store
@@ -88,8 +89,8 @@ def made(path: Path, customers: int, nights: int) -> None:
             if nights:
                 with store.transaction() as db:
                     for name in ("customers", "subscriptions"):
-                        keys = db.sql(f"SELECT id AS key FROM {name}").to_arrow_table()
-                        versions.follow(db, name, run.run_id, "id", keys, run.started_at)
+                        for keys in portions(db, f"SELECT id AS key FROM {name}"):
+                            versions.follow(db, name, run.run_id, "id", keys, run.started_at)
             answered(store, run, NIGHTS)
             ended(store, run)
 
