@@ -45,6 +45,11 @@ def test_the_same_value_is_never_damage(text: str) -> None:
     assert changed("name", text, text) is None
 
 
+def test_every_field_without_a_form_is_looked_at() -> None:
+    """A country, a time zone and most of an e-mail have rules of their own; any other text can be spoilt."""
+    assert {*TEXTS} - damage.TEXTS == {"email", "address_country", "timezone"}
+
+
 PARTS = ["A", "ü", "Ã¼", "0", "00", "12", ".", ",", "-", "/", " ", "E+", "Mar", "null", "TRUE", "id", "&amp;",
          "_x000D_", "\ufb01", "?", "x", "+", "'", "#N/A", "株", "\u200b", "(", "2024", "Jan", "n/a",
          "external_id"]  # fmt: skip

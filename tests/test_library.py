@@ -11,10 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from importing import FULL
 
 import connector
 from connector import AsyncFlexprice, Faults, Flexprice, Sandbox
 from connector.api import calls
+from connector.api.fields import TEXTS
 from connector.api.models import Customer
 from connector.api.retries import Retry
 from connector.errors import FixInput, NotFound, Refused, Unreachable
@@ -189,11 +191,8 @@ def test_none_leaves_a_field_as_it_is(api: Flexprice, sandbox: Sandbox) -> None:
 
 def test_a_create_takes_every_field(api: Flexprice) -> None:
     """All fields arrive."""
-    given: dict[str, Any] = {
-        "external_id": "all-1", "name": "All", "email": "a@b.example", "contact": "+1", "address_line1": "1",
-        "address_line2": "2", "address_city": "C", "address_state": "S", "address_postal_code": "P",
-        "address_country": "DE", "timezone": "Europe/Berlin", "metadata": {"a": "b"},
-    }  # fmt: skip
+    given: dict[str, Any] = {"external_id": "all-1", **FULL, "metadata": {"a": "b"}}
+    assert set(given) == {*TEXTS, "metadata"}
     found = api.create_customer(**given, skip_onboarding_workflow=True)
     assert {name: getattr(found, name) for name in given} == given
 
