@@ -53,18 +53,19 @@ _OWN = "a.customer_id = f.customer_id AND a.resource = 'usage' AND a.subscriptio
 _SOLE = """p.customer_id = f.customer_id AND p.resource = 'usage' AND p.subscription_id = '' AND p.run_id < $run
         AND p.body_hash IS NOT NULL AND split_part(p.context, '|', 2) = f.subscription_id AND a.customer_id IS NULL"""
 _CONFIRMED = "CASE WHEN a.customer_id IS NULL THEN p.{0} WHEN a.body_hash IS NOT NULL THEN a.{0} END"
-_LATEST = """newest AS (SELECT f.* FROM (
+# The newest figure of each, and when it was confirmed, in the view `latest` while _END and _ADD run.
+_LATEST = """WITH newest AS (SELECT f.* FROM (
         FROM {earlier} UNION ALL BY NAME FROM flexsync.usage_figures WHERE run_id = $run) f
     WHERE {ours}
     WINDOW figure AS (PARTITION BY f.customer_id, f.subscription_id, f.feature_id ORDER BY f.run_id DESC)
-    QUALIFY row_number() OVER figure = 1),
-latest AS (SELECT f.*,
+    QUALIFY row_number() OVER figure = 1)
+SELECT f.*,
         greatest(f.run_id, coalesce(u.previous_confirmed_run, {run})) AS confirmed_run,
         greatest(f.observed_at, coalesce(u.previous_confirmed_at, {at})) AS confirmed_at
     FROM newest f
     LEFT JOIN undone u USING (customer_id, subscription_id, feature_id)
     LEFT JOIN flexsync.answers a ON {own}
-    LEFT JOIN flexsync.answers p ON {sole})"""
+    LEFT JOIN flexsync.answers p ON {sole}"""
 # Whether a zero was proven is not known any more.
 _COMPLETE = """WITH {state} UPDATE {held} f SET {sets}, unproven = coalesce(f.unproven, s.zero), lacking = NULL
     FROM state s WHERE {match} AND f.lacking AND NOT f.ended AND {fits}
@@ -78,14 +79,14 @@ _UNDO = """WITH {state} DELETE FROM flexsync.usage_figures f WHERE f.run_id = $r
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT f.ended)
     AND NOT (f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
 # A zero with no earlier figure of its window may be a failure (contract.md 11), and so stays unproven while it lasts.
-_ADD = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
+_ADD = """WITH {state} INSERT INTO flexsync.usage_figures BY NAME
     SELECT s.customer_id, s.subscription_id, s.feature_id, {new}, s.observed_at, $run AS run_id,
         s.additive, false AS ended,
         coalesce(NOT f.ended AND {window} AND s.steady AND s.current_usage < f.current_usage, false) AS restated,
         s.zero AND (f.run_id IS NULL OR f.ended OR NOT ({window}) OR coalesce(f.unproven, false)) AS unproven,
         f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM state s LEFT JOIN latest f ON {match} WHERE f.run_id IS NULL OR f.ended OR NOT ({same})"""
-_END = """WITH {state}, {latest} INSERT INTO flexsync.usage_figures BY NAME
+_END = """WITH {state} INSERT INTO flexsync.usage_figures BY NAME
     SELECT f.customer_id, f.subscription_id, f.feature_id, $now AS observed_at, $run AS run_id, true AS ended,
         false AS restated, f.confirmed_run AS previous_confirmed_run, f.confirmed_at AS previous_confirmed_at
     FROM latest f WHERE NOT f.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match})"""
@@ -113,6 +114,8 @@ def follow(db: Database, table: str, run_id: str, touched: Any, now: datetime) -
         with registered(db, undone=undone):
             if undone.num_rows:
                 db.execute(_text(_UNDO, table, earlier), given)
+            latest = db.sql(_text(_LATEST, table, earlier), params=given).to_arrow_table()
+        with registered(db, latest=latest):
             db.execute(_text(_END, table, earlier), {**given, "now": now})
             db.execute(_text(_ADD, table, earlier), given)
 
@@ -180,5 +183,5 @@ def _text(template: str, table: str, earlier: str, left_out: frozenset[str] = fr
         "at": _CONFIRMED.format("observed_at"),
     }
     fields |= {"ours": _OURS.format(**fields)}
-    fields |= {"state": _STATE.format(**fields), "latest": _LATEST.format(**fields)}
+    fields |= {"state": _STATE.format(**fields)}
     return template.format(**fields)

@@ -98,17 +98,16 @@ def _merge(db: Database, table: Table, staged: pa.Table, run_id: str, counts: Co
     guard = f"({yielding(table)} OR t.gone_at IS NOT NULL)"
     touched = pa.table({"key": staged.column("id")})
     with registered(db, staged=staged):
-        known, moved = compare(db, table)
-        before = None
+        known, moved, lower, before = compare(db, table)
         if not known:  # all rows are new, as in a first run: an insert is faster than a merge
             insert(db, table, one_per_key(table, "staged", NEWEST_UPDATE), run_id, counts)
         elif moved:  # not so where a walk reads rows again that did not change
-            before = versions.written(db, table.name, touched)
-            note_older(db, table)
+            if lower:
+                note_older(db, table)
             merge(db, table, "staged", run_id, counts, guard=guard, newest=NEWEST_UPDATE)
         if moved or restored.noted(db):  # after a restore without columns, rows that did not change complete them
             now = staged.column("observed_at")[0].as_py()
-            versions.follow(db, table.name, run_id, "id", touched, now, before)
+            versions.follow(db, table.name, run_id, "id", touched, now, before, ends=False)
         remember(db, table)
     return moved
 

@@ -8,10 +8,13 @@ observation (design section 4). Never done: opening, committing or rolling back 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from connector.store.counts import Counts
-from connector.store.database import Database, changed, column, count, literal, registered, rows
+from connector.store.database import Database, changed, column, count, literal, registered
 from connector.tables.schemas import TABLES, Table
 
 NEWEST_UPDATE = "updated_at DESC NULLS LAST, observed_at DESC"
@@ -41,12 +44,32 @@ def merge(db: Database, table: Table, view: str, run_id: str, counts: Counts, *,
     counts.updated[table.name] += actions["UPDATE"]
 
 
-def compare(db: Database, table: Table) -> tuple[int, int]:
-    """Return how many rows of the view `staged` have a known key, and how many are new or differ from the table's."""
-    query = f"""SELECT count(t.run_id), count(*) FILTER (t.run_id IS NULL OR {_content(table, "t")} IS DISTINCT FROM
-        {_content(table, "s")}) FROM staged s LEFT JOIN "{table.name}" t ON {_match(table)}"""
-    known, moved = rows(db, query)[0]
-    return known, moved
+class Compared(NamedTuple):
+    """The rows of the view `staged` beside those of a listing's table.
+
+    Attributes:
+        known: how many have a known key.
+        moved: how many are new, or differ from the table's.
+        lower: how many have an older `updated_at` than the table's.
+        before: Arrow table of `key` and `updated_at` of the table's rows as they are now, each once.
+    """
+
+    known: int
+    moved: int
+    lower: int
+    before: pa.Table
+
+
+def compare(db: Database, table: Table) -> Compared:
+    """Compare the rows of the view `staged` with those of a table of a listing, which reads the table once."""
+    query = f"""SELECT t.id AS key, t.updated_at, coalesce(s.updated_at < t.updated_at, false) AS lower,
+            t.run_id IS NULL OR {_content(table, "t")} IS DISTINCT FROM {_content(table, "s")} AS moved
+        FROM staged s LEFT JOIN "{table.name}" t ON {_match(table)}"""
+    found = db.sql(query).to_arrow_table()
+    known = found.filter(pc.is_valid(found.column("key")))
+    moved, lower = (pc.sum(found.column(name)).as_py() or 0 for name in ("moved", "lower"))
+    before = known.select(["key", "updated_at"]).group_by(["key", "updated_at"]).aggregate([])
+    return Compared(known.num_rows, moved, lower, before)
 
 
 def insert(db: Database, table: Table, view: str, run_id: str, counts: Counts) -> None:

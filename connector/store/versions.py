@@ -14,8 +14,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from connector.store import restored
-from connector.store.database import Database, count, portions, registered, rows
+from connector.store.database import Database, count, portions, registered
 from connector.tables.histories import VERSIONED, content, versions_of, without
 from connector.tables.schemas import TABLES, Table
 
@@ -28,24 +31,23 @@ _DRAWN = f' AND NOT (s.sole AND s."{_PERIOD}" IS DISTINCT FROM v."{_PERIOD}")'
 # All of these run for the rows whose {column} is in the view `touched`.
 _STATE = """state AS (SELECT t.*, {hash} AS content_hash{sole} FROM "{table}" t
     WHERE t."{column}" IN (SELECT key FROM touched){alive})"""
-_LATEST = """latest AS (SELECT {keys}, valid_from, ended, content_hash{drawn} FROM flexsync.{versions} v
+# The newest version of each key, in the view `latest` while the others run. One of this run is the newest of its key.
+_LATEST = """SELECT {keys}, valid_from, ended, content_hash, run_id{drawn} FROM flexsync.{versions} v
     WHERE v."{column}" IN (SELECT key FROM touched)
-    QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY valid_from DESC) = 1)"""
+    QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY valid_from DESC) = 1"""
 _TOUCHED = 'v.run_id = $run AND v."{column}" IN (SELECT key FROM touched)'
-_SEEN = """SELECT count(*) FILTER (run_id = $run), count(*) FILTER (content_hash IS NULL AND NOT ended)
-    FROM flexsync.{versions} v WHERE v."{column}" IN (SELECT key FROM touched)"""
 _UNDO = """WITH {state} DELETE FROM flexsync.{versions} v WHERE {touched}
     AND NOT EXISTS (SELECT 1 FROM state s WHERE {match} AND {same} AND NOT v.ended)
     AND NOT (v.ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match}))"""
 _COMPLETE = """WITH {state} UPDATE flexsync.{versions} v SET {sets}, content_hash = s.content_hash FROM state s
     WHERE {match} AND v.content_hash IS NULL AND NOT v.ended AND {fits} AND NOT EXISTS (
         SELECT 1 FROM flexsync.{versions} s WHERE {match} AND s.valid_from > v.valid_from)"""
-_END = """WITH {state}, {latest}
+_END = """WITH {state}
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, run_id, observed_at)
     SELECT {keys}, greatest($now, valid_from + INTERVAL 1 MICROSECOND), 'observed_at', true, $run, $now
     FROM latest v WHERE NOT ended AND NOT EXISTS (SELECT 1 FROM state s WHERE {match})"""
 # A row that this run did not change can mean something else since now: its last source but one went away.
-_ADD = """WITH {state}, {latest}, added AS (
+_ADD = """WITH {state}, added AS (
         SELECT s.* REPLACE (CASE WHEN v.valid_from IS NULL OR s.run_id = $run THEN s.observed_at ELSE $now END
             AS observed_at), {dated} AS dated, v.valid_from + INTERVAL 1 MICROSECOND AS earliest
         FROM state s LEFT JOIN latest v ON {match}{before}
@@ -53,7 +55,7 @@ _ADD = """WITH {state}, {latest}, added AS (
     INSERT INTO flexsync.{versions} ({keys}, valid_from, valid_basis, ended, content_hash, {columns}, run_id)
     SELECT {keys}, CASE WHEN dated THEN {updated_at} ELSE greatest(observed_at, earliest) END,
         CASE WHEN dated THEN 'updated_at' ELSE 'observed_at' END, false, content_hash, {columns}, $run FROM added"""
-_PARTS = {"state": _STATE, "latest": _LATEST, "touched": _TOUCHED}
+_PARTS = {"state": _STATE, "touched": _TOUCHED}
 # A Date header has no fraction of a second, so a row may have been written within the second of its answer.
 # An `updated_at` with which the content before was seen says nothing about this one: a plan's rename moves none.
 _DATED = """coalesce(s.updated_at < s.observed_at + INTERVAL 1 SECOND AND (v.valid_from IS NULL OR (
@@ -65,7 +67,17 @@ _UNDATED = """SELECT * FROM before b WHERE NOT EXISTS (SELECT 1 FROM flexsync.{v
     WHERE v.run_id = $run AND v."{column}" = b.key AND NOT v.ended AND v.valid_basis = 'updated_at')"""
 
 
-def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now: datetime, before: Any = None) -> None:
+def follow(
+    db: Database,
+    name: str,
+    run_id: str,
+    column: str,
+    touched: Any,
+    now: datetime,
+    before: Any = None,
+    *,
+    ends: bool = True,
+) -> None:
     """Add the versions, and the ends, of rows that may have changed.
 
     Args:
@@ -77,12 +89,14 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         now: when rows were missed that are not there any more, by the server's clock.
         before: what `written` returned before the rows were changed; None: no row that was there changed its
             `updated_at`, or the table has none.
+        ends: a row may be there no more; a page of a listing holds all of its own.
     """
     given = {"run": run_id}
     if before is None:
         before = written(db, name, touched)
     with registered(db, touched=touched):
-        of_run, unhashed = rows(db, _text(_SEEN, name, column), given)[0]
+        latest = db.sql(_text(_LATEST, name, column)).to_arrow_table()
+        of_run, unhashed = _seen(latest, run_id)
         if of_run:  # this run has seen other contents before
             with registered(db, before=before):
                 before = db.sql(_text(_UNDATED, name, column), params=given).to_arrow_table()
@@ -90,9 +104,18 @@ def follow(db: Database, name: str, run_id: str, column: str, touched: Any, now:
         if unhashed:  # restored from a publication that leaves columns out
             left_out = frozenset(without(versions_of(name), restored.noted(db)))
             db.execute(_text(_COMPLETE, name, column, left_out))
-        db.execute(_text(_END, name, column), {**given, "now": now})
-        with registered(db, before=before):
+        if of_run or unhashed:
+            latest = db.sql(_text(_LATEST, name, column)).to_arrow_table()
+        with registered(db, latest=latest, before=before):
+            if ends:
+                db.execute(_text(_END, name, column), {**given, "now": now})
             db.execute(_text(_ADD, name, column), {**given, "now": now})
+
+
+def _seen(latest: pa.Table, run_id: str) -> tuple[bool, bool]:
+    """Return whether newest versions are of this run, and whether some lack their hash, without which they are open."""
+    unhashed = pc.and_(latest.column("content_hash").is_null(), pc.invert(latest.column("ended")))
+    return pc.any(pc.equal(latest.column("run_id"), run_id)).as_py() or False, pc.any(unhashed).as_py() or False
 
 
 def written(db: Database, name: str, touched: Any) -> Any:
