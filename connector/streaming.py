@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, Refused
 from connector.pull.fan_out import FanOut
@@ -35,7 +35,7 @@ _AHEAD = 4  # batches that are decoded before anybody asks for them
 _ACTIVE = ("active", "trialing")
 _LISTINGS = {"customers": "customers", "customer_integrations": "customers", "subscriptions": "subscriptions"}
 
-_Open = Callable[[], AsyncFlexprice]
+_Open = Callable[[], Client]
 _Batches = queue.Queue[pa.Table | BaseException | None]  # None ends them; an error is raised by the reader
 _Subscription = tuple[Any, str, Any]  # created_at, id, current_period_start
 
@@ -60,7 +60,7 @@ def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now
     if table not in TABLES:
         raise FixInput(f"there is no table {table!r}.", remedy=f"Known ones: {', '.join(TABLES)}.")
     schema = schema_of(table)
-    open_client = partial(AsyncFlexprice, settings or load(**given))
+    open_client = partial(Client, settings or load(**given))
     return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, clock))
 
 
@@ -112,7 +112,7 @@ def _fill(table: str, open_client: _Open, clock: Clock, ready: _Batches, stop: t
 class _Stream:
     """The rows of one table; remembers the keys that it gave, so that a row that comes twice is given once."""
 
-    def __init__(self, table: str, api: AsyncFlexprice, clock: Clock) -> None:
+    def __init__(self, table: str, api: Client, clock: Clock) -> None:
         self.table = table
         self.api = api
         self.clock = clock

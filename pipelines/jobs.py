@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, exact_now, utc_now
 from connector.errors import LockHeld
 from connector.publications.reading import Reading
@@ -66,7 +66,7 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
 
 
 def _load_and_publish(settings: Settings, options: Options, store: Store, progress: Progress, clock: Clock) -> Report:
-    async def load(api: AsyncFlexprice) -> Report:
+    async def load(api: Client) -> Report:
         return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
 
     report = run_with_client(settings, load, progress.called, progress.waited)

@@ -9,7 +9,7 @@ import msgspec
 
 from connector.api import answers, calls
 from connector.api.calls import Call
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.api.grammar import UNREADABLE
 from connector.errors import NotFound
 from connector.settings import Settings
@@ -37,7 +37,7 @@ def send(call: Call, settings: Settings) -> str:
 
 
 def _body(call: Call, settings: Settings) -> bytes:
-    async def send_one(api: AsyncFlexprice) -> bytes:
+    async def send_one(api: Client) -> bytes:
         return (await api.send(call)).body
 
     return run_with_client(settings, send_one)

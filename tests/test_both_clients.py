@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 
+import lengths
 import pytest
 import twins
 
@@ -44,6 +45,25 @@ def test_both_clients_have_the_ten_operations_and_no_other_names() -> None:
     names = {*OPERATIONS.values(), *MORE}
     assert set(public(connector.Flexprice)) == names
     assert set(public(connector.AsyncFlexprice)) == names
+
+
+def test_both_clients_are_opened_by_one_declaration() -> None:
+    """The arguments of both, and what `help()` says about them, are declared in one place, by their names."""
+    assert connector.Flexprice.__init__ is connector.AsyncFlexprice.__init__
+    names = [*inspect.signature(connector.Flexprice).parameters]
+    assert len(names) == 9
+    text = inspect.getdoc(connector.Flexprice.__init__) or ""
+    assert [name for name in names if f"\n    {name}: " not in text] == []
+
+
+PUBLIC = [name for name in connector.__all__ if inspect.isclass(getattr(connector, name))]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_class_has_no_namesake(name: str) -> None:
+    """Whoever searches the source for a public class finds one."""
+    found = [path for path in lengths.sources() if re.search(rf"^class {name}\b", path.read_text("utf-8"), re.M)]
+    assert len(found) == 1, found
 
 
 @pytest.mark.parametrize("name", twins.NAMES)

@@ -29,7 +29,7 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from connector.api import calls, client, models, transport
+from connector.api import calls, models, transport
 from connector.api.flow import Gate
 from connector.api.retries import Retry
 from connector.clients.asynchronous import AsyncFlexprice
@@ -179,7 +179,7 @@ def test_key_header_name_is_a_setting(tmp_path: Path) -> None:
         config = tmp_path / "c.toml"
         config.write_text('[api]\nkey_header = "x-other"\n')
         async with serving(script) as base:
-            settings = client.load(config, environ={}, base_url=base, api_key=KEY)
+            settings = load(config, environ={}, base_url=base, api_key=KEY)
             async with AsyncFlexprice(settings) as api:
                 await api.get_customer("cust_1")
 

@@ -41,7 +41,7 @@ class Asking:
     clock: Clock
 
     async def send(self, call: Call, *, retries: Retries = None, timeout: float | None = None) -> Reply:
-        """Make a call; implemented by `connector.api.client.AsyncFlexprice`."""
+        """Make a call; implemented by `connector.api.client.Client`."""
         raise NotImplementedError
 
     async def _get(self, call: Call, model: type[T], retries: Retries, timeout: float | None) -> T:
