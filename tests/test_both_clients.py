@@ -11,7 +11,14 @@ import pytest
 import twins
 
 import connector
-from connector.clients.keywords import CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, NewCustomer
+from connector.clients.keywords import (
+    CustomerChanges,
+    CustomerQuery,
+    CustomerSearch,
+    CustomerWalk,
+    NewCustomer,
+    SubscriptionWalk,
+)
 from connector.clients.keywords import SubscriptionQuery as Subscriptions
 
 OPERATIONS = {
@@ -26,7 +33,7 @@ OPERATIONS = {
     "get_customers_id_entitlements": "get_entitlements",
     "get_customers_id_grants_upcoming": "get_upcoming_grants",
 }
-MORE = {"iter_customers", "search_subscriptions", "send"}
+MORE = {"iter_customers", "iter_subscriptions", "search_subscriptions", "send"}
 ON_ONE = ("get_customer", "update_customer", "delete_customer", "get_usage", "get_entitlements", "get_upcoming_grants")
 
 
@@ -102,7 +109,7 @@ def test_docstrings_tell_what_a_user_needs(operation: str, name: str) -> None:
     assert re.sub(r"[()]|await ", "", asynchronous) == re.sub(r"[()]", "", blocking)
 
 
-KEYWORDS = (NewCustomer, CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, Subscriptions)
+KEYWORDS = (NewCustomer, CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, Subscriptions, SubscriptionWalk)
 
 
 @pytest.mark.parametrize("kind", KEYWORDS)
@@ -110,7 +117,8 @@ def test_help_names_every_keyword(kind: type) -> None:
     """`help()` and a notebook show the keywords behind `**` one by one, and the docstring lists them."""
     name = {"NewCustomer": "create_customer", "CustomerChanges": "update_customer", "CustomerQuery": "list_customers",
             "CustomerSearch": "search_customers", "CustomerWalk": "iter_customers",
-            "SubscriptionQuery": "search_subscriptions"}[kind.__name__]  # fmt: skip
+            "SubscriptionQuery": "search_subscriptions",
+            "SubscriptionWalk": "iter_subscriptions"}[kind.__name__]  # fmt: skip
     for method in both(name):
         assert set(kind.__annotations__) <= set(inspect.signature(method).parameters)  # type: ignore[arg-type]
         text = inspect.getdoc(method) or ""

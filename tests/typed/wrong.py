@@ -20,10 +20,14 @@ def blocking(api: flexsync.Flexprice) -> None:
     api.search_customers(sort=[{"field": "name", "direction": "up"}])  # wrong
     api.iter_customers(offset=3)  # wrong
     api.search_subscriptions(subscription_status=["actve"])  # wrong
+    api.iter_subscriptions(subscription_status=["actve"])  # wrong
+    api.iter_subscriptions(offset=3)  # wrong
     api.get_usage("cust_1", feature_id="x")  # wrong
     print(api.get_customer("cust_1").nmae)  # wrong
     for customer in api.iter_customers():
         print(customer.externalid)  # wrong
+    for one in api.iter_subscriptions():
+        print(one.customerid)  # wrong
     flexsync.opne("copy.duckdb")  # wrong
 
 
