@@ -190,7 +190,7 @@ def test_verify_names_a_live_row_that_does_not_fit(fields: dict[str, Any], tmp_p
     [
         lambda settings: connector.Flexprice(settings).search_customers(limit=1000),
         lambda settings: operations.send(calls.search_customers(limit=1000), settings),
-        lambda settings: operations.get(settings, id=None, external_id="a/b", expand=None),
+        lambda settings: operations.get(settings, operations.Whose(external_id="a/b")),
     ],
 )
 def test_an_operation_by_hand_is_refused_with_the_reason(ask: Any, tmp_path: Path) -> None:
