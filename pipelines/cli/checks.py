@@ -31,7 +31,7 @@ def verify(sample: int, **flags: Any) -> int:
     from pipelines.places import same_address
     from pipelines.report.streams import write_json
 
-    settings = load_known(**flags)
+    settings = load_known(calls=True, **flags)
     if not flags["store"]:
         same_address(settings)
     found = job.verify(settings, sample)

@@ -16,7 +16,7 @@ import click
 
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE
-from pipelines.cli.options import with_default
+from pipelines.cli.options import CONFIG, with_default
 
 if TYPE_CHECKING:
     from connector.settings import Settings
@@ -34,7 +34,7 @@ KEY_ENV = "FLEXPRICE_API_KEY"
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("flexsync.toml"),
+    default=CONFIG,
     show_default=True,
     help="Settings file to write.",
 )
