@@ -19,7 +19,7 @@ from connector.api import calls
 from connector.api.calls import Reply
 from connector.api.client import Client
 from connector.clock import Clock, utc_now
-from connector.errors import FixInput, FlexsyncError, LockHeld, OurFault, Refused, SkipRow, StopRun
+from connector.errors import FixInput, FlexsyncError, LockHeld, OurFault, Refused, SkipRow, StopRun, public_name
 from connector.plurals import counted
 from connector.publications import reading as copies
 from connector.pull.listing_rows import environment_of, read_page
@@ -33,7 +33,7 @@ from pipelines.sync.walks import ACTIVE_STATUSES
 
 _COUNT = "subscriptions that count"
 _SAME = 2  # seconds: `Date` has whole ones, and an answer travels
-Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
+Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy, class and exit_code
 
 
 def doctor(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
@@ -64,7 +64,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 
 def _failed(name: str, error: FlexsyncError) -> Check:
-    found = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
+    found: Check = {"found": error.message, "remedy": error.remedy}
+    found |= {"class": public_name(error), "exit_code": error.exit_code}
     return {"check": name, "ok": False, **found}
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Duration",
     "Moment",
     "add_options",
+    "json_option",
     "load_known",
     "load_settings",
     "pace_options",
@@ -120,6 +121,11 @@ def pace_options(command: Command) -> Command:
 def publish_option(help: str) -> Callable[[Command], Command]:
     """The option `--publish`, which may be repeated; `help` says what the command does with a publication."""
     return click.option("--publish", multiple=True, metavar="KIND:PATH", help=f"{help} Repeatable.")
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, with status and error, on failure too."
+)
 
 
 def load_settings(config: Path | None, profile: str | None, *, quiet: bool = False, **flags: Any) -> Settings:
