@@ -45,9 +45,9 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     if as_json:
         write_json({"status": "stale" if found["stale"] else "fresh", **found, "error": None})
     else:
-        for line in (report.status_line(found, max_age), report.running_line(found), report.green_line(found)):
-            if line:
-                write_report(line)
+        lines = [report.status_line(found, max_age), report.running_line(found), report.green_line(found)]
+        for line in filter(None, (*lines, *report.publication_lines(found))):
+            write_report(line)
         report.write_tables(found)
     return PARTIAL if found["stale"] else DONE
 
