@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from connector.pull.fan_out import FanOut
 from connector.pull.pages import Walk, walk_whole
 from connector.pull.work import Item, Result, answer_of
 from connector.settings import Settings, load, masked
+from connector.settings.keywords import LoadKeywords
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import RESOURCES
 from connector.tables.schemas import TABLES
@@ -40,14 +41,16 @@ _Batches = queue.Queue[pa.Table | BaseException | None]  # None ends them; an er
 _Subscription = tuple[Any, str, Any]  # created_at, id, current_period_start
 
 
-def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now, **given: Any) -> pa.RecordBatchReader:
+def read(
+    table: str, settings: Settings | None = None, *, clock: Clock = utc_now, **given: Unpack[LoadKeywords]
+) -> pa.RecordBatchReader:
     """Stream one table from the API.
 
     Args:
         table: a name of the README's table of tables.
         settings: as `connector.settings.load` returns them.
         clock: this machine's, for answers without a `Date` header.
-        **given: without settings, these go to `load`: base_url, api_key, environment_id, max_in_flight …
+        **given: without settings, the keywords of `flexsync.load`: base_url, api_key, environment_id, config …
 
     Returns:
         A reader of record batches with the table's schema without `run_id`; iterate it, hand it to another engine,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import flexsync
 from flexsync import errors, models
@@ -77,6 +79,17 @@ def tables(base_url: str, path: str) -> Iterator[str]:
         yield str(copy.table("customers").num_rows)
     settings = flexsync.load(base_url=base_url, api_key="sandbox")
     yield settings.api.base_url
+    key = settings.require_key()
+    more = flexsync.load(
+        None, environ={}, base_url=base_url, api_key=key, timeout="30s", max_pause=timedelta(minutes=1),
+        calls_per_second=50, max_calls=None, store=Path("copy.duckdb"), publish=["duckdb:copy.duckdb"],
+        only=("customers",), publish_when="green", history_keep="all", mapping={"Company": "name"}, prune=False,
+    )  # fmt: skip
+    length: timedelta = more.flow.timeout
+    yield f"{length} {more.sync.publish} {more.imports.mapping} {more.api.key}"
+    rows: int = sum(batch.num_rows for batch in flexsync.read("usage", more))
+    few = flexsync.read("subscriptions", config=None, base_url=base_url, api_key=key, max_in_flight=2)
+    yield f"{rows} {few.schema.names} {few.read_all().num_rows}"
 
 
 def main(path: str) -> None:

@@ -31,6 +31,20 @@ def blocking(api: flexsync.Flexprice) -> None:
     flexsync.opne("copy.duckdb")  # wrong
 
 
+def loading() -> None:
+    flexsync.load(base_ulr="https://host.example/v1")  # wrong
+    flexsync.load(max_in_flight="8")  # wrong
+    flexsync.load(publish="duckdb:copy.duckdb")  # wrong
+    flexsync.load(publish_when="sometimes")  # wrong
+    flexsync.load(timeout=30)  # wrong
+    print(flexsync.load().api.base_ulr)  # wrong
+    flexsync.read("usage", api_kye="sandbox")  # wrong
+    flexsync.read("usage", max_in_flight="8")  # wrong
+    flexsync.read(flexsync.load())  # wrong
+    flexsync.Flexprice(base_ulr="https://host.example/v1")  # wrong
+    flexsync.AsyncFlexprice(api_key=7)  # wrong
+
+
 async def asynchronous(api: flexsync.AsyncFlexprice) -> None:
     await api.update_customer("cust_1", emial="a@b.example")  # wrong
     await api.get_usage(customer="cust_1")  # wrong
