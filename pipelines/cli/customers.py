@@ -54,8 +54,8 @@ def _whose(flags: dict[str, Any]) -> Whose:
 
     id, external_id = flags.pop("id"), flags.pop("external_id")
     if (id is None) == (external_id is None):
-        found = "neither" if id is None else "both"
-        raise FixInput(f"give ID or --external-id: there is {found}.", remedy="ID is the server's, like cust_01M8…")
+        found = "no customer is named" if id is None else "ID and --external-id name two customers"
+        raise FixInput(f"{found}: give either ID or --external-id.", remedy="ID is the server's, like cust_01M8…")
     if not id and not external_id:
         raise FixInput("ID or --external-id is empty.", remedy="Is the variable set that should hold it?")
     return Whose(id or "", external_id or "")
