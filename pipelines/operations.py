@@ -7,10 +7,9 @@ minutes old (contract.md 3.8). Never done: storing, printing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -68,7 +67,7 @@ def send(call: Call, settings: Settings) -> str:
     Raises:
         FlexsyncError: the call was refused, or no answer came.
     """
-    return _run(settings, lambda api: _sent(api, call))
+    return run_with_client(settings, lambda api: _sent(api, call))
 
 
 def get(settings: Settings, whose: Whose, *, expand: str | None = None) -> str:
@@ -90,7 +89,7 @@ def get(settings: Settings, whose: Whose, *, expand: str | None = None) -> str:
                 return _indented(call, bytes(row))
             raise nobody(whose.external_id)
 
-    return _run(settings, work)
+    return run_with_client(settings, work)
 
 
 def update(settings: Settings, whose: Whose, body: Json, merge: Merge | None = None) -> str:
@@ -123,17 +122,17 @@ def update(settings: Settings, whose: Whose, body: Json, merge: Merge | None = N
             call = calls.update_customer(whole, id=whose.id, external_customer_id=whose.external_id)
             return await _sent(api, call)
 
-    return _run(settings, work)
+    return run_with_client(settings, work)
 
 
 def delete(settings: Settings, whose: Whose) -> str:
     """Archive a customer; the API has no way back (contract.md 5.4). Raises NotFound where there is none."""
-    return _run(settings, lambda api: _on_id(api, whose, calls.delete_customer))
+    return run_with_client(settings, lambda api: _on_id(api, whose, calls.delete_customer))
 
 
 def grants(settings: Settings, whose: Whose) -> str:
     """Get the upcoming grants of a customer, as indented JSON. Raises NotFound where there is none."""
-    return _run(settings, lambda api: _on_id(api, whose, calls.get_upcoming_grants))
+    return run_with_client(settings, lambda api: _on_id(api, whose, calls.get_upcoming_grants))
 
 
 def usage(settings: Settings, whose: Whose, **only: Sequence[str]) -> str:
@@ -144,7 +143,7 @@ def usage(settings: Settings, whose: Whose, **only: Sequence[str]) -> str:
             key = whose.external_id or None
             return await _sent(api, calls.get_usage(whose.id or None, customer_lookup_key=key, **only))
 
-    return _run(settings, work)
+    return run_with_client(settings, work)
 
 
 def entitlements(settings: Settings, whose: Whose, **only: Sequence[str]) -> str:
@@ -167,7 +166,7 @@ def entitlements(settings: Settings, whose: Whose, **only: Sequence[str]) -> str
                 decoded(asked, await api.send(asked), Identity)
             return _indented(call, reply.body)
 
-    return _run(settings, work)
+    return run_with_client(settings, work)
 
 
 def page(settings: Settings, call: Call, take: Take) -> int | None:
@@ -253,10 +252,6 @@ def _other_kind(whose: Whose) -> Iterator[str]:
         yield f"If this is your own id, write --external-id {whose.id}."
     if SERVER_ID.fullmatch(whose.external_id):
         yield "If this is the server's id, write it without --external-id."
-
-
-def _run(settings: Settings, work: Callable[[Client], Coroutine[Any, Any, str]]) -> str:
-    return run_with_client(settings, work)
 
 
 async def _sent(api: Client, call: Call) -> str:

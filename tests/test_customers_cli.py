@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 from command import Done, account, command, environment
 
 from connector.api.models import Customer
 from connector.sandbox import Faults, Sandbox
-from pipelines.report.customers import COLUMNS, SHOWN
+from pipelines.cli import listings
+from pipelines.report.customers import COLUMNS, FORMATS, SHOWN
 
 ON_ONE = ("get", "update", "delete", "usage", "entitlements", "grants")
 
@@ -212,6 +214,14 @@ def test_columns_are_the_fields_of_a_customer() -> None:
     """A field that customers get has its column in the CSV."""
     assert set(COLUMNS) == set(Customer.__struct_fields__) - {"integrations"}
     assert set(SHOWN) <= set(COLUMNS)
+
+
+@pytest.mark.parametrize("found", [listings.list_customers, listings.search], ids=["list", "search"])
+def test_every_format_can_be_chosen(found: click.Command) -> None:
+    """The flag takes the formats that have a writer."""
+    (option,) = (one for one in found.params if one.name == "kind")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == FORMATS
 
 
 def test_a_part_of_a_listing_says_that_it_is_one(shell: Shell) -> None:
