@@ -110,8 +110,8 @@ def last_green(known: dict[str, Any] | None, publications: list[dict[str, Any]])
         publications: as `pipelines.opening.publications_of` gives them.
 
     Returns:
-        Its id, when it ended (None where no ledger says so), when it was published first, and the targets that hold it;
-        None where no run was green.
+        Its id, when it ended (None where no ledger says so), when it was published first, and the targets that hold it,
+        the first of them as `target` too; None where no run was green.
     """
     kept = [
         (one["green"]["run_id"], one["green"]["published_at"], one["target"]) for one in publications if one["green"]
@@ -124,6 +124,7 @@ def last_green(known: dict[str, Any] | None, publications: list[dict[str, Any]])
         "run_id": newest,
         "finished_at": known["finished_at"] if known and known["run_id"] == newest else None,
         "published_at": min((published for published, _ in holding), default=None),
+        "target": holding[0][1] if holding else None,
         "targets": [target for _, target in holding],
     }
 
