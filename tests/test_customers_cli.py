@@ -205,9 +205,18 @@ def test_a_listing_as_csv_and_as_a_table(shell: Shell, name: str) -> None:
     assert (made["name"], made["metadata"], made["contact"]) == ('A "B", C\nD', '{"k":"ü"}', "")
     table = shell(name, "--limit", "1000", "--format", "table").out
     assert table.split()[: len(SHOWN)] == list(SHOWN)
+    assert len(table.splitlines()) == len(wanted) + 1
     assert all(row["id"] in table for row in wanted)
     lines = shell(name, "--limit", "1000", "--format", "jsonl").out.splitlines()
     assert [msgspec.json.decode(line) for line in lines] == wanted
+
+
+def test_a_table_cannot_control_the_terminal(shell: Shell) -> None:
+    """A name with a control character or a line break stays one printable line."""
+    shell.make(external_id="esc", name="red \x1b[31m\nrow", created_at="2029-01-01T00:00:00Z")
+    line = next(line for line in shell("list", "--format", "table").out.splitlines() if "esc" in line)
+    assert line.isprintable()
+    assert "red \\u001b[31m\\nrow" in line
 
 
 def test_columns_are_the_fields_of_a_customer() -> None:

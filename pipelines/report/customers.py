@@ -1,7 +1,7 @@
 """Customers as the server sent them, in the formats of a listing: JSON, lines of JSON, CSV, a table.
 
 Promised: JSON and its lines hold every field and digit that the server sent; rows are written as they come, but for a
-table, whose widths depend on all of them. Never done: calls.
+table, whose widths depend on all of them. A table holds no control characters, and cuts long values. Never done: calls.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import IO, Any
 import msgspec
 
 from pipelines.report.rows import write_rows
+from pipelines.report.values import one_line
 
 __all__ = ["COLUMNS", "FORMATS", "SHOWN", "Writer", "writer"]
 
@@ -93,7 +94,7 @@ class _Table(Writer):
         self._rows: list[list[str]] = []
 
     def take(self, rows: Sequence[bytes]) -> None:
-        self._rows += [[_text(fields.get(name)) for name in SHOWN] for fields in map(_fields, rows)]
+        self._rows += [[_shown(fields.get(name)) for name in SHOWN] for fields in map(_fields, rows)]
 
     def close(self) -> str:
         write_rows(SHOWN, self._rows, self.out)
@@ -120,6 +121,10 @@ def _compact(row: bytes) -> str:
 
 def _fields(row: bytes) -> dict[str, Any]:
     return msgspec.json.decode(row, type=dict[str, Any])
+
+
+def _shown(value: Any) -> str:
+    return one_line(value) if value else ""
 
 
 def _text(value: Any) -> str:
