@@ -178,3 +178,8 @@ class OurFault(FlexsyncError):
     """A state that the code rules out. Please report it with the log."""
 
     exit_code = 5
+
+
+def public_name(error: FlexsyncError) -> str:
+    """Return the name of an error's class, or of its nearest public one: what machines tell errors apart by."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in __all__)

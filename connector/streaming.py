@@ -13,19 +13,20 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
 from connector.api import calls
 from connector.api.calls import SUBSCRIPTION_STATUSES
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, Refused
 from connector.pull.fan_out import FanOut
 from connector.pull.pages import Walk, walk_whole
 from connector.pull.work import Item, Result, answer_of
 from connector.settings import Settings, load, masked
+from connector.settings.keywords import LoadKeywords
 from connector.tables.decode import Answer, Decoded, Reader
 from connector.tables.resources import RESOURCES
 from connector.tables.schemas import TABLES
@@ -35,19 +36,21 @@ _AHEAD = 4  # batches that are decoded before anybody asks for them
 _ACTIVE = ("active", "trialing")
 _LISTINGS = {"customers": "customers", "customer_integrations": "customers", "subscriptions": "subscriptions"}
 
-_Open = Callable[[], AsyncFlexprice]
+_Open = Callable[[], Client]
 _Batches = queue.Queue[pa.Table | BaseException | None]  # None ends them; an error is raised by the reader
 _Subscription = tuple[Any, str, Any]  # created_at, id, current_period_start
 
 
-def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now, **given: Any) -> pa.RecordBatchReader:
+def read(
+    table: str, settings: Settings | None = None, *, clock: Clock = utc_now, **given: Unpack[LoadKeywords]
+) -> pa.RecordBatchReader:
     """Stream one table from the API.
 
     Args:
         table: a name of the README's table of tables.
         settings: as `connector.settings.load` returns them.
         clock: this machine's, for answers without a `Date` header.
-        **given: without settings, these go to `load`: base_url, api_key, environment_id, max_in_flight …
+        **given: without settings, the keywords of `flexsync.load`: base_url, api_key, environment_id, config …
 
     Returns:
         A reader of record batches with the table's schema without `run_id`; iterate it, hand it to another engine,
@@ -60,7 +63,7 @@ def read(table: str, settings: Settings | None = None, *, clock: Clock = utc_now
     if table not in TABLES:
         raise FixInput(f"there is no table {table!r}.", remedy=f"Known ones: {', '.join(TABLES)}.")
     schema = schema_of(table)
-    open_client = partial(AsyncFlexprice, settings or load(**given))
+    open_client = partial(Client, settings or load(**given))
     return pa.RecordBatchReader.from_batches(schema, _batches(table, schema, open_client, clock))
 
 
@@ -112,7 +115,7 @@ def _fill(table: str, open_client: _Open, clock: Clock, ready: _Batches, stop: t
 class _Stream:
     """The rows of one table; remembers the keys that it gave, so that a row that comes twice is given once."""
 
-    def __init__(self, table: str, api: AsyncFlexprice, clock: Clock) -> None:
+    def __init__(self, table: str, api: Client, clock: Clock) -> None:
         self.table = table
         self.api = api
         self.clock = clock

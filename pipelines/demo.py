@@ -83,7 +83,8 @@ def answer(folder: Path) -> Any:
 def clear(folder: Path) -> None:
     """Make the folder, or remove what an earlier demo left in it.
 
-    A copy has the same file names whoever made it, so a demo marks its folder, and empties only a marked one.
+    A copy has the same file names whoever made it, so a demo marks its folder, and empties only a marked one. git
+    ignores all that is in it.
 
     Raises:
         FixInput: it is no folder, or holds what no demo made.
@@ -91,12 +92,13 @@ def clear(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FixInput(f"{folder} is a file.", remedy="Give another --folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    mark, known = folder / ".demo", {"work", "billing", "lake", "demo"}
+    mark, known = folder / ".demo", {"work", "billing", "lake", "demo", "gitignore"}
     held = [path.name for path in folder.iterdir() if path.name != mark.name]
     foreign = [name for name in held if not mark.exists() or name.lstrip(".").split(".")[0] not in known]
     if foreign:
         raise FixInput(f"{folder} holds {foreign[0]}, which is not a demo's.", remedy="Give another --folder.")
     mark.write_text("`flexsync demo` made this folder, and empties it when it runs again.\n", encoding="utf-8")
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     for path in (*folder.glob("work.duckdb*"), *folder.glob("billing.duckdb*")):
         path.unlink()
     if (folder / "lake" / "manifest.json").exists():  # of an earlier demo

@@ -17,9 +17,9 @@ import msgspec
 
 from connector.api import calls
 from connector.api.calls import Reply
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, utc_now
-from connector.errors import FixInput, FlexsyncError, LockHeld, OurFault, Refused, SkipRow, StopRun
+from connector.errors import FixInput, FlexsyncError, LockHeld, OurFault, Refused, SkipRow, StopRun, public_name
 from connector.plurals import counted
 from connector.publications import reading as copies
 from connector.pull.listing_rows import environment_of, read_page
@@ -33,7 +33,7 @@ from pipelines.sync.walks import ACTIVE_STATUSES
 
 _COUNT = "subscriptions that count"
 _SAME = 2  # seconds: `Date` has whole ones, and an answer travels
-Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy and exit_code
+Check = dict[str, Any]  # check, ok, found; where it is not ok also remedy, class and exit_code
 
 
 def doctor(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
@@ -64,7 +64,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 
 def _failed(name: str, error: FlexsyncError) -> Check:
-    found = {"found": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
+    found: Check = {"found": error.message, "remedy": error.remedy}
+    found |= {"class": public_name(error), "exit_code": error.exit_code}
     return {"check": name, "ok": False, **found}
 
 
@@ -93,10 +94,10 @@ def _look_at_target(target: str, store: Path) -> str:
         return f"run {opened.run.run_id}, {opened.run.status}" if opened.run_or_none else "no run in it"
 
 
-async def _check_server(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -> list[Check]:
+async def _check_server(api: Client, clock: Clock, overlap: timedelta) -> list[Check]:
     """Check the server; the first check that fails is the last one, because the others would fail alike."""
     found: list[Check] = []
-    looks: tuple[tuple[str, Callable[[AsyncFlexprice], Awaitable[str]]], ...] = (
+    looks: tuple[tuple[str, Callable[[Client], Awaitable[str]]], ...] = (
         ("server", _look_at_server),
         ("filters", _look_at_filters),
         ("sweep", _look_at_subscriptions),
@@ -111,7 +112,7 @@ async def _check_server(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -
     return found
 
 
-async def _look_at_server(api: AsyncFlexprice) -> str:
+async def _look_at_server(api: Client) -> str:
     reply = await api.send(calls.search_customers(limit=1, status="published"))
     total, environment = _said(reply)
     number = _number(total, "published customer", "published customers")
@@ -126,7 +127,7 @@ def _said(reply: Reply) -> tuple[int | None, str]:
         raise Refused(f"the answer is not a page: {error}.", remedy="Is base_url a FlexPrice server?") from error
 
 
-async def _look_at_filters(api: AsyncFlexprice) -> str:
+async def _look_at_filters(api: Client) -> str:
     future = datetime(9000, 1, 1, tzinfo=UTC)
     reply = await api.send(calls.search_customers(limit=1, filters=[calls.after("created_at", future)]))
     if _said(reply)[0]:
@@ -134,7 +135,7 @@ async def _look_at_filters(api: AsyncFlexprice) -> str:
     return "understood"
 
 
-async def _look_at_subscriptions(api: AsyncFlexprice) -> str:
+async def _look_at_subscriptions(api: Client) -> str:
     body = {"subscription_status": list(ACTIVE_STATUSES), "limit": 1}
     return _number(await count_rows(calls.search_subscriptions(body), api.send), "subscription that counts", _COUNT)
 
@@ -143,7 +144,7 @@ def _number(count: int | None, one: str, many: str) -> str:
     return f"an unknown number of {many}" if count is None else counted(count, one, many)
 
 
-async def _look_at_clocks(api: AsyncFlexprice, clock: Clock, overlap: timedelta) -> str:
+async def _look_at_clocks(api: Client, clock: Clock, overlap: timedelta) -> str:
     """Compare the clocks. Cursors follow the slower one, so no edit is lost; windows grow, and ages are not known."""
     reply = await api.send(calls.search_customers(limit=1, status="published"))
     if reply.date is None:

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from connector.api import calls
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.publications import reading as copies
 from connector.pull.pages import count_rows
 from connector.settings import Sync as SyncSettings
 from connector.tables.resources import CHILDREN, chosen
 
 
-async def estimate(api: AsyncFlexprice, settings: SyncSettings, *, full: bool) -> dict[str, Any]:
+async def estimate(api: Client, settings: SyncSettings, *, full: bool) -> dict[str, Any]:
     """Estimate what a sync would read.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.errors import FixInput
 from connector.files import atomic_write
 from connector.push.file import export
@@ -45,7 +45,7 @@ def export_customers(
         FixInput: there is no key, or `out` cannot be written.
     """
     settings.require_key()
-    client = partial(AsyncFlexprice, settings)
+    client = partial(Client, settings)
     if out is None:
         write("\ufeff" * bom)
         return run(_export(client, write, metadata))
@@ -54,9 +54,7 @@ def export_customers(
         return run(_export(client, lambda text: file.write(text.encode("utf-8")), metadata))
 
 
-async def _export(
-    client: Callable[[], AsyncFlexprice], write: Callable[[str], object], metadata: export.Metadata
-) -> int:
+async def _export(client: Callable[[], Client], write: Callable[[str], object], metadata: export.Metadata) -> int:
     count = -1  # the header
     async with client() as api:
         async for record in export.exported(api.send, metadata):

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, exact_now, utc_now
 from connector.errors import LockHeld
 from connector.publications.reading import Reading
@@ -20,12 +20,12 @@ from connector.tables.resources import chosen
 from connector.tables.schemas import SCHEMA_VERSION
 from pipelines import state
 from pipelines.dry_run import estimate
-from pipelines.opening import existing_store, last_green, readable
+from pipelines.opening import existing_store, publications_of, readable
 from pipelines.progress import Progress
 from pipelines.remembered import remembering
 from pipelines.restoring import restore_missing
 from pipelines.runner import run_with_client
-from pipelines.status import Ages, describe, first_run, running_of
+from pipelines.status import Ages, describe, first_run, last_green, running_of
 from pipelines.summary import Report
 from pipelines.sync import Options, Sync, publish_all
 from pipelines.sync.publishing import check_targets
@@ -66,7 +66,7 @@ def sync(settings: Settings, options: Options, progress: Progress, *, clock: Clo
 
 
 def _load_and_publish(settings: Settings, options: Options, store: Store, progress: Progress, clock: Clock) -> Report:
-    async def load(api: AsyncFlexprice) -> Report:
+    async def load(api: Client) -> Report:
         return await Sync(settings.sync, api, store, options, progress, clock, history=settings.history).run()
 
     report = run_with_client(settings, load, progress.called, progress.waited)
@@ -97,7 +97,7 @@ def reading(
 
 
 def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exact_now) -> dict[str, Any]:
-    """Describe the copy, and name the last green run that is published.
+    """Describe the copy and its publications, and name the last green run.
 
     Args:
         settings: [sync].
@@ -105,8 +105,8 @@ def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exac
         clock: this machine's.
 
     Returns:
-        See `pipelines.status.describe`; and `last_green`, and `running`: while a sync holds the store, its run, since
-        when it runs, and how far its last steps are.
+        See `pipelines.status.describe`; and `publications`, `last_green`, and `running`: while a sync holds the store,
+        its run, since when it runs, and how far its last steps are.
     """
     ages = Ages(clock(), max_age, settings.sync.overlap)
     try:
@@ -116,9 +116,11 @@ def status(settings: Settings, max_age: timedelta | None, *, clock: Clock = exac
         running = running_of(settings.sync.store)
         if running is None:
             raise
-        return {**first_run(str(settings.sync.store), ages), "running": running, "last_green": None}
+        return {**first_run(str(settings.sync.store), ages), "running": running, "publications": []}
     running = running_of(settings.sync.store) if remark else None
-    return {**found, "running": running, "last_green": last_green(settings.sync)}
+    published = publications_of(settings.sync)
+    green = last_green(found["last_green"], published)
+    return {**found, "running": running, "publications": published, "last_green": green}
 
 
 def show_state(settings: Settings) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from connector.errors import FixInput, LockHeld
+from connector.errors import FixInput, FlexsyncError, LockHeld
 from connector.publications import reading as copies
 from connector.publications.reading import Reading
 from connector.settings import Sync as SyncSettings
@@ -101,14 +102,36 @@ def _open(settings: SyncSettings, path: str | None, green: bool) -> tuple[Readin
     return found, f"the newest run of {source} {_lacking(opened)}; this is run {_id(found)} of {newest}"
 
 
-def last_green(settings: SyncSettings) -> dict[str, str] | None:
-    """Return the last green run that a publication holds: its id, when it was published, and where; else None."""
-    newest = copies.newest(settings.publish, green=True)
-    if not newest:
+def publications_of(settings: SyncSettings) -> list[dict[str, Any]]:
+    """Describe every publication.
+
+    Returns:
+        For each its `target`, `run_id`, `status` and `published_at`; where it cannot be read these are None, and
+        `error` says why. `green`: `run_id` and `published_at` of the last green run that it keeps, or None.
+    """
+    return [{"target": target, **_published(target), "green": _green(target)} for target in settings.publish]
+
+
+def _published(target: str) -> dict[str, str | None]:
+    try:
+        with copies.open(target) as found:
+            return {**_told(found), "error": None}
+    except FlexsyncError as error:
+        return {"run_id": None, "status": None, "published_at": None, "error": error.message}
+
+
+def _green(target: str) -> dict[str, str] | None:
+    try:
+        with copies.open(target, green=True) as found:
+            told = _told(found)
+            return {name: told[name] for name in ("run_id", "published_at")}
+    except FlexsyncError:
         return None
-    with copies.open(newest, green=True) as found:
-        published = found.published_at.isoformat(timespec="seconds") if found.published_at else ""
-        return {"run_id": _id(found), "published_at": published, "target": newest}
+
+
+def _told(found: Reading) -> dict[str, str]:
+    published = found.published_at.isoformat(timespec="seconds") if found.published_at else ""
+    return {"run_id": found.run.run_id, "status": found.run.status, "published_at": published}
 
 
 def unfinished(reading: Reading) -> str:

@@ -11,7 +11,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from connector.api.client import AsyncFlexprice, Observer
+from connector.api.account import Observer
+from connector.api.client import Client
 from connector.api.recovery import Waiting
 from connector.errors import Interrupted
 from connector.settings import Settings
@@ -24,7 +25,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run_with_client(
     settings: Settings,
-    job: Callable[[AsyncFlexprice], Coroutine[Any, Any, T]],
+    job: Callable[[Client], Coroutine[Any, Any, T]],
     on_call: Observer | None = None,
     on_wait: Waiting | None = None,
 ) -> T:
@@ -44,7 +45,7 @@ def run_with_client(
     """
 
     async def with_client() -> T:
-        async with AsyncFlexprice(settings, on_call=on_call, on_wait=on_wait) as api:
+        async with Client(settings, on_call=on_call, on_wait=on_wait) as api:
             return await job(api)
 
     return run(with_client())

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from connector.publications.reading import Reading
+from connector.publications.contents import proven_run
+from connector.publications.reading import CATALOG, Reading
 from connector.tables.schemas import TABLES
 from pipelines.remembered import read
 
@@ -51,8 +52,8 @@ def describe(reading: Reading, source: str, ages: Ages, *, locked: bool) -> dict
         locked: a sync is writing to the store, so a running run really runs.
 
     Returns:
-        Age in seconds (negative: the run lies in this machine's future), stale or not, the last runs, and counts of
-        rows, rejects and suspects.
+        Age in seconds (negative: the run lies in this machine's future), stale or not, the last runs, the last green
+        one, and counts of rows, rejects and suspects.
     """
     runs = reading.sql(
         """SELECT run_id, mode, status, started_at, finished_at, calls, reasons FROM flexsync.runs
@@ -68,6 +69,7 @@ def describe(reading: Reading, source: str, ages: Ages, *, locked: bool) -> dict
         "age_seconds": None if age is None else round(age.total_seconds()),
         "stale": ages.stale(age),
         "runs": runs,
+        "last_green": _green(reading),
         "rows": {name: _rows(reading, f'"{name}"') for name in TABLES if name in reading.tables},
         "rejects": _rows(reading, "flexsync.rejects"),
         "suspects": _rows(reading, "flexsync.suspects"),
@@ -84,6 +86,7 @@ def first_run(store: str, ages: Ages) -> dict[str, Any]:
         "age_seconds": None,
         "stale": ages.max_age is not None,
         "runs": [],
+        "last_green": None,
         "rows": {},
         "rejects": 0,
         "suspects": 0,
@@ -97,6 +100,38 @@ def running_of(store: Path) -> dict[str, Any] | None:
         return None
     run = msgspec.to_builtins(last.run)
     return {name: run[name] for name in ("run_id", "mode", "began", "seen", "steps")}
+
+
+def last_green(known: dict[str, Any] | None, publications: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the last green run that a ledger names or a publication keeps.
+
+    Args:
+        known: of the ledger, as `describe` gives it.
+        publications: as `pipelines.opening.publications_of` gives them.
+
+    Returns:
+        Its id, when it ended (None where no ledger says so), when it was published first, and the targets that hold it,
+        the first of them as `target` too; None where no run was green.
+    """
+    kept = [
+        (one["green"]["run_id"], one["green"]["published_at"], one["target"]) for one in publications if one["green"]
+    ]
+    newest = max([run_id for run_id, _, _ in kept] + ([known["run_id"]] if known else []), default=None)
+    if newest is None:
+        return None
+    holding = [(published, target) for run_id, published, target in kept if run_id == newest]
+    return {
+        "run_id": newest,
+        "finished_at": known["finished_at"] if known and known["run_id"] == newest else None,
+        "published_at": min((published for published, _ in holding), default=None),
+        "target": holding[0][1] if holding else None,
+        "targets": [target for _, target in holding],
+    }
+
+
+def _green(reading: Reading) -> dict[str, Any] | None:
+    run = proven_run(reading.connection, CATALOG)
+    return {"run_id": run.run_id, "finished_at": run.finished_at} if run else None
 
 
 def _rows(reading: Reading, table: str) -> int:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.api import calls
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, utc_now
 from connector.errors import SkipRow
 from connector.settings import Settings
@@ -56,9 +56,7 @@ def verify(settings: Settings, sample: int, *, clock: Clock = utc_now) -> dict[s
         return run_with_client(settings, lambda api: _verify(api, settings.sync, store, sample, clock))
 
 
-async def _verify(
-    api: AsyncFlexprice, settings: SyncSettings, store: Store, sample: int, clock: Clock
-) -> dict[str, Any]:
+async def _verify(api: Client, settings: SyncSettings, store: Store, sample: int, clock: Clock) -> dict[str, Any]:
     live, run = await Sync(settings, api, store, clock=clock).measure()
     found = store.rows("SELECT id FROM customers WHERE gone_at IS NULL ORDER BY id")
     whole = [row[0] for row in found if not store.tombstones.names(row[0])]
@@ -80,7 +78,7 @@ async def _verify(
     }
 
 
-async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], t0: datetime) -> list[Row]:
+async def _compare_customers(api: Client, store: Store, ids: list[str], t0: datetime) -> list[Row]:
     reader, live, found = Reader(), [], []
     for status in _STATUSES:
         for first in range(0, len(ids), calls.PAGE):
@@ -93,7 +91,7 @@ async def _compare_customers(api: AsyncFlexprice, store: Store, ids: list[str], 
 
 
 async def _compare_answers(
-    api: AsyncFlexprice, store: Store, child: Resource, customer_id: str, periods: Mapping[str, Any], t0: datetime
+    api: Client, store: Store, child: Resource, customer_id: str, periods: Mapping[str, Any], t0: datetime
 ) -> list[Row]:
     """Compare the stored rows of a customer with the answers to the calls that a run would make for them.
 
@@ -113,9 +111,7 @@ async def _compare_answers(
     return found + _misfits(read)
 
 
-async def _answers(
-    api: AsyncFlexprice, child: Resource, customer_id: str, counting: list[str], t0: datetime
-) -> list[Answer]:
+async def _answers(api: Client, child: Resource, customer_id: str, counting: list[str], t0: datetime) -> list[Answer]:
     """Make the calls: for usage none where no subscription counts, and one more for each of several."""
     assert child.call is not None  # noqa: S101  # children have calls
     usage = child.name == "usage"

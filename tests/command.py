@@ -184,10 +184,11 @@ COMMAND = (sys.executable, "-m", "pipelines.cli")
 
 
 def environment(base_url: str = "", key: str = "sandbox", **more: str) -> dict[str, str]:
-    """The environment of this process without the settings of Flexsync and of proxies, plus these."""
+    """The environment of this process, as activated, without the settings of Flexsync and of proxies, plus these."""
     strange = ("FLEXPRICE_", "FLEXSYNC_")
     found = {n: v for n, v in os.environ.items() if not n.startswith(strange) and not n.lower().endswith("_proxy")}
-    given = {"FLEXPRICE_BASE_URL": base_url, "FLEXPRICE_API_KEY": key, **more}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    given = {"PATH": path, "FLEXPRICE_BASE_URL": base_url, "FLEXPRICE_API_KEY": key, **more}
     return {**found, **{name: value for name, value in given.items() if value}}
 
 

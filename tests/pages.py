@@ -31,6 +31,12 @@ checked: an error names the line and the nearest known name.
 A length of time is a number and a unit: `90s`, `15m`, `2h`, `7d`, or a sum such as `1h30m`. A program passes any
 setting by its name: `flexsync.load(max_in_flight=8, store="copy.duckdb")`.
 
+The file is the one that `--config` names, else the one that the environment variable `FLEXSYNC_CONFIG` names. A
+`flexsync.toml` in the current folder is not taken unasked: whoever made that folder would choose where the key is sent,
+and a cron job would change when a file comes into its folder. A command that goes without it says so on stderr. With
+`export FLEXSYNC_CONFIG=flexsync.toml` every command takes that of its folder; an empty `FLEXSYNC_CONFIG` says that none
+is wanted.
+
 A profile is one account environment. `[profiles.NAME.api]`, `[profiles.NAME.sync]` … hold only what differs.
 
 <!-- Generated from connector/settings/declarations.py. Do not edit. -->

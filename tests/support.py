@@ -14,7 +14,7 @@ from typing import Any
 
 from connector.api import answers
 from connector.api.calls import Call, Reply
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.api.freshness import Freshness
 from connector.api.masking import Mask
 from connector.api.outages import Outages
@@ -136,7 +136,7 @@ class World:
                     settings.sync, api, store, options,
                     clock=self.clock, monotonic=self.monotonic, history=settings.history,
                 ).run()  # fmt: skip
-            async with AsyncFlexprice(settings) as api:
+            async with Client(settings) as api:
                 return await Sync(settings.sync, api, store, options, clock=self.clock, history=settings.history).run()
 
     def clock(self) -> datetime:

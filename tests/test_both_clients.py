@@ -6,11 +6,19 @@ import inspect
 import re
 from collections.abc import Iterator
 
+import lengths
 import pytest
 import twins
 
 import connector
-from connector.clients.keywords import CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, NewCustomer
+from connector.clients.keywords import (
+    CustomerChanges,
+    CustomerQuery,
+    CustomerSearch,
+    CustomerWalk,
+    NewCustomer,
+    SubscriptionWalk,
+)
 from connector.clients.keywords import SubscriptionQuery as Subscriptions
 
 OPERATIONS = {
@@ -25,7 +33,7 @@ OPERATIONS = {
     "get_customers_id_entitlements": "get_entitlements",
     "get_customers_id_grants_upcoming": "get_upcoming_grants",
 }
-MORE = {"iter_customers", "search_subscriptions", "send"}
+MORE = {"iter_customers", "iter_subscriptions", "search_subscriptions", "send"}
 ON_ONE = ("get_customer", "update_customer", "delete_customer", "get_usage", "get_entitlements", "get_upcoming_grants")
 
 
@@ -44,6 +52,25 @@ def test_both_clients_have_the_ten_operations_and_no_other_names() -> None:
     names = {*OPERATIONS.values(), *MORE}
     assert set(public(connector.Flexprice)) == names
     assert set(public(connector.AsyncFlexprice)) == names
+
+
+def test_both_clients_are_opened_by_one_declaration() -> None:
+    """The arguments of both, and what `help()` says about them, are declared in one place, by their names."""
+    assert connector.Flexprice.__init__ is connector.AsyncFlexprice.__init__
+    names = [*inspect.signature(connector.Flexprice).parameters]
+    assert len(names) == 9
+    text = inspect.getdoc(connector.Flexprice.__init__) or ""
+    assert [name for name in names if f"\n    {name}: " not in text] == []
+
+
+PUBLIC = [name for name in connector.__all__ if inspect.isclass(getattr(connector, name))]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_class_has_no_namesake(name: str) -> None:
+    """Whoever searches the source for a public class finds one."""
+    found = [path for path in lengths.sources() if re.search(rf"^class {name}\b", path.read_text("utf-8"), re.M)]
+    assert len(found) == 1, found
 
 
 @pytest.mark.parametrize("name", twins.NAMES)
@@ -82,7 +109,7 @@ def test_docstrings_tell_what_a_user_needs(operation: str, name: str) -> None:
     assert re.sub(r"[()]|await ", "", asynchronous) == re.sub(r"[()]", "", blocking)
 
 
-KEYWORDS = (NewCustomer, CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, Subscriptions)
+KEYWORDS = (NewCustomer, CustomerChanges, CustomerQuery, CustomerSearch, CustomerWalk, Subscriptions, SubscriptionWalk)
 
 
 @pytest.mark.parametrize("kind", KEYWORDS)
@@ -90,7 +117,8 @@ def test_help_names_every_keyword(kind: type) -> None:
     """`help()` and a notebook show the keywords behind `**` one by one, and the docstring lists them."""
     name = {"NewCustomer": "create_customer", "CustomerChanges": "update_customer", "CustomerQuery": "list_customers",
             "CustomerSearch": "search_customers", "CustomerWalk": "iter_customers",
-            "SubscriptionQuery": "search_subscriptions"}[kind.__name__]  # fmt: skip
+            "SubscriptionQuery": "search_subscriptions",
+            "SubscriptionWalk": "iter_subscriptions"}[kind.__name__]  # fmt: skip
     for method in both(name):
         assert set(kind.__annotations__) <= set(inspect.signature(method).parameters)  # type: ignore[arg-type]
         text = inspect.getdoc(method) or ""

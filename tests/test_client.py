@@ -29,7 +29,8 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from connector.api import calls, client, models, transport
+from connector.api import calls, models, transport
+from connector.api.client import FAILED_IN_A_ROW
 from connector.api.flow import Gate
 from connector.api.retries import Retry
 from connector.clients.asynchronous import AsyncFlexprice
@@ -179,7 +180,7 @@ def test_key_header_name_is_a_setting(tmp_path: Path) -> None:
         config = tmp_path / "c.toml"
         config.write_text('[api]\nkey_header = "x-other"\n')
         async with serving(script) as base:
-            settings = client.load(config, environ={}, base_url=base, api_key=KEY)
+            settings = load(config, environ={}, base_url=base, api_key=KEY)
             async with AsyncFlexprice(settings) as api:
                 await api.get_customer("cust_1")
 
@@ -422,7 +423,7 @@ def test_one_lost_customer_does_not_end_a_run(call: calls.Call) -> None:
 
 def test_many_lost_customers_end_the_run() -> None:
     """Twenty per-customer calls lost in a row are the server's fault: the run stops instead of failing every row."""
-    error = ask(Script((502, b"bad gateway")), USAGE, times=client.FAILED_IN_A_ROW, retries=eager(2))
+    error = ask(Script((502, b"bad gateway")), USAGE, times=FAILED_IN_A_ROW, retries=eager(2))
     assert isinstance(error, Unreachable)
     assert "20 calls in a row" in str(error)
 

@@ -22,11 +22,12 @@ from connector import files
 from connector.errors import FixInput
 from connector.publications import lake, publish, reading
 from connector.publications.restore import restore
-from connector.settings import Privacy
+from connector.settings import Privacy, Settings
 from connector.settings import Sync as SyncSettings
 from connector.store.store import Store
 from connector.tables.resources import RESOURCES
-from pipelines.opening import last_green, readable
+from pipelines import jobs
+from pipelines.opening import readable
 from pipelines.summary import Report
 from pipelines.sync.publishing import check_targets, publish_all
 
@@ -451,9 +452,11 @@ def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
     with readable(settings, green=True) as (opened, remark):
         assert opened.run.run_id == run_id(1)
         assert "is not green" in remark
-    found = last_green(settings)
-    assert found is not None
-    assert (found["run_id"], found["target"]) == (run_id(1), target("parquet", tmp_path))
+    found = jobs.status(Settings(sync=settings), None)
+    assert (found["last_green"]["run_id"], found["last_green"]["targets"]) == (run_id(1), list(settings.publish))
+    assert [(one["target"], one["run_id"], one["green"]["run_id"]) for one in found["publications"]] == [
+        (name, run_id(2), run_id(1)) for name in settings.publish
+    ]
     query = "SELECT max(run_id) AS run FROM flexsync.runs"
     at = ("--store", settings.store, "--publish", settings.publish[0])
     done = command("sql", "--green", query, *at, "--format", "json", env=environment(), cwd=tmp_path)
@@ -462,13 +465,43 @@ def test_the_commands_name_and_read_the_last_green_run(tmp_path: Path) -> None:
     assert f"last green run {run_id(1)}, published 20" in done.out
     with readable(settings, str(tmp_path / "lake"), green=True) as (opened, remark):
         assert (runs_seen(opened), remark) == ({run_id(1)}, "")
+    assert f"{settings.publish[0]} holds run {run_id(2)}, degraded, published 20" in done.out
     alone = SyncSettings(store=settings.store)
-    assert last_green(alone) is None
+    found = jobs.status(Settings(sync=alone), None)
+    assert (found["last_green"]["run_id"], found["last_green"]["targets"]) == (run_id(1), [])
     with pytest.raises(FixInput, match="no publication holds a green one"), readable(alone, green=True):
         pass
     with store_in(tmp_path, 3), readable(settings, green=True) as (opened, remark):
         assert runs_seen(opened) == {run_id(1)}
         assert "a sync holds" in remark
+
+
+def test_status_names_every_publication_and_a_green_run_without_any(tmp_path: Path) -> None:
+    """Both that hold the last green run; one that holds another run, or none, with what it holds or why not."""
+    store, targets = tmp_path / "work.duckdb", [target(kind, tmp_path) for kind in KINDS]
+
+    def status(*publish: str) -> list[str]:
+        words = [word for name in publish for word in ("--publish", name)]
+        done = command("status", "--store", store, *words, env=environment(), cwd=tmp_path)
+        assert done.code == 0, done.err
+        return done.out.splitlines()[1 : 2 + len(publish)]
+
+    with store_in(tmp_path) as opened:
+        for name in targets:
+            publish.publish(opened, name)
+    assert status(*targets)[0].endswith(f" to {targets[0]} and {targets[1]}")
+    assert status()[0].startswith(f"last green run {run_id(1)}, ended 2026-01-01T0")
+    missing = f"duckdb:{tmp_path / 'none.duckdb'}"
+    told = status(targets[0], missing)
+    assert (told[0].endswith(f" to {targets[0]}"), told[1].startswith(f"{missing}: ")) == (True, True)
+    with store_in(tmp_path, 2) as opened:
+        end_run(opened, 2)
+        publish.publish(opened, targets[0])
+    told = status(*targets)
+    assert told[0].startswith(f"last green run {run_id(2)}, published 20")
+    assert told[0].endswith(f" to {targets[0]}")
+    assert told[1].startswith(f"{targets[1]} holds run {run_id(1)}, green, published 20")
+    assert status(targets[1])[0].endswith("; no publication holds it")
 
 
 @pytest.mark.sampled

@@ -139,6 +139,7 @@ MISSPELT: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("search_customers", (), {"fitlers": []}, "filters"),
     ("iter_customers", (), {"statuss": "archived"}, "status"),
     ("search_subscriptions", (), {"subscription_statuses": ["active"]}, "subscription_status"),
+    ("iter_subscriptions", (), {"custmer_id": "cust_1"}, "customer_id"),
 ]
 
 
@@ -170,6 +171,7 @@ def test_a_create_needs_its_two_identifiers_by_keyword(api: Flexprice) -> None:
         ("search_subscriptions", {"subscription_status": ["active", "actve"]}),
         ("search_subscriptions", {"subscription_ids": []}),
         ("iter_customers", {"customer_ids": ()}),
+        ("iter_subscriptions", {"subscription_status": ["actve"]}),
         ("list_customers", {"external_ids": []}),
         ("get_customer", {"customer_id": "cust_1", "retries": -1}),
         ("get_customer", {"customer_id": "cust_1", "timeout": 0}),
@@ -345,15 +347,37 @@ def test_a_walk_that_is_left_is_closed(base_url: str) -> None:
         gc.collect()
 
 
-def test_a_server_that_ignores_filters_is_named() -> None:
+@pytest.mark.parametrize(("walk", "instead"), [("customers", "list_cust"), ("subscriptions", "search_subs")])
+def test_a_server_that_ignores_filters_is_named(walk: str, instead: str) -> None:
     """It is refused with an error of ours, instead of walking for ever."""
     old = Sandbox(customers=12, seed=5, faults=Faults(old=frozenset({"filters_ignored"})))
     with (
         old.running() as url,
         Flexprice(base_url=url, api_key=KEY) as client,
-        pytest.raises(Refused, match="list_cust"),
+        pytest.raises(Refused, match=instead),
     ):
-        list(client.iter_customers(page_size=3))
+        list(getattr(client, f"iter_{walk}")(page_size=3))
+
+
+def test_subscriptions_are_walked_as_customers_are(api: Flexprice, base_url: str, sandbox: Sandbox) -> None:
+    """Each comes once, of every status that was asked for, in both clients; tables are those of a sync."""
+    every = ["active", "trialing", "cancelled", "paused", "incomplete", "draft"]
+    wanted = api.search_subscriptions(subscription_status=every, limit=1000)  # type: ignore[typeddict-item]
+    walk = api.iter_subscriptions(subscription_status=every, page_size=4)  # type: ignore[typeddict-item]
+    found = [row.id for row in walk]
+    assert sorted(found) == sorted(row.id for row in wanted.items)
+    assert {row.subscription_status for row in api.iter_subscriptions()} == {"active"}
+    owner = wanted.items[0].customer_id
+    own = api.iter_subscriptions(customer_id=owner, subscription_status=every)  # type: ignore[typeddict-item]
+    assert {row.customer_id for row in own} == {owner}
+    table = api.iter_subscriptions(subscription_status=every).to_arrow()  # type: ignore[typeddict-item]
+    assert rows(table) == rows(connector.read("subscriptions", base_url=base_url, api_key=KEY).read_all())
+
+    async def main() -> list[str]:
+        async with AsyncFlexprice(base_url=base_url, api_key=KEY) as client:
+            return [row.id async for row in client.iter_subscriptions(subscription_status=every, page_size=4)]  # type: ignore[typeddict-item]
+
+    assert asyncio.run(main()) == found
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from connector.errors import Refused
 from connector.store.store import Store
 from pipelines import operations
 from pipelines.doctor import doctor
+from pipelines.report.customers import writer
 from pipelines.verify import verify
 
+A_ROW = {"id": "a", "created_at": "2026-01-01T00:00:00Z"}
 ROUTES = {"customers": "search", "subscriptions": "subscriptions"}
 ODD: dict[str, dict[str, Any]] = {
     "a leap second": {"updated_at": "2026-06-30T23:59:60Z"},
@@ -190,13 +193,18 @@ def test_verify_names_a_live_row_that_does_not_fit(fields: dict[str, Any], tmp_p
     [
         lambda settings: connector.Flexprice(settings).search_customers(limit=1000),
         lambda settings: operations.send(calls.search_customers(limit=1000), settings),
-        lambda settings: operations.get(settings, id=None, external_id="a/b", expand=None),
+        lambda settings: operations.get(settings, operations.Whose(external_id="a/b")),
+        lambda settings: operations.page(settings, calls.search_customers(limit=9), writer("csv", io.StringIO()).take),
+        lambda settings: operations.page(settings, calls.list_customers(limit=9), writer("table", io.StringIO()).take),
+        lambda settings: operations.page(settings, calls.list_customers(limit=9), writer("jsonl", io.StringIO()).take),
+        lambda settings: operations.walk(settings, {}, 9, writer("csv", io.StringIO()).take),
+        lambda settings: operations.walk(settings, {}, 9, writer("json", io.StringIO()).take),
     ],
 )
 def test_an_operation_by_hand_is_refused_with_the_reason(ask: Any, tmp_path: Path) -> None:
     """The ten operations say that the answer cannot be shown; it is no fault of ours."""
     w = world(tmp_path)
-    w.sandbox.bend = lambda _route, _path, _query, _body: {"items": [{"id": "a", "name": "\ud800"}]}  # type: ignore[attr-defined]
+    w.sandbox.bend = lambda _route, _path, _query, _body: {"items": [{**A_ROW, "name": "\ud800"}]}  # type: ignore[attr-defined]
     with w.sandbox.running() as base_url, pytest.raises(Refused, match="surrogate"):
         ask(w.settings(base_url=base_url))
 

@@ -23,7 +23,7 @@ from virtual import VirtualLoop, play
 
 from connector.api import calls
 from connector.api.calls import Call, Reply
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.api.flow import PROBES, Gate
 from connector.api.outages import Outages, Outcome
 from connector.api.recovery import CONTROLS, LEAST_TIMEOUT, TOLD_AFTER, Recovery
@@ -71,9 +71,9 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def opened(server: Handler, port: int = 0, **given: Any) -> AsyncIterator[AsyncFlexprice]:
+async def opened(server: Handler, port: int = 0, **given: Any) -> AsyncIterator[Client]:
     """A client of `server`."""
-    async with listening(server, port) as base, AsyncFlexprice(base_url=base, api_key=KEY, **given) as api:
+    async with listening(server, port) as base, Client(base_url=base, api_key=KEY, **given) as api:
         api.retry = quick()
         yield api
 
@@ -95,7 +95,7 @@ async def listening(server: Handler, port: int = 0) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def ask_all(api: AsyncFlexprice, every: Sequence[Call], callers: int = CALLERS) -> list[Reply | FlexsyncError]:
+async def ask_all(api: Client, every: Sequence[Call], callers: int = CALLERS) -> list[Reply | FlexsyncError]:
     """Send `every` call, `callers` at a time."""
     found: list[Reply | FlexsyncError | None] = [None] * len(every)
     waiting = iter(enumerate(every))
@@ -111,7 +111,7 @@ async def ask_all(api: AsyncFlexprice, every: Sequence[Call], callers: int = CAL
     return [each for each in found if each is not None]
 
 
-def probes(api: AsyncFlexprice) -> int:
+def probes(api: Client) -> int:
     return int(api.gate.report()["endpoints"].get("probes", {}).get("calls", 0))
 
 
@@ -216,7 +216,7 @@ def test_a_server_that_is_restarted_is_waited_for() -> None:
         server = Server()
         async with listening(server) as base:
             port = int(base.split(":")[2].split("/")[0])
-        async with AsyncFlexprice(base_url=base, api_key=KEY) as api:
+        async with Client(base_url=base, api_key=KEY) as api:
             api.retry = quick()
             async with listening(server, port):
                 assert isinstance(await api.send(usage(1)), Reply)
@@ -666,11 +666,11 @@ def test_every_wrong_answer_of_an_outage_is_in_doubt(at: int) -> None:
             for make in (calls.get_usage, calls.get_entitlements, calls.get_upcoming_grants)
         ]
         async with sandbox.serving() as base:
-            async with AsyncFlexprice(base_url=base, api_key="sandbox") as api:
+            async with Client(base_url=base, api_key="sandbox") as api:
                 right = await ask_all(api, every)
                 assert not any(api.outages.touched(each.began, each.ended) for each in right if isinstance(each, Reply))
             sandbox.faults = Faults(database_down_at=at, database_down_for=1.5, database_partial=True)
-            async with AsyncFlexprice(base_url=base, api_key="sandbox") as api:
+            async with Client(base_url=base, api_key="sandbox") as api:
                 found = await ask_all(api, every)
                 pairs = [
                     (a, b) for a, b in zip(found, right, strict=True) if isinstance(a, Reply) and isinstance(b, Reply)
@@ -697,7 +697,7 @@ def test_a_refused_limit_names_itself(limit: int) -> None:
     """A page size that the server does not take is a Refused whose details say so (contract.md 2.4)."""
 
     async def main() -> None:
-        async with account(3).serving() as base, AsyncFlexprice(base_url=base, api_key="sandbox") as api:
+        async with account(3).serving() as base, Client(base_url=base, api_key="sandbox") as api:
             with pytest.raises(Refused) as caught:
                 await api.send(calls.search_customers(limit=limit))
             assert caught.value.status == 400

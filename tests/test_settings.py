@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pages
 import pytest
+import setting_keywords
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -44,6 +45,12 @@ def refused(*args: Any, **flags: Any) -> str:
     with pytest.raises(FixInput) as caught:
         load(*args, environ=flags.pop("environ", {}), **flags)
     return str(caught.value)
+
+
+def test_the_keywords_of_load_are_the_settings() -> None:
+    """The module that type checkers read is what the generator makes of the declarations."""
+    present = setting_keywords.MODULE.read_text(encoding="utf-8")
+    assert present == setting_keywords.written(), "run: python tests/setting_keywords.py"
 
 
 # --- sources ---

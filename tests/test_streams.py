@@ -76,6 +76,10 @@ FAILING = {
     "no file": (("import", "plan", "none.csv"), 2, "FixInput"),
     "no journal": (("import", "undo", "none"), 2, "FixInput"),
     "nobody": (("forget", "none"), 2, "FixInput"),
+    "no store to verify": (("verify",), 2, "FixInput"),
+    "no state to show": (("state", "show"), 2, "FixInput"),
+    "no server to check": (("doctor",), 3, "Unreachable"),
+    "no folder for the store": (("doctor", "--store", "none/s.duckdb"), 2, "FixInput"),
 }
 
 
@@ -88,9 +92,49 @@ def test_json_is_one_object_on_failure_too(tmp_path: Path, name: str, monkeypatc
     assert done.code == code, done.err
     error = done.json["error"]
     assert (done.json["status"], error["class"], error["exit_code"]) == ("failed", kind, code)
-    assert error["message"].split("\n")[0].rstrip(".") in done.err
+    if words[0] != "doctor":  # it tells a failed check in its report
+        assert error["message"].split("\n")[0].rstrip(".") in done.err
     assert error["class"] in errors.__all__
     assert error["remedy"]
+
+
+def test_json_of_what_succeeds_says_so(tmp_path: Path) -> None:
+    """Every report of the copy has a `status` and an `error` that is null, beside what the command found."""
+    sandbox = account(6)
+    with sandbox.running() as base_url:
+        env = environment(base_url)
+        assert command("sync", *FEW, env=env, cwd=tmp_path).code == 0
+        found = {}
+        for words in (("status",), ("verify", "--sample", "2"), ("doctor",), ("state", "show")):
+            done = command(*words, "--json", env=env, cwd=tmp_path)
+            assert (done.code, done.err) == (0, "")
+            found[words[0]] = done.json
+            assert done.json["error"] is None
+        sandbox.update_customer(sandbox.customer_ids("published")[0], name="Changed since")
+        differing = command("verify", "--sample", "100", "--json", env=env, cwd=tmp_path)
+    assert {name: one["status"] for name, one in found.items()} == {
+        "status": "fresh", "verify": "ok", "doctor": "ok", "state": "ok",
+    }  # fmt: skip
+    assert (differing.code, differing.json["status"], differing.json["error"]) == (1, "differs", None)
+    assert len(differing.json["differences"]) == 1
+    assert (found["verify"]["compared"], found["verify"]["ok"]) == (2, True)
+    assert [check["ok"] for check in found["doctor"]["checks"]] == [True] * len(found["doctor"]["checks"])
+    assert found["state"]["cursors"]
+    late = command("status", "--max-age", "0s", "--json", env=env, cwd=tmp_path)
+    assert (late.code, late.json["status"], late.json["error"]) == (1, "stale", None)
+
+
+def test_doctor_as_json_tells_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed check does not hide the others; `error` is the first one, whose exit code the command has."""
+    monkeypatch.setattr("connector.api.client.Retry", quick_retry)
+    words = ("doctor", "--store", "none/s.duckdb", "--json")
+    done = command(*words, env=environment("http://127.0.0.1:9/v1"), cwd=tmp_path)
+    told = [(check["check"], check["ok"], check.get("class")) for check in done.json["checks"]]
+    assert told == [
+        ("settings", True, None), ("key", True, None), ("store", False, "FixInput"), ("server", False, "Unreachable"),
+    ]  # fmt: skip
+    assert done.json["error"]["message"].startswith("store: none does not exist")
+    assert (done.code, done.err) == (2, "")
 
 
 @pytest.mark.parametrize("words", few([("sync",), ("state", "reset"), ("sync", "--dry-run")]))

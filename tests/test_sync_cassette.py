@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tapes import CONFIG, account, address, scrubbed
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.pull import windows
 from connector.sandbox import Key
 from connector.settings import load
@@ -38,7 +38,7 @@ def base_url(record_mode: str) -> Iterator[str]:
 async def _sync(base_url: str, path: Path) -> Report:
     settings = load(environ={}, base_url=base_url, api_key=KEY, store=path)
     with Store.open(path) as store:
-        async with AsyncFlexprice(settings) as api:
+        async with Client(settings) as api:
             return await Sync(settings.sync, api, store).run()
 
 

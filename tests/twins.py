@@ -33,7 +33,10 @@ METHOD = """
         {docstring}
         {body}
 """
-ITERATORS = {"AsyncCustomerIterator": "CustomerIterator"}
+ITERATORS = {
+    "AsyncCustomerIterator": "CustomerIterator",
+    "AsyncSubscriptionIterator": "SubscriptionIterator",
+}
 
 
 def twin(name: str) -> str:

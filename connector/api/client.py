@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,21 +23,19 @@ from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector.api import answers, masking, transport
+from connector.api.account import Account, Hooks
 from connector.api.address import located, require_page
 from connector.api.calls import Call, Reply
 from connector.api.flow import PROBES, Gate, Slot
 from connector.api.freshness import NO_CACHE, PAUSE, Freshness
 from connector.api.outages import Outages, Outcome
-from connector.api.recovery import Recovery, Waiting
+from connector.api.recovery import Recovery
 from connector.api.retries import PER_CUSTOMER, Failure, Retries, Retry, RetryState, policy, positive
 from connector.api.transport import BROKEN, Headers, Request, Response, open_transport, read_body
-from connector.clock import Clock, utc_now
 from connector.errors import BudgetSpent, FixInput, FlexsyncError, KeyRefused, Refused, TryAgain, Unreachable
-from connector.settings import Secret, Settings, load, masked
+from connector.settings import Secret, Settings
 
-__all__ = ["AsyncFlexprice", "Observer", "gate_for"]
-
-Observer = Callable[[Call, int, float], None]  # call, HTTP status (0: none came), seconds
+__all__ = ["Client", "gate_for"]
 
 FAILED_IN_A_ROW = 20  # per-customer calls that fail in a row, with none ever answered, before it is the server's fault
 
@@ -55,55 +52,22 @@ def gate_for(settings: Settings) -> Gate:
     )
 
 
-class AsyncFlexprice:
-    """A FlexPrice account: `send` for any `Call`. `connector.clients` adds the operations by name.
+class Client(Account):
+    """Sends: `send` for any `Call`. Its arguments are those of `Account`; `connector.clients` adds the operations.
 
-    ``async with AsyncFlexprice(base_url=…, api_key=…) as api: reply = await api.send(calls.get_customer("cust_…"))``
-
-    Args:
-        settings: as `connector.settings.load` returns them; without them they are loaded from the environment, and
-            the next four arguments override it.
-        base_url: address of the API with its ``/v1``.
-        api_key: the key.
-        environment_id: sent as ``X-Environment-ID``; only keys that are bound to no environment need it
-            (contract.md 1.3).
-        allow_http: hosts that may be called without TLS.
-        gate: shared by all clients that must be throttled together; by default one of its own.
-        on_call: called after every HTTP exchange.
-        on_wait: called when all calls have waited for some seconds because the server fails, and when they go on.
-        clock: this machine's, for answers without a `Date` header.
+    ``async with Client(base_url=…, api_key=…) as api: reply = await api.send(calls.get_customer("cust_…"))``
 
     Attributes:
         outages: spans of time in which the server failed as a whole; `outages.touched(reply.began, reply.ended)` says
             which answers to doubt.
         freshness: which answers came from a cache before the server.
         mask: takes the key out of answers, and notes where it was.
-
-    Raises:
-        FixInput: no key, or a base_url that the key must not travel to.
     """
 
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | Secret | None = None,
-        environment_id: str | None = None,
-        allow_http: Sequence[str] | None = None,
-        gate: Gate | None = None,
-        on_call: Observer | None = None,
-        on_wait: Waiting | None = None,
-        clock: Clock = utc_now,
-    ) -> None:
-        self._closed = True  # until it is whole: one that its settings refuse holds nothing
-        api_key = masked(api_key)
-        if settings is None:
-            hosts = tuple(allow_http) if allow_http is not None else None
-            settings = load(base_url=base_url, api_key=api_key, environment_id=environment_id, allow_http=hosts)
+    def _open(self, settings: Settings, hooks: Hooks) -> None:
         self.settings = settings
-        self.clock = clock
-        self.gate = gate or gate_for(settings)
+        self.clock = hooks["clock"]
+        self.gate = hooks["gate"] or gate_for(settings)
         self.retry = Retry(settings.flow.attempts)
         self._key = settings.require_key()
         self.mask, self.freshness = masking.Mask(self._key), Freshness(settings.sync.overlap)
@@ -111,11 +75,11 @@ class AsyncFlexprice:
         self._base = settings.api.base_url
         self._timeout = settings.flow.timeout.total_seconds()
         self.outages = Outages(time.monotonic)
-        self._recovery = Recovery(self.gate, self.outages, self._probe, self._timeout, time.monotonic, on_wait)
+        self._recovery = Recovery(self.gate, self.outages, self._probe, self._timeout, time.monotonic, hooks["on_wait"])
         self._read_headers = Headers(_headers(settings, self._key))
         self._write_headers = Headers({**self._read_headers, "content-type": "application/json"})
         self._transport = open_transport(self._base, self.gate.max_in_flight)
-        self._on_call = on_call
+        self._on_call = hooks["on_call"]
         self._closed = False
         self._failed_in_a_row = 0
         self._date: tuple[str, datetime | None] = ("", None)  # the header changes once a second, parsing costs 10 µs

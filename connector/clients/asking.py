@@ -9,8 +9,9 @@ other kind; a body that does not fit its type names the field. Never done: HTTP,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -24,10 +25,11 @@ from connector.clients.models import Result, received
 from connector.clock import Clock
 from connector.errors import NotFound, Refused
 
-__all__ = ["Asking", "Retries", "about"]
+__all__ = ["SERVER_ID", "Asking", "Retries", "Send", "about", "id_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R", bound=Result)
+Send = Callable[[Call], Awaitable[Reply]]
 SERVER_ID = re.compile(r"cust_[0-9A-HJKMNP-TV-Z]{26}")  # contract.md 4; older rows may differ, so it only hints
 
 
@@ -41,7 +43,7 @@ class Asking:
     clock: Clock
 
     async def send(self, call: Call, *, retries: Retries = None, timeout: float | None = None) -> Reply:
-        """Make a call; implemented by `connector.api.client.AsyncFlexprice`."""
+        """Make a call; implemented by `connector.api.client.Client`."""
         raise NotImplementedError
 
     async def _get(self, call: Call, model: type[T], retries: Retries, timeout: float | None) -> T:
@@ -58,17 +60,25 @@ class Asking:
         return received(result, reply.body, reply.date or self.clock(), whose)
 
     async def _id_of(self, external_id: str, retries: Retries, timeout: float | None) -> str:
-        """Look up the id of a published customer.
+        """Look up the id of a published customer."""
+        return await id_of(partial(self.send, retries=retries, timeout=timeout), external_id)
 
-        An id that cannot stand in a path (it holds ``/``, contract.md 1.1) is searched for.
-        """
-        if calls.fits_path(external_id):
-            call = calls.get_customer_by_external_id(external_id)
-            return (await self._get(call, Identity, retries, timeout)).id
-        call = calls.search_customers(external_id=external_id, status="published", limit=1)
-        for customer in (await self._get(call, _Page, retries, timeout)).items:
-            return customer.id
-        raise nobody(external_id)
+
+async def id_of(send: Send, external_id: str) -> str:
+    """Look up the id of a published customer.
+
+    An id that cannot stand in a path (it holds ``/``, contract.md 1.1) is searched for.
+
+    Raises:
+        NotFound: no published customer has it.
+    """
+    if calls.fits_path(external_id):
+        call = calls.get_customer_by_external_id(external_id)
+        return decoded(call, await send(call), Identity).id
+    call = calls.search_customers(external_id=external_id, status="published", limit=1)
+    for customer in decoded(call, await send(call), _Page).items:
+        return customer.id
+    raise nobody(external_id)
 
 
 def nobody(external_id: str) -> NotFound:

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from connector.api import client
 from connector.api.calls import Call, Reply
+from connector.api.client import Client
 from connector.api.retries import Retries
 from connector.clients.allowances import AsyncAllowances
 from connector.clients.calling import operation
@@ -19,27 +19,11 @@ class AsyncOperations(AsyncCustomers, AsyncListings, AsyncAllowances):
     """Every operation by name, on top of `send`."""
 
 
-class AsyncFlexprice(client.AsyncFlexprice, AsyncOperations):
+class AsyncFlexprice(Client, AsyncOperations):
     """A FlexPrice account, for asyncio: the ten customer operations by name, iterators, and `send` for any `Call`.
 
     Use it in ``async with``, or call `aclose`: a client that is left open warns with a ResourceWarning. Several tasks
     may share it. Reads are repeated on passing faults; a write only when it is certain that it was not carried out.
-
-    Args:
-        settings: as `connector.load` returns them; without them they are loaded from the environment, and the next
-            four arguments override it.
-        base_url: address of the API with its ``/v1``.
-        api_key: the key.
-        environment_id: sent as ``X-Environment-ID``; only keys that are bound to no environment need it
-            (contract.md 1.3).
-        allow_http: hosts that may be called without TLS.
-        gate: shared by all clients that must be throttled together; by default one of its own.
-        on_call: called after every HTTP exchange with the call, the status and the seconds.
-        on_wait: called when all calls have waited for some seconds because the server fails, and when they go on.
-        clock: this machine's, for answers without a `Date` header.
-
-    Raises:
-        FixInput: no key, or a base_url that the key must not travel to.
 
     Example:
         ``async with AsyncFlexprice(api_key=…) as api: customer = await api.get_customer(external_id="acct-1")``

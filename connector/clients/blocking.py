@@ -9,23 +9,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from connector.api.account import Account, Hooks
 from connector.api.calls import Call, Reply
-from connector.api.client import Observer
 from connector.api.flow import Gate
-from connector.api.recovery import Waiting as WaitTold
 from connector.api.retries import Retries
 from connector.clients.asynchronous import AsyncFlexprice
 from connector.clients.blocking_allowances import Allowances
 from connector.clients.blocking_customers import Customers
 from connector.clients.blocking_listings import Listings
 from connector.clients.calling import operation
-from connector.clock import Clock, utc_now
 from connector.errors import FixInput
-from connector.settings import Secret, Settings, masked
+from connector.settings import Settings
 
 __all__ = ["Flexprice"]
 
@@ -33,43 +31,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Flexprice(Customers, Listings, Allowances):
+class Flexprice(Account, Customers, Listings, Allowances):
     """A FlexPrice account: the ten customer operations by name, iterators, and `send` for any `Call`.
 
     Use it in ``with``, or call `close`: a client that is left open warns with a ResourceWarning. Several threads may
-    share it. It takes the same arguments as `AsyncFlexprice`, which a loop in a thread of its own runs, because the
-    transport is async only.
+    share it. An `AsyncFlexprice` does the work, on a loop in a thread of its own, because the transport is async only.
 
     Example:
         ``with Flexprice(api_key=…) as api: customer = api.get_customer(external_id="acct-1")``
     """
 
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | Secret | None = None,
-        environment_id: str | None = None,
-        allow_http: Sequence[str] | None = None,
-        gate: Gate | None = None,
-        on_call: Observer | None = None,
-        on_wait: WaitTold | None = None,
-        clock: Clock = utc_now,
-    ) -> None:
-        self._closed = True  # until it is whole
-        api_key = masked(api_key)
-        self._api = self._async = AsyncFlexprice(
-            settings,
-            base_url=base_url,
-            api_key=api_key,
-            environment_id=environment_id,
-            allow_http=allow_http,
-            gate=gate,
-            on_call=on_call,
-            on_wait=on_wait,
-            clock=clock,
-        )
+    def _open(self, settings: Settings, hooks: Hooks) -> None:
+        self._api = self._async = AsyncFlexprice(settings, **hooks)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_serve, args=(self._loop,), name="flexprice", daemon=True)
         self._thread.start()

@@ -1,4 +1,4 @@
-"""Many customers, or subscriptions: one page at a time, or customers one by one, for programs without an event loop.
+"""Many customers, or subscriptions: one page at a time, or one by one, for programs without an event loop.
 
 Written from `connector.clients.listings` by `python tests/twins.py`: change that module, never this one.
 """
@@ -10,10 +10,10 @@ from typing import Unpack
 from connector.api.calls import PAGE
 from connector.api.retries import Retries
 from connector.clients.calling import operation
-from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery
+from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery, SubscriptionWalk
 from connector.clients.models import CustomerPage, SubscriptionPage
 from connector.clients.waiting import Waiting
-from connector.clients.walking import CustomerIterator
+from connector.clients.walking import CustomerIterator, SubscriptionIterator
 
 __all__ = ["Listings"]
 
@@ -112,3 +112,31 @@ class Listings(Waiting):
         Example: ``page = api.search_subscriptions(customer_id=customer.id, subscription_status=["trialing"])``
         """
         return self._run(self._api.search_subscriptions, retries=retries, timeout=timeout, **query)
+
+    @operation(SubscriptionWalk)
+    def iter_subscriptions(
+        self,
+        *,
+        page_size: int = PAGE,
+        retries: Retries = None,
+        timeout: float | None = None,
+        **query: Unpack[SubscriptionWalk],
+    ) -> SubscriptionIterator:
+        """Walk all subscriptions, oldest first, as `iter_customers` does customers (contract.md 7.1, 11).
+
+        Without `subscription_status`, active ones only. One that changes its status meanwhile may come or be left out.
+
+        Args:
+            page_size: subscriptions a call, 1 to 1000.
+            retries: further attempts after the first, instead of the settings'.
+            timeout: seconds for one attempt, instead of the settings'.
+            **query: customer_id, subscription_ids, subscription_status, plan_id, filters: see `SubscriptionWalk`.
+
+        Raises:
+            FlexsyncError: while it is walked: no answer, or a refusal.
+
+        Example: ``for one in api.iter_subscriptions(subscription_status=["trialing"]): print(one.customer_id)``
+        """
+        return SubscriptionIterator(
+            self._api.iter_subscriptions(page_size=page_size, retries=retries, timeout=timeout, **query), self._run
+        )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 __all__ = [
     "CustomerChanges", "CustomerQuery", "CustomerSearch", "CustomerWalk", "NewCustomer", "Sort", "SubscriptionQuery",
-    "SubscriptionStatus",
+    "SubscriptionStatus", "SubscriptionWalk",
 ]  # fmt: skip
 
 Condition = Mapping[str, Any]
@@ -113,14 +113,19 @@ class CustomerSearch(CustomerQuery, total=False):
     ]
 
 
-class SubscriptionQuery(TypedDict, total=False):
-    """Keywords of `search_subscriptions` (contract.md 7.1)."""
+class SubscriptionWalk(TypedDict, total=False):
+    """Keywords of `iter_subscriptions` (contract.md 7.1)."""
 
     customer_id: Annotated[str | None, "subscriptions of this customer, by the customer's id"]
     subscription_ids: Annotated[Sequence[str], "one of these subscriptions"]
     subscription_status: Annotated[Sequence[SubscriptionStatus], "one of these; without it, active ones only"]
     plan_id: Annotated[str | None, "subscriptions to this plan"]
     filters: Annotated[Sequence[Condition], "conditions on columns, as for customers"]
+
+
+class SubscriptionQuery(SubscriptionWalk, total=False):
+    """Keywords of `search_subscriptions`."""
+
     sort: Annotated[Sequence[Sort] | None, "what to sort by"]
     limit: Annotated[int | None, "rows, 1 to 1000; 50 where it is not given or 0"]
     offset: Annotated[int | None, "rows to skip"]

@@ -1,7 +1,7 @@
-"""Many customers, or subscriptions: one page at a time, or customers one by one.
+"""Many customers, or subscriptions: one page at a time, or one by one.
 
 Promised: one method for each operation of the reference, whose name stands in the docstring. Never done: paging, but in
-`iter_customers`.
+`iter_customers` and `iter_subscriptions`.
 """
 
 # ruff: noqa: ASYNC109 - `timeout` is per attempt; an asyncio.timeout around the call would cut its retries off
@@ -16,9 +16,9 @@ from connector.api.calls import PAGE
 from connector.api.retries import Retries
 from connector.clients.asking import Asking
 from connector.clients.calling import operation
-from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery
+from connector.clients.keywords import CustomerQuery, CustomerSearch, CustomerWalk, SubscriptionQuery, SubscriptionWalk
 from connector.clients.models import CustomerPage, SubscriptionPage
-from connector.clients.walking import AsyncCustomerIterator
+from connector.clients.walking import AsyncCustomerIterator, AsyncSubscriptionIterator, plan_of
 
 __all__ = ["AsyncListings"]
 
@@ -97,7 +97,9 @@ class AsyncListings(Asking):
         """
         send = partial(self.send, retries=retries, timeout=timeout)
         body = {"status": "published", **_given(query)}
-        return AsyncCustomerIterator(body, send, self.clock, page_size)
+        return AsyncCustomerIterator(
+            plan_of("iter_customers", calls.search_customers, body, page_size), send, self.clock
+        )
 
     @operation(SubscriptionQuery, body=True)
     async def search_subscriptions(
@@ -117,6 +119,34 @@ class AsyncListings(Asking):
         Example: ``page = await api.search_subscriptions(customer_id=customer.id, subscription_status=["trialing"])``
         """
         return await self._rows(calls.search_subscriptions(**_given(query)), SubscriptionPage, retries, timeout)
+
+    @operation(SubscriptionWalk)
+    def iter_subscriptions(
+        self,
+        *,
+        page_size: int = PAGE,
+        retries: Retries = None,
+        timeout: float | None = None,
+        **query: Unpack[SubscriptionWalk],
+    ) -> AsyncSubscriptionIterator:
+        """Walk all subscriptions, oldest first, as `iter_customers` does customers (contract.md 7.1, 11).
+
+        Without `subscription_status`, active ones only. One that changes its status meanwhile may come or be left out.
+
+        Args:
+            page_size: subscriptions a call, 1 to 1000.
+            retries: further attempts after the first, instead of the settings'.
+            timeout: seconds for one attempt, instead of the settings'.
+            **query: customer_id, subscription_ids, subscription_status, plan_id, filters: see `SubscriptionWalk`.
+
+        Raises:
+            FlexsyncError: while it is walked: no answer, or a refusal.
+
+        Example: ``async for one in api.iter_subscriptions(subscription_status=["trialing"]): print(one.customer_id)``
+        """
+        send = partial(self.send, retries=retries, timeout=timeout)
+        plan = plan_of("iter_subscriptions", calls.search_subscriptions, _given(query), page_size)
+        return AsyncSubscriptionIterator(plan, send, self.clock)
 
 
 def _given(query: Any) -> dict[str, Any]:

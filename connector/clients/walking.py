@@ -1,7 +1,7 @@
-"""Customers one by one: the walk of `connector.pull.pages`, hidden behind an iterator.
+"""Customers, or subscriptions, one by one: the walk of `connector.pull.pages`, hidden behind an iterator.
 
-Promised: each customer comes once, in the order of `created_at`; no customer that existed when the walk began and stays
-as it is filtered is left out, whatever is created, changed or archived meanwhile, because no page is asked for by its
+Promised: each row comes once, in the order of `created_at`; no row that existed when the walk began and goes on passing
+the filters is left out, whatever is created, changed or archived meanwhile, because no page is asked for by its
 offset. Never done: a proof that nothing is missing (a sync makes one, see docs/trust.md).
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
 
-from connector.api import calls, models
 from connector.api.calls import Call, Json
+from connector.api.fields import Identity
 from connector.clients.asking import decoded
-from connector.clients.models import CustomerPage, received
+from connector.clients.models import Customer, CustomerPage, Result, Subscription, SubscriptionPage, received
 from connector.clock import Clock
 from connector.errors import FixInput, Refused
 from connector.pull.page import FilterIgnoredError, Page, PageSize, Send, Walk
@@ -26,14 +26,34 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["AsyncCustomerIterator", "CustomerIterator"]
+__all__ = [
+    "AsyncCustomerIterator", "AsyncSubscriptionIterator", "CustomerIterator", "SubscriptionIterator", "new_rows",
+    "plan_of",
+]  # fmt: skip
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Row = TypeVar("Row")
+Part = TypeVar("Part", bound=Result)
 
 
-class _Rows(msgspec.Struct):
+class Rows(msgspec.Struct):
+    """A page's rows as they came."""
+
     items: list[msgspec.Raw]
+
+
+class Identities(msgspec.Struct):
+    """A page's ids."""
+
+    items: list[Identity]
+
+
+class _Paged(Protocol):
+    """A page of rows."""
+
+    @property
+    def items(self) -> tuple[Any, ...]: ...
 
 
 class Run(Protocol):
@@ -42,30 +62,77 @@ class Run(Protocol):
     def __call__(self, work: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **given: P.kwargs) -> R: ...
 
 
-class AsyncCustomerIterator:
-    """Customers, one by one; made by `AsyncFlexprice.iter_customers`. It is walked once, in one of the four ways.
+def plan_of(name: str, make: Callable[[Json], Call], body: Json, page_size: int) -> Walk:
+    """Return the walk over a listing; it adds conditions of its own to those of the caller.
 
     Args:
-        body: keys of a customer search that every page asks for.
-        send: makes one call.
-        clock: for answers without a `Date` header.
+        name: for messages.
+        make: the listing, e.g. `calls.search_customers`.
+        body: keys that every page asks for.
         page_size: rows that a page asks for.
     """
+    kept: Sequence[Json] = body.get("filters", ())
 
-    def __init__(self, body: Json, send: Send, clock: Clock, page_size: int) -> None:
+    def whole(asked: Json) -> Call:
+        filters = [*kept, *asked.get("filters", ())]
+        return make({**asked, "filters": filters} if filters else asked)
+
+    return Walk(name, whole, "created_at", body, size=PageSize(page_size))
+
+
+async def new_rows(plan: Walk, send: Send, instead: str) -> AsyncGenerator[tuple[Page, dict[int, bytes]], None]:
+    """Walk a listing.
+
+    Args:
+        plan: from `plan_of`.
+        send: makes one call.
+        instead: what works on a server that ignores filters.
+
+    Yields:
+        A page, and those of its rows that no page before held, as the server sent them, by their place in it.
+
+    Raises:
+        Refused: an answer is not a page, or the server ignores the filters of the walk.
+    """
+    before: frozenset[str] = frozenset()
+    try:
+        async with aclosing(walk_whole(plan, send)) as pages:
+            async for page in pages:
+                if not page.repeated:
+                    ids = decoded(plan.make({}), page.reply, Identities).items
+                    rows = decoded(plan.make({}), page.reply, Rows).items
+                    yield page, {at: bytes(row) for at, row in enumerate(rows) if ids[at].id not in before}
+                before = frozenset(page.position.open or ())
+    except FilterIgnoredError as error:
+        raise Refused(f"{plan.name}: {error}.", remedy=f"Use {instead}: this server is too old.") from error
+
+
+class _AsyncRows(Generic[Row, Part]):
+    """Rows, one by one. They are walked once, in one of the four ways.
+
+    Args:
+        plan: what to walk.
+        send: makes one call.
+        clock: for answers without a `Date` header.
+    """
+
+    _model: type[Part]
+    _instead = ""
+
+    def __init__(self, plan: Walk, send: Send, clock: Clock) -> None:
         self._clock = clock
-        self._pages = self._walk(_plan(body, page_size), send)
+        self._pages = self._walk(plan, send)
         self._begun = False
-        self._customers = self._each()
+        self._rows = self._each()
 
-    def __aiter__(self) -> AsyncIterator[models.Customer]:
+    def __aiter__(self) -> AsyncIterator[Row]:
         return self
 
-    async def __anext__(self) -> models.Customer:
-        return await anext(self._customers)
+    async def __anext__(self) -> Row:
+        return await anext(self._rows)
 
-    async def pages(self) -> AsyncGenerator[CustomerPage, None]:
-        """Yield pages of customers that did not come before.
+    async def pages(self) -> AsyncGenerator[Part, None]:
+        """Yield pages of rows that did not come before.
 
         Raises:
             FixInput: the walk has begun already.
@@ -74,7 +141,7 @@ class AsyncCustomerIterator:
             yield page
 
     async def to_arrow(self) -> pa.Table:
-        """Read all into an Arrow table: the columns of `flexsync.read("customers")`, each customer once.
+        """Read all into an Arrow table, with the columns of `flexsync.read`; each row once.
 
         Raises:
             FixInput: the walk has begun already.
@@ -84,66 +151,72 @@ class AsyncCustomerIterator:
         from connector.tables.streamed import schema_of
 
         found = [page.to_arrow() async for page in self._begin()]
-        return pa.concat_tables([schema_of("customers").empty_table(), *found])
+        return pa.concat_tables([schema_of(self._model.tables[0]).empty_table(), *found])
 
     async def to_pandas(self) -> pd.DataFrame:
         """Read all into a DataFrame, as `to_arrow`; decimals stay exact, metadata becomes dictionaries."""
         return (await self.to_arrow()).to_pandas(maps_as_pydicts="strict")
 
-    def _begin(self) -> AsyncGenerator[CustomerPage, None]:
+    def _begin(self) -> AsyncGenerator[Part, None]:
         if self._begun:
-            raise FixInput("this walk has begun already.", remedy="Make another one with iter_customers.")
+            raise FixInput("this walk has begun already.", remedy="Make another one.")
         self._begun = True
         return self._pages
 
-    async def _each(self) -> AsyncGenerator[models.Customer, None]:
+    async def _each(self) -> AsyncGenerator[Row, None]:
         async for page in self._begin():
-            for customer in page.items:
-                yield customer
+            for row in cast("_Paged", page).items:
+                yield row
 
-    async def _walk(self, plan: Walk, send: Send) -> AsyncGenerator[CustomerPage, None]:
-        """Yield pages of new customers."""
-        before: frozenset[str] = frozenset()
-        try:
-            async with aclosing(walk_whole(plan, send)) as pages:
-                async for page in pages:
-                    if not page.repeated:
-                        yield self._read(plan, page, before)
-                    before = frozenset(page.position.open or ())
-        except FilterIgnoredError as error:
-            raise Refused(f"{plan.name}: {error}.", remedy="Use list_customers: this server is too old.") from error
+    async def _walk(self, plan: Walk, send: Send) -> AsyncGenerator[Part, None]:
+        async with aclosing(new_rows(plan, send, self._instead)) as pages:
+            async for page, rows in pages:
+                yield self._read(plan, page, rows)
 
-    def _read(self, plan: Walk, page: Page, before: frozenset[str]) -> CustomerPage:
-        """Return a page without the customers of the page before, whose last microsecond is asked for again."""
-        whole = decoded(plan.make({}), page.reply, CustomerPage)
-        new = [place for place, customer in enumerate(whole.items) if customer.id not in before]
-        rows = msgspec.json.decode(page.reply.body, type=_Rows).items
-        body = b'{"items":[' + b",".join(rows[place] for place in new) + b"]}"
-        made = CustomerPage(items=tuple(whole.items[place] for place in new), pagination=whole.pagination)
+    def _read(self, plan: Walk, page: Page, rows: dict[int, bytes]) -> Part:
+        """Return a page without the rows of the page before, whose last microsecond is asked for again."""
+        whole = decoded(plan.make({}), page.reply, self._model)
+        items = cast("_Paged", whole).items
+        made = msgspec.structs.replace(whole, items=tuple(items[at] for at in rows))
+        body = b'{"items":[' + b",".join(rows.values()) + b"]}"
         return received(made, body, page.reply.date or self._clock())
 
 
-class CustomerIterator:
-    """Customers, one by one; made by `Flexprice.iter_customers`. It is walked once, in one of the four ways.
+class AsyncCustomerIterator(_AsyncRows[Customer, CustomerPage]):
+    """Customers, one by one; made by `AsyncFlexprice.iter_customers`. It is walked once, in one of the four ways."""
+
+    _model = CustomerPage
+    _instead = "list_customers"
+
+
+class AsyncSubscriptionIterator(_AsyncRows[Subscription, SubscriptionPage]):
+    """Subscriptions, as `AsyncCustomerIterator`; made by `AsyncFlexprice.iter_subscriptions`."""
+
+    _model = SubscriptionPage
+    _instead = "search_subscriptions"
+
+
+class _BlockingRows(Generic[Row, Part]):
+    """Rows, one by one. They are walked once, in one of the four ways.
 
     Args:
         source: does the work.
         run: waits for a coroutine of `source`.
     """
 
-    def __init__(self, source: AsyncCustomerIterator, run: Run) -> None:
+    def __init__(self, source: _AsyncRows[Row, Part], run: Run) -> None:
         self._source = source
         self._run = run
-        self._customers = self._each()
+        self._rows = self._each()
 
-    def __iter__(self) -> Iterator[models.Customer]:
+    def __iter__(self) -> Iterator[Row]:
         return self
 
-    def __next__(self) -> models.Customer:
-        return next(self._customers)
+    def __next__(self) -> Row:
+        return next(self._rows)
 
-    def pages(self) -> Iterator[CustomerPage]:
-        """Yield pages of customers that did not come before.
+    def pages(self) -> Iterator[Part]:
+        """Yield pages of rows that did not come before.
 
         Raises:
             FixInput: the walk has begun already.
@@ -153,7 +226,7 @@ class CustomerIterator:
             yield page
 
     def to_arrow(self) -> pa.Table:
-        """Read all into an Arrow table: the columns of `flexsync.read("customers")`, each customer once.
+        """Read all into an Arrow table, with the columns of `flexsync.read`; each row once.
 
         Raises:
             FixInput: the walk has begun already.
@@ -164,21 +237,18 @@ class CustomerIterator:
         """Read all into a DataFrame, as `to_arrow`; decimals stay exact, metadata becomes dictionaries."""
         return self._run(self._source.to_pandas)
 
-    def _each(self) -> Iterator[models.Customer]:
+    def _each(self) -> Iterator[Row]:
         for page in self.pages():
-            yield from page.items
+            yield from cast("_Paged", page).items
 
 
-async def _next(pages: AsyncGenerator[CustomerPage, None]) -> CustomerPage | None:
+class CustomerIterator(_BlockingRows[Customer, CustomerPage]):
+    """Customers, one by one; made by `Flexprice.iter_customers`. It is walked once, in one of the four ways."""
+
+
+class SubscriptionIterator(_BlockingRows[Subscription, SubscriptionPage]):
+    """Subscriptions, as `CustomerIterator`; made by `Flexprice.iter_subscriptions`."""
+
+
+async def _next(pages: AsyncGenerator[Part, None]) -> Part | None:
     return await anext(pages, None)
-
-
-def _plan(body: Json, page_size: int) -> Walk:
-    """The walk adds conditions of its own to those of the caller."""
-    kept: Sequence[Json] = body.get("filters", ())
-
-    def make(asked: Json) -> Call:
-        filters = [*kept, *asked.get("filters", ())]
-        return calls.search_customers({**asked, "filters": filters} if filters else asked)
-
-    return Walk("iter_customers", make, "created_at", body, size=PageSize(page_size))

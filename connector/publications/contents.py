@@ -27,9 +27,9 @@ PUBLICATION_META = ("published_at", "excluded")  # rows of flexsync.meta that on
 ENDED = ("green", "degraded")
 WITHHELD = "withheld: the column is left out"
 _REQUIRED = ("created_at", *(stamp.name for stamp in STAMPS))  # a sync of a restored store needs them
-_LOADED = "SELECT unnest(resources) FROM {catalog}.flexsync.runs"
-_RUN = f"""run_id, mode, status, started_at, finished_at, reasons,
-    resources IS NULL OR list_has_all(resources, ARRAY({_LOADED}))"""
+_RUN = "run_id, mode, status, started_at, finished_at, reasons"
+_WHOLE = """resources IS NULL
+    OR list_has_all(resources, ARRAY(SELECT unnest(resources) FROM {catalog}.flexsync.runs))"""
 
 
 class Source(Protocol):
@@ -221,7 +221,17 @@ def reaching(found: Snapshot, since: datetime | None) -> Snapshot:
 
 def newest_run(db: Database, catalog: str) -> RunInfo | None:
     """Return the newest run of a store or publication; None where there is none."""
-    found = rows(db, f"SELECT {_RUN.format(catalog=catalog)} FROM {catalog}.flexsync.runs ORDER BY run_id DESC LIMIT 1")
+    return _newest(db, catalog, "")
+
+
+def proven_run(db: Database, catalog: str) -> RunInfo | None:
+    """Return the newest run that the ledger of a store or publication calls green and whole (`RunInfo.proven`)."""
+    return _newest(db, catalog, f"WHERE status = 'green' AND ({_WHOLE.format(catalog=catalog)})")
+
+
+def _newest(db: Database, catalog: str, where: str) -> RunInfo | None:
+    asked = f"SELECT {_RUN}, {_WHOLE} FROM {{catalog}}.flexsync.runs".format(catalog=catalog)
+    found = rows(db, f"{asked} {where} ORDER BY run_id DESC LIMIT 1")
     if not found:
         return None
     run_id, mode, status, started_at, finished_at, reasons, whole = found[0]

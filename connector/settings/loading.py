@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 import msgspec
 
@@ -26,6 +26,7 @@ from connector.settings.declarations import (
     Sync,
 )
 from connector.settings.hosts import check_host
+from connector.settings.keywords import SettingKeywords
 from connector.settings.setting import Setting, settable_in
 from connector.settings.sources import File, Given, from_environment, from_flags, nearest
 from connector.settings.values import Environment, Secret, checked_key, duration, masked
@@ -41,7 +42,7 @@ def load(
     config: Path | str | None = None,
     profile: str | None = None,
     environ: Mapping[str, str] | None = None,
-    **flags: Any,
+    **flags: Unpack[SettingKeywords],
 ) -> Settings:
     """Put all sources together; `api.base_url` has passed `check_host` and ends without a slash.
 
@@ -49,7 +50,8 @@ def load(
         config: the TOML file; by default the one that FLEXSYNC_CONFIG names, if any.
         profile: the ``[profiles.NAME]`` to lay over the file; by default FLEXSYNC_PROFILE.
         environ: the environment to read; None for this process's own.
-        **flags: any setting by its name (names are unique over the sections), and `api_key`; None means "not given".
+        **flags: `api_key`, and any setting by its name, such as base_url, max_in_flight or store (docs/settings.md has
+            all; names are unique over the sections); None means "not given".
 
     Raises:
         FixInput: naming every fault with its place and its remedy.

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from connector.errors import FixInput
+from connector.push.file.cells import unescaped
 from pipelines.cli.options import Command, add_options
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "listing_options",
     "listing_query",
     "search_body",
+    "walk_body",
 ]
 
+PAGE = 1000  # rows a call of a walk (contract.md 3.2)
 LISTING = ("limit", "offset", "status", "expand", "external_id", "external_ids", "customer_ids", "email", "metadata")
 FIELDS = (
     "name",
@@ -93,19 +96,47 @@ def customer_options(command: Command) -> Command:
         command,
         [
             body_option,
-            click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="One metadata key. Repeatable."),
+            click.option(
+                "--metadata", multiple=True, metavar="KEY=VALUE", help="One metadata key; \\N removes it. Repeatable."
+            ),
             *(click.option(f"--{name.replace('_', '-')}") for name in FIELDS),
         ],
     )
 
 
-def customer_body(flags: dict[str, Any]) -> dict[str, Any]:
-    """Take a customer's fields out of `flags`; returns `--body` overridden by those that were given."""
+def customer_body(flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str | None]]:
+    r"""Take a customer's fields out of `flags`.
+
+    Returns:
+        `--body` overridden by the fields that were given; and the pairs of `--metadata`, as a cell of an import says
+        them: None for ``\\N``, which removes a key.
+    """
     body = json_object(flags.pop("body"))
-    metadata = _pairs(flags.pop("metadata"))
+    pairs = {name: unescaped(text) if text else text for name, text in _pairs(flags.pop("metadata")).items()}
     given = {name: flags.pop(name) for name in FIELDS}
     body.update({name: value for name, value in given.items() if value is not None})
-    return {**body, "metadata": metadata} if metadata else body
+    return body, pairs
+
+
+def walk_body(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Take from the body of a search what a walk asks for by itself.
+
+    Returns:
+        The rest, and the customers a call.
+
+    Raises:
+        FixInput: it asks for another order, or for a part.
+    """
+    for name in ("sort", "order", "offset"):
+        if body.get(name) is not None:
+            raise FixInput(
+                f"--all and {name} exclude each other: it walks all customers, oldest first.", remedy="Leave one out."
+            )
+    size = body.get("limit") or PAGE
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise FixInput(f"--all: limit {size!r} is not a number of rows.", remedy="Write --limit 500.")
+    rest = {name: value for name, value in body.items() if name != "limit" and value is not None}
+    return {"status": "published", **rest}, size
 
 
 def json_object(text: str | None) -> dict[str, Any]:
@@ -140,7 +171,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
         name, equals, text = value.partition("=")
-        if not equals:
+        if not equals or not name:
             raise FixInput(f"--metadata {value!r} is not KEY=VALUE.", remedy="Write --metadata tier=gold.")
         pairs[name] = text
     return pairs

@@ -1,6 +1,7 @@
-"""`flexsync customers …`: the ten customer operations, one call each.
+"""`flexsync customers …`: the ten customer operations.
 
-Promised: stdout holds the server's JSON as it came, indented; nothing is printed when the response has no body.
+Promised: stdout holds the server's JSON as it came, indented; nothing is printed when the response has no body. Every
+command about one customer takes ID or --external-id.
 """
 
 from __future__ import annotations
@@ -10,20 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.errors import FixInput
-from pipelines.cli.bodies import (
-    body_option,
-    customer_body,
-    customer_options,
-    listing_options,
-    listing_query,
-    search_body,
-)
+from pipelines.cli.bodies import customer_body, customer_options
 from pipelines.cli.exit_codes import DONE
 from pipelines.cli.help import Group
-from pipelines.cli.options import load_settings, settings_options
+from pipelines.cli.listings import list_customers, search
+from pipelines.cli.options import Command, add_options, load_settings, settings_options
 
 if TYPE_CHECKING:
-    from connector.api.calls import Call
+    from pipelines.operations import Whose
 
 __all__ = ["customers"]
 
@@ -38,58 +33,53 @@ def customers() -> None:
     """Call one of the ten customer operations, and print the server's JSON."""
 
 
-def _send(call: Call, flags: dict[str, Any]) -> int:
-    """Make one call and print the body of its response."""
-    from pipelines import operations
+customers.add_command(list_customers)
+customers.add_command(search)
 
-    body = operations.send(call, load_settings(**flags))
+
+def customer_option(command: Command) -> Command:
+    """Add what says which customer is meant: ID or --external-id."""
+    return add_options(
+        command,
+        [
+            click.argument("id", required=False),
+            click.option("--external-id", help="Your own id of the customer, instead of ID."),
+        ],
+    )
+
+
+def _whose(flags: dict[str, Any]) -> Whose:
+    """Take the customer out of `flags`. Raises `FixInput` for both ids, for none, and for an empty one."""
+    from pipelines.operations import Whose
+
+    id, external_id = flags.pop("id"), flags.pop("external_id")
+    if (id is None) == (external_id is None):
+        found = "no customer is named" if id is None else "ID and --external-id name two customers"
+        raise FixInput(f"{found}: give either ID or --external-id.", remedy="ID is the server's, like cust_01M8…")
+    if not id and not external_id:
+        raise FixInput("ID or --external-id is empty.", remedy="Is the variable set that should hold it?")
+    return Whose(id or "", external_id or "")
+
+
+def _print(body: str) -> int:
     if body:
         click.echo(body)
     return DONE
 
 
-@customers.command("list")
-@settings_options
-@listing_options
-@click.option("--order", type=click.Choice(["asc", "desc"]), help="Order by created_at.")
-def list_customers(order: str | None, **flags: Any) -> int:
-    """List customers: GET /customers (get_customers)."""
-    from connector.api import calls
-
-    query = listing_query(flags)
-    return _send(calls.list_customers(**query, order=order), flags)
-
-
-@customers.command("search")
-@settings_options
-@listing_options
-@click.option("--sort", multiple=True, metavar="FIELD[:asc|desc]", help="Field to sort by. Repeatable.")
-@click.option("--filter", "filters", multiple=True, metavar="JSON", help="One filter condition. Repeatable.")
-@body_option
-def search(sort: tuple[str, ...], filters: tuple[str, ...], body: str | None, **flags: Any) -> int:
-    """Search customers: POST /customers/search (post_customers_search)."""
-    from connector.api import calls
-
-    query = listing_query(flags)
-    return _send(calls.search_customers(search_body(body, query, sort, filters)), flags)
-
-
 @customers.command("get")
 @settings_options
-@click.argument("id", required=False)
-@click.option("--external-id", help="Instead of ID.")
+@customer_option
 @click.option("--expand", type=click.Choice(["integrations"]), help="Include the customer's integrations.")
-def get(id: str | None, external_id: str | None, expand: str | None, **flags: Any) -> int:
+def get(expand: str | None, **flags: Any) -> int:
     """Get a customer: GET /customers/{id} (get_customers_id_).
 
     With --external-id: GET /customers/external/{external_id} (get_customers_external_external_id_).
     """
     from pipelines import operations
 
-    if bool(id) == bool(external_id):
-        raise FixInput("give either ID or --external-id.", remedy="flexsync customers get cust_…")
-    click.echo(operations.get(load_settings(**flags), id=id, external_id=external_id, expand=expand))
-    return DONE
+    whose = _whose(flags)
+    return _print(operations.get(load_settings(**flags), whose, expand=expand))
 
 
 @customers.command("create")
@@ -100,89 +90,103 @@ def get(id: str | None, external_id: str | None, expand: str | None, **flags: An
 def create(external_id: str | None, skip_onboarding_workflow: bool, **flags: Any) -> int:
     """Create a customer: POST /customers (post_customers)."""
     from connector.api import calls
+    from pipelines import operations
 
-    body = customer_body(flags)
+    body, pairs = customer_body(flags)
+    if pairs:
+        body["metadata"] = operations.Merge(pairs).over({})
     if external_id is not None:
         body["external_id"] = external_id
     if skip_onboarding_workflow:
         body["skip_onboarding_workflow"] = True
-    return _send(calls.create_customer(body), flags)
+    return _print(operations.send(calls.create_customer(body), load_settings(**flags)))
 
 
 @customers.command("update")
 @settings_options
 @customer_options
-@click.argument("id", required=False)
-@click.option("--external-id", help="Instead of ID.")
+@customer_option
 @click.option("--new-external-id", help="New external id of the customer.")
-def update(id: str | None, external_id: str | None, new_external_id: str | None, **flags: Any) -> int:
-    """Update a customer: PUT /customers (put_customers). Metadata is replaced as a whole."""
-    from connector.api import calls
+@click.option("--metadata-replace", is_flag=True, help="Remove the metadata keys that --metadata does not name.")
+def update(new_external_id: str | None, metadata_replace: bool, **flags: Any) -> int:
+    """Update a customer: PUT /customers (put_customers).
 
-    body = customer_body(flags)
+    Metadata keys that are not named stay: one more call reads them just before, because the API replaces them all.
+    """
+    from pipelines import operations
+
+    whose = _whose(flags)
+    body, pairs = customer_body(flags)
     if new_external_id is not None:
         body["external_id"] = new_external_id
-    return _send(calls.update_customer(body, id=id, external_customer_id=external_id), flags)
+    if metadata_replace and not pairs and "metadata" not in body:
+        raise FixInput(
+            "--metadata-replace without --metadata would remove all metadata.",
+            remedy="Name the keys to keep, or write --body '{\"metadata\": {}}'.",
+        )
+    if pairs and not isinstance(body.get("metadata"), dict | None):
+        raise FixInput("metadata in the body is not an object.", remedy='Write {"metadata": {"tier": "gold"}}.')
+    merge = operations.Merge(pairs) if pairs else None
+    if merge and metadata_replace:
+        body, merge = {**body, "metadata": merge.over({})}, None
+    return _print(operations.update(load_settings(**flags), whose, body, merge))
 
 
 @customers.command("delete")
 @settings_options
-@click.argument("id")
+@customer_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def delete(id: str, yes: bool, **flags: Any) -> int:
+def delete(yes: bool, **flags: Any) -> int:
     """Archive a customer: DELETE /customers/{id} (delete_customers_id_). The API cannot undo it."""
-    from connector.api import calls
+    from pipelines import operations
 
+    whose = _whose(flags)
+    settings = load_settings(**flags)
     if not yes:
-        click.confirm(f"Archive {id}? The API cannot undo it.", abort=True, err=True)
-    return _send(calls.delete_customer(id), flags)
+        click.confirm(f"Archive {whose.id or whose.external_id}? The API cannot undo it.", abort=True, err=True)
+    return _print(operations.delete(settings, whose))
 
 
 @customers.command("usage")
 @settings_options
-@click.argument("id", required=False)
-@click.option("--external-id", help="Instead of ID.")
+@customer_option
 @feature_ids_option
 @click.option("--feature-lookup-keys", multiple=True, help="Only these features, by lookup key. Repeatable.")
 @subscription_ids_option
 def usage(
-    id: str | None,
-    external_id: str | None,
     feature_ids: tuple[str, ...],
     feature_lookup_keys: tuple[str, ...],
     subscription_ids: tuple[str, ...],
     **flags: Any,
 ) -> int:
     """Get the usage of a customer: GET /customers/usage (get_customers_usage)."""
-    from connector.api import calls
+    from pipelines import operations
 
-    call = calls.get_usage(
-        id,
-        customer_lookup_key=external_id,
-        feature_ids=feature_ids,
-        feature_lookup_keys=feature_lookup_keys,
-        subscription_ids=subscription_ids,
-    )
-    return _send(call, flags)
+    whose = _whose(flags)
+    only = {"feature_ids": feature_ids, "feature_lookup_keys": feature_lookup_keys}
+    return _print(operations.usage(load_settings(**flags), whose, **only, subscription_ids=subscription_ids))
 
 
 @customers.command("entitlements")
 @settings_options
-@click.argument("id")
+@customer_option
 @feature_ids_option
 @subscription_ids_option
-def entitlements(id: str, feature_ids: tuple[str, ...], subscription_ids: tuple[str, ...], **flags: Any) -> int:
+def entitlements(feature_ids: tuple[str, ...], subscription_ids: tuple[str, ...], **flags: Any) -> int:
     """Get the entitlements of a customer: GET /customers/{id}/entitlements (get_customers_id_entitlements)."""
-    from connector.api import calls
+    from pipelines import operations
 
-    return _send(calls.get_entitlements(id, feature_ids=feature_ids, subscription_ids=subscription_ids), flags)
+    whose = _whose(flags)
+    settings = load_settings(**flags)
+    return _print(operations.entitlements(settings, whose, feature_ids=feature_ids, subscription_ids=subscription_ids))
 
 
 @customers.command("grants")
 @settings_options
-@click.argument("id")
-def grants(id: str, **flags: Any) -> int:
+@customer_option
+def grants(**flags: Any) -> int:
     """Get the upcoming grants of a customer: GET /customers/{id}/grants/upcoming (get_customers_id_grants_upcoming)."""
-    from connector.api import calls
+    from pipelines import operations
 
-    return _send(calls.get_upcoming_grants(id), flags)
+    whose = _whose(flags)
+    return _print(operations.grants(load_settings(**flags), whose))

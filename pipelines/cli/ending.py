@@ -12,8 +12,7 @@ from typing import NoReturn
 
 import click
 
-from connector import errors
-from connector.errors import FixInput, FlexsyncError, Interrupted, OurFault
+from connector.errors import FixInput, FlexsyncError, Interrupted, OurFault, public_name
 
 __all__ = ["exit_with", "failure_of", "usage", "wants_json"]
 
@@ -64,14 +63,10 @@ def exit_with(error: FlexsyncError, *, as_json: bool, shown: bool = False) -> No
     if as_json:
         from pipelines.report.streams import write_json
 
-        told = {"class": _class_of(error), "message": error.message, "remedy": error.remedy}
+        told = {"class": public_name(error), "message": error.message, "remedy": error.remedy}
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
         write_json({"status": status, "error": {**told, "exit_code": error.exit_code}})
     sys.exit(error.exit_code)
-
-
-def _class_of(error: FlexsyncError) -> str:
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in errors.__all__)
 
 
 def _interrupted() -> Interrupted:

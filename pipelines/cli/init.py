@@ -16,7 +16,7 @@ import click
 
 from connector.errors import FixInput
 from pipelines.cli.exit_codes import DONE
-from pipelines.cli.options import with_default
+from pipelines.cli.options import CONFIG, with_default
 
 if TYPE_CHECKING:
     from connector.settings import Settings
@@ -34,7 +34,7 @@ KEY_ENV = "FLEXPRICE_API_KEY"
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("flexsync.toml"),
+    default=CONFIG,
     show_default=True,
     help="Settings file to write.",
 )
@@ -55,6 +55,7 @@ def init(
     """Write a settings file for an account, after its address and key have worked, and say what comes next."""
     from connector.settings import load
     from pipelines import init as job
+    from pipelines.report.invoked import invoked
     from pipelines.report.streams import write_report
 
     job.refuse_existing(out)
@@ -76,7 +77,7 @@ def init(
     more = (Path(key_file).name,) if key_file and Path(key_file).resolve().parent == out.resolve().parent else ()
     if job.ignore(out.parent, more):
         write_report(f"wrote {out.parent / '.gitignore'}: copies and imports are never committed")
-    write_report(f"next  flexsync sync --config {shlex.quote(str(out))}")
+    write_report(f"next  {invoked()} sync --config {shlex.quote(str(out))}")
     return DONE
 
 

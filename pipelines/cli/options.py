@@ -5,6 +5,7 @@ Never done here: the work of a command.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from connector.settings import Settings
 
 __all__ = [
+    "CONFIG",
     "Command",
     "Duration",
     "Moment",
     "add_options",
+    "json_option",
     "load_known",
     "load_settings",
     "pace_options",
@@ -28,6 +31,8 @@ __all__ = [
     "with_default",
 ]
 
+CONFIG = Path("flexsync.toml")
+"""What `flexsync init` writes."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -118,12 +123,18 @@ def publish_option(help: str) -> Callable[[Command], Command]:
     return click.option("--publish", multiple=True, metavar="KIND:PATH", help=f"{help} Repeatable.")
 
 
-def load_settings(config: Path | None, profile: str | None, **flags: Any) -> Settings:
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, with status and error, on failure too."
+)
+
+
+def load_settings(config: Path | None, profile: str | None, *, quiet: bool = False, **flags: Any) -> Settings:
     """Combine the settings file, the environment and the flags that were given; flags win.
 
     Args:
         config: the settings file; None reads only the file that FLEXSYNC_CONFIG names.
         profile: the profile of that file.
+        quiet: do not say that a settings file lies here and is not used.
         flags: settings by name; None and () mean that the flag was not given.
 
     Raises:
@@ -131,14 +142,31 @@ def load_settings(config: Path | None, profile: str | None, **flags: Any) -> Set
     """
     from connector.settings import load
 
+    if not (config or quiet):
+        _tell_unused()
     return load(config, profile, **{name: value for name, value in flags.items() if value not in (None, ())})
 
 
-def load_known(on: str | None = None, **flags: Any) -> Settings:
+def _tell_unused() -> None:
+    """Say that a settings file lies here that nobody named.
+
+    It is not taken: a folder that somebody else made would choose where the key of the environment is sent, and a job
+    of cron would change when a file comes into its folder. An empty FLEXSYNC_CONFIG says that none is wanted.
+    """
+    from pipelines.report.streams import write_message
+
+    if "FLEXSYNC_CONFIG" not in os.environ and CONFIG.is_file():
+        write_message(
+            f"note: {CONFIG} in this folder is not used: add --config {CONFIG}, or export FLEXSYNC_CONFIG={CONFIG}"
+        )
+
+
+def load_known(on: str | None = None, *, calls: bool = False, **flags: Any) -> Settings:
     """Combine the settings as `load_settings`, for a command that reads the copy, and say which copy it takes.
 
     Args:
         on: what to read, where a flag names it.
+        calls: the command calls the server, too.
         flags: as `load_settings` takes them.
 
     Raises:
@@ -148,7 +176,9 @@ def load_known(on: str | None = None, **flags: Any) -> Settings:
     from pipelines.report.streams import write_message
 
     named = bool(on) or any(flags.get(name) for name in ("store", "config", "publish"))
-    settings, taken = known(load_settings(**flags), named=named)
+    settings, taken = known(load_settings(**flags, quiet=not calls), named=named)
     if taken:
         write_message(f"note: {taken}")
+    if not (calls or on or flags.get("config") or settings.sync.store.exists()):
+        _tell_unused()
     return settings

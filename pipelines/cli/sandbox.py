@@ -7,6 +7,7 @@ printed when the server accepts calls.
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
     """Load a sample account from a sandbox and answer a question with SQL. Needs no account."""
     from pipelines import demo as job
     from pipelines import nights as job_by_night
+    from pipelines.report.invoked import invoked
     from pipelines.report.nights import write_nights
     from pipelines.report.progress import show_progress
     from pipelines.report.rows import write_table
@@ -73,10 +75,9 @@ def demo(folder: Path, customers: int | None, seed: int, nights: int | None, las
     click.echo(job.QUESTION)
     write_table(answer)
     click.echo(f"\nThe copy is in {folder}/billing.duckdb and {folder}/lake. Try next:")
-    click.echo(
-        f'  flexsync sql --on {folder}/billing.duckdb "SELECT plan_name, count(*) FROM subscriptions GROUP BY 1"'
-    )
-    click.echo(f"  flexsync status --store {folder}/work.duckdb")
+    copy, store = shlex.quote(f"{folder}/billing.duckdb"), shlex.quote(f"{folder}/work.duckdb")
+    click.echo(f'  {invoked()} sql --on {copy} "SELECT plan_name, count(*) FROM subscriptions GROUP BY 1"')
+    click.echo(f"  {invoked()} status --store {store}")
     return DONE if all(report.status == "green" for report in reports) else PARTIAL
 
 
@@ -105,13 +106,14 @@ def sandbox(
 ) -> int:
     """Serve a FlexPrice API with seeded data and configurable faults. Its API key is `sandbox`."""
     from connector.sandbox import Faults, run
+    from pipelines.report.invoked import invoked
     from pipelines.report.streams import write_message
 
     wanted = ",".join(part for part in (f"latency={latency:g}" if latency else "", faults) if part)
 
     def ready(base_url: str) -> None:
         write_message(f"{customers} customers at {base_url}, API key: sandbox. Stop with Ctrl-C. In another terminal:")
-        click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox flexsync sync --store work.duckdb")
+        click.echo(f"FLEXPRICE_BASE_URL={base_url} FLEXPRICE_API_KEY=sandbox {invoked()} sync --store work.duckdb")
 
     try:
         run(customers, seed, port, Faults.parse(wanted), host, ready, subscribed=subscribed, several=several)

@@ -13,7 +13,15 @@ import click
 
 from pipelines.cli.exit_codes import DONE, PARTIAL
 from pipelines.cli.help import Group
-from pipelines.cli.options import Duration, Moment, load_known, load_settings, publish_option, settings_options
+from pipelines.cli.options import (
+    Duration,
+    Moment,
+    json_option,
+    load_known,
+    load_settings,
+    publish_option,
+    settings_options,
+)
 
 __all__ = ["state", "status"]
 
@@ -22,7 +30,7 @@ __all__ = ["state", "status"]
 @settings_options
 @publish_option("Publication to read while a sync holds the store.")
 @click.option("--max-age", type=Duration(), help="Exit with 1 when the copy is older than this, such as 26h.")
-@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
+@json_option
 def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
     """Show the age of the copy, its row counts and its last runs.
 
@@ -35,11 +43,11 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
 
     found = jobs.status(load_known(**flags), max_age)
     if as_json:
-        write_json(found)
+        write_json({"status": "stale" if found["stale"] else "fresh", **found, "error": None})
     else:
-        for line in (report.status_line(found, max_age), report.running_line(found), report.green_line(found)):
-            if line:
-                write_report(line)
+        lines = [report.status_line(found, max_age), report.running_line(found), report.green_line(found)]
+        for line in filter(None, (*lines, *report.publication_lines(found))):
+            write_report(line)
         report.write_tables(found)
     return PARTIAL if found["stale"] else DONE
 
@@ -51,12 +59,14 @@ def state() -> None:
 
 @state.command("show")
 @settings_options
-def show(**flags: Any) -> int:
+@json_option
+def show(as_json: bool, **flags: Any) -> int:
     """Print the cursors and the last runs as JSON."""
     from pipelines import jobs
     from pipelines.report.streams import write_json
 
-    write_json(jobs.show_state(load_settings(**flags)))
+    found = jobs.show_state(load_settings(**flags))
+    write_json({"status": "ok", **found, "error": None} if as_json else found)
     return DONE
 
 

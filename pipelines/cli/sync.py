@@ -82,7 +82,7 @@ def sync(
 
     flags["only"] = tuple(name.strip() for name in only.split(",")) if only else None
     flags["prune"] = False if no_prune else None
-    settings = load_settings(**flags)
+    settings = load_settings(quiet=quiet, **flags)
     options = Options(full, frozenset(accept_lower), accept_gone)
     if dry_run:
         write_json(jobs.dry_run(settings, options))

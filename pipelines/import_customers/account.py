@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.errors import FixInput
 from connector.push.plan.planfile import Header
 from connector.settings import Settings
@@ -29,13 +29,13 @@ class Account:
     """
 
     base_url: str
-    open: Callable[[], AsyncFlexprice]
+    open: Callable[[], Client]
     require_key: Callable[[], object]
 
     @classmethod
     def of(cls, settings: Settings, progress: Progress) -> Account:
         """The account that settings describe; `progress` hears of every call, and of waits."""
-        client = partial(AsyncFlexprice, settings, on_call=progress.called, on_wait=progress.waited)
+        client = partial(Client, settings, on_call=progress.called, on_wait=progress.waited)
         return cls(settings.api.base_url, client, settings.require_key)
 
     def check_address(self, header: Header) -> None:

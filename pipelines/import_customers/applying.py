@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, exact_now
 from connector.plurals import counted
 from connector.push.account.customer import total
@@ -157,7 +157,7 @@ class _Applying:
         return (rejected, refused), (out, written)
 
 
-async def _check_account(api: AsyncFlexprice, plan: Plan, journal: Journal, left: int, kept: Store | None) -> None:
+async def _check_account(api: Client, plan: Plan, journal: Journal, left: int, kept: Store | None) -> None:
     _, environment = await total(api.send)
     check_environment(plan.header, environment, begun=bool(journal.settled or journal.open), left=left)
     if kept and environment:

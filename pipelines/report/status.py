@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from connector.plurals import counted
 from pipelines.report.rows import write_rows
 
-__all__ = ["green_line", "running_line", "status_line", "write_tables"]
+__all__ = ["green_line", "publication_lines", "running_line", "status_line", "write_tables"]
 
 COLUMNS = ("run_id", "mode", "status", "started_at", "calls")
 
@@ -44,9 +45,27 @@ def _step(step: dict[str, Any]) -> str:
 
 
 def green_line(found: dict[str, Any]) -> str:
-    """The last green run that is published, when, and where; "" if there is none."""
+    """The last green run, and every publication that holds it; "" in a copy without a run."""
     green = found["last_green"]
-    return f"last green run {green['run_id']}, published {green['published_at']} to {green['target']}" if green else ""
+    if not green:
+        return "no run has been green yet" if found["runs"] else ""
+    if green["targets"]:
+        places = " and ".join(green["targets"])
+        return f"last green run {green['run_id']}, published {green['published_at']} to {places}"
+    ended = f"{green['finished_at']:%Y-%m-%dT%H:%M:%S}+00:00"
+    unpublished = "; no publication holds it" if found["publications"] else ""
+    return f"last green run {green['run_id']}, ended {ended}{unpublished}"
+
+
+def publication_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what each publication holds, but of those that hold the last green run only."""
+    newest = found["last_green"]["run_id"] if found["last_green"] else None
+    for one in found["publications"]:
+        if one["error"]:
+            yield f"{one['target']}: {one['error']}"
+        elif one["run_id"] != newest:
+            kept = f"; its last green run is {one['green']['run_id']}" if one["green"] else ""
+            yield f"{one['target']} holds run {one['run_id']}, {one['status']}, published {one['published_at']}{kept}"
 
 
 def write_tables(found: dict[str, Any]) -> None:

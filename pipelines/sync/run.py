@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock, utc_now
 from connector.errors import FixInput, FlexsyncError
 from connector.pull.certificate import Certificate
@@ -64,7 +64,7 @@ class Sync:
     def __init__(
         self,
         settings: SyncSettings,
-        api: AsyncFlexprice,
+        api: Client,
         store: Store,
         options: Options | None = None,
         progress: Progress | None = None,

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.clock import Clock
 from connector.pull.findings import Findings, Kept
 from connector.pull.pages import PageSize
@@ -63,7 +63,7 @@ class Session:
 
     def __init__(
         self,
-        api: AsyncFlexprice,
+        api: Client,
         store: Store,
         progress: Progress,
         clock: Clock,

@@ -20,7 +20,7 @@ from aiohttp import web
 from httpx_aiohttp import AiohttpTransport
 
 from connector.api import calls
-from connector.api.client import AsyncFlexprice
+from connector.api.client import Client
 from connector.api.flow import Gate
 
 BODY = (
@@ -68,7 +68,7 @@ async def compare(base: str, count: int, many: int) -> None:
     over = httpx.AsyncClient(transport=AiohttpTransport(limits=httpx.Limits(max_connections=many)))
     own = httpx.AsyncClient(limits=httpx.Limits(max_connections=many))
     gate = Gate(max_in_flight=many)
-    api = AsyncFlexprice(base_url=base, api_key="sk_bench", gate=gate)
+    api = Client(base_url=base, api_key="sk_bench", gate=gate)
 
     async def bare(n: int) -> int:
         async with session.get(f"{base}/customers/{n}/entitlements") as response:
@@ -91,7 +91,7 @@ async def compare(base: str, count: int, many: int) -> None:
         "bare aiohttp": bare,
         "transport called directly": direct,
         "AsyncClient over the transport": client,
-        "AsyncFlexprice.send (gate, checks)": send,
+        "Client.send (gate, checks)": send,
     }
     best = dict.fromkeys(ways, (0.0, 0.0))
     for _ in range(4):

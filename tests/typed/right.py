@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import flexsync
 from flexsync import errors, models
@@ -42,6 +44,8 @@ def blocking(base_url: str) -> Iterator[str]:
         for customer in api.iter_customers(status="published", page_size=7):
             yield customer.name
         yield str(api.iter_customers(email="a@b.example").to_arrow().num_rows)
+        trials: list[models.Subscription] = list(api.iter_subscriptions(subscription_status=["trialing"], page_size=9))
+        yield f"{len(trials)} {[part.pagination.total for part in api.iter_subscriptions().pages()]}"
         for part in api.iter_customers().pages():
             yield str(len(part.items))
         api.delete_customer(external_id="typed-2")
@@ -58,12 +62,13 @@ async def asynchronous(base_url: str) -> list[str]:
         made = await api.create_customer(external_id="typed-3", name="Typed", skip_onboarding_workflow=True)
         changed = await api.update_customer(made.id, metadata={"tier": "silver"})
         names = [customer.name async for customer in api.iter_customers(filters=[], page_size=9)]
+        plans = {one.plan_id async for one in api.iter_subscriptions()}
         table = await api.iter_customers(status="archived").to_arrow()
         usage, grants = await asyncio.gather(
             api.get_usage(external_id="acct-0000001"), api.get_upcoming_grants(made.id)
         )
         await api.delete_customer(made.id)
-        return [*names, changed.external_id, str(table.num_rows), usage.customer_id, str(len(grants.items))]
+        return [*names, *plans, changed.external_id, str(table.num_rows), usage.customer_id, str(len(grants.items))]
 
 
 def tables(base_url: str, path: str) -> Iterator[str]:
@@ -74,6 +79,17 @@ def tables(base_url: str, path: str) -> Iterator[str]:
         yield str(copy.table("customers").num_rows)
     settings = flexsync.load(base_url=base_url, api_key="sandbox")
     yield settings.api.base_url
+    key = settings.require_key()
+    more = flexsync.load(
+        None, environ={}, base_url=base_url, api_key=key, timeout="30s", max_pause=timedelta(minutes=1),
+        calls_per_second=50, max_calls=None, store=Path("copy.duckdb"), publish=["duckdb:copy.duckdb"],
+        only=("customers",), publish_when="green", history_keep="all", mapping={"Company": "name"}, prune=False,
+    )  # fmt: skip
+    length: timedelta = more.flow.timeout
+    yield f"{length} {more.sync.publish} {more.imports.mapping} {more.api.key}"
+    rows: int = sum(batch.num_rows for batch in flexsync.read("usage", more))
+    few = flexsync.read("subscriptions", config=None, base_url=base_url, api_key=key, max_in_flight=2)
+    yield f"{rows} {few.schema.names} {few.read_all().num_rows}"
 
 
 def main(path: str) -> None:

@@ -20,11 +20,29 @@ def blocking(api: flexsync.Flexprice) -> None:
     api.search_customers(sort=[{"field": "name", "direction": "up"}])  # wrong
     api.iter_customers(offset=3)  # wrong
     api.search_subscriptions(subscription_status=["actve"])  # wrong
+    api.iter_subscriptions(subscription_status=["actve"])  # wrong
+    api.iter_subscriptions(offset=3)  # wrong
     api.get_usage("cust_1", feature_id="x")  # wrong
     print(api.get_customer("cust_1").nmae)  # wrong
     for customer in api.iter_customers():
         print(customer.externalid)  # wrong
+    for one in api.iter_subscriptions():
+        print(one.customerid)  # wrong
     flexsync.opne("copy.duckdb")  # wrong
+
+
+def loading() -> None:
+    flexsync.load(base_ulr="https://host.example/v1")  # wrong
+    flexsync.load(max_in_flight="8")  # wrong
+    flexsync.load(publish="duckdb:copy.duckdb")  # wrong
+    flexsync.load(publish_when="sometimes")  # wrong
+    flexsync.load(timeout=30)  # wrong
+    print(flexsync.load().api.base_ulr)  # wrong
+    flexsync.read("usage", api_kye="sandbox")  # wrong
+    flexsync.read("usage", max_in_flight="8")  # wrong
+    flexsync.read(flexsync.load())  # wrong
+    flexsync.Flexprice(base_ulr="https://host.example/v1")  # wrong
+    flexsync.AsyncFlexprice(api_key=7)  # wrong
 
 
 async def asynchronous(api: flexsync.AsyncFlexprice) -> None:
