@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import html
 import io
 import json
 import os
 import pty
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -57,16 +60,16 @@ def written(sandbox: Sandbox) -> int:
 # --- plan ---------------------------------------------------------------------------------------------------------
 
 
-def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+def test_plan_shows_changes_and_what_comes_next(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """A plan prints each change, says what to type next, exits 0 and writes nothing but its file."""
     done = run("plan", "customers.csv", "--onboarding", "skip")
     assert done.code == 0, done.err
-    assert [line.split()[:3] for line in done.out.splitlines()] == [
+    assert [line.split()[:3] for line in done.out.splitlines()[:2]] == [
         ["2", "update", "acct-0000001"],
         ["3", "create", "new-1"],
     ]
-    assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.err
-    assert "flexsync import apply customers.plan" in done.err
+    assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.out
+    assert "flexsync import apply customers.plan" in done.out
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "customers.csv",
         "customers.plan",
@@ -80,7 +83,7 @@ def test_a_plan_tells_what_was_not_set_from_what_was_empty(run: Any, live: tuple
     live[0].create_customer(external_id="empty", **dict.fromkeys(ABSENT, ""))
     rows = ({"external_id": key, **{name: FULL[name] for name in ABSENT}} for key in ("unset", "empty"))
     (tmp_path / "customers.csv").write_text(table(*rows))
-    printed = [line.split(maxsplit=3)[2:] for line in run("plan", "customers.csv").out.splitlines()]
+    printed = [line.split(maxsplit=3)[2:] for line in run("plan", "customers.csv").out.splitlines()[:2]]
     assert printed == [
         ["unset", ", ".join(f"{name} nothing → {FULL[name]}" for name in ABSENT)],
         ["empty", ", ".join(f'{name} "" → {FULL[name]}' for name in ABSENT)],
@@ -92,9 +95,9 @@ def test_plan_exits_1_when_some_rows_cannot_be_done(run: Any, tmp_path: Path) ->
     (tmp_path / "customers.csv").write_text(FILE + "new-2,Two,nobody,\nnew-3,,,\n")
     done = run("plan", "customers.csv", "--onboarding", "skip")
     assert done.code == 1
-    assert "line 5, column email: nobody. Write one plain address" in done.err
-    assert 'line 6, column name: "". A new customer needs name' in done.err
-    assert "2 rows in customers.rejected.csv" in done.err
+    assert "line 5, column email: nobody. Write one plain address" in done.out
+    assert 'line 6, column name: "". A new customer needs name' in done.out
+    assert "2 rows in customers.rejected.csv" in done.out
     assert (tmp_path / "customers.plan").exists()
 
 
@@ -194,9 +197,9 @@ def test_an_encoding_that_was_given_is_no_guess(run: Any, tmp_path: Path) -> Non
     """A detected encoding that nothing proves is called a guess; one that was named is not, and sep= comes back."""
     (tmp_path / "customers.csv").write_bytes("sep=#\nexternal_id#name#email\na#Müller#x\nb#Köln#\n".encode("cp1252"))
     plan = ("plan", "customers.csv", "--onboarding", "skip")
-    assert "cp1252, #, encoding guessed" in run(*plan).err
+    assert "cp1252, #, encoding guessed" in run(*plan).out
     done = run(*plan, "--encoding", "cp1252")
-    assert "cp1252, #\n" in done.err
+    assert "cp1252, #\n" in done.out
     assert run("plan", "customers.rejected.csv", "--encoding", "cp1252").code == 2
     assert (tmp_path / "customers.rejected.csv").read_bytes().startswith(b"sep=#\nflexsync_line#")
 
@@ -225,8 +228,74 @@ def test_standard_input_is_a_file(live: tuple[Sandbox, str], tmp_path: Path) -> 
 def test_a_page_is_written(run: Any, tmp_path: Path) -> None:
     """--html writes the page and says where."""
     done = run("plan", "customers.csv", "--onboarding", "skip", "--html", "plan.html")
-    assert "plan.html" in done.err
+    assert "plan.html" in done.out
     assert "new-1" in (tmp_path / "plan.html").read_text()
+
+
+def shown(page: Path) -> str:
+    """The text of a page, without its tags."""
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", page.read_text())).split())
+
+
+def test_the_page_is_written_where_no_row_is_good_and_says_so(
+    run: Any, live: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    """Every row bad: exit 2, no plan, and a page with every fault and the command that plans the corrected rows."""
+    (tmp_path / "customers.csv").write_text("external_id,name,email\na,A,x\n,B,\n")
+    for mode, code in (("upsert", 2), ("create", 2)):
+        page = tmp_path / f"{mode}.html"
+        done = run("plan", "customers.csv", "--mode", mode, "--html", page.name)
+        text = shown(page)
+        assert (done.code, f"page      {page.name}" in done.out) == (code, True), done.out
+        assert "No plan was made: no row can be applied." in text
+        assert "2 invalid" in text
+        assert "existing customers" not in text  # nobody was asked
+        assert "Write one plain address" in page.read_text()
+        command = f"flexsync import plan customers.rejected.csv --mode {mode}"
+        assert command in text
+        assert f"\n          {command}\n" in done.out
+    (tmp_path / "customers.csv").write_text("external_id,name\nacct-0000001,A\n")
+    assert run("plan", "customers.csv", "--mode", "create", "--html", "create.html").code == 2
+    assert "1 conflict" in shown(tmp_path / "create.html")
+    assert "40 existing customers" in shown(tmp_path / "create.html")
+
+
+def test_warnings_and_doubts_stand_in_the_page(run: Any, tmp_path: Path) -> None:
+    """What the terminal warns about, what is held by kind of doubt, and the command with the decisions."""
+    text = "external_id;name\nn-1;#N/A\nN-2;Z\u00fcri\nn-2;Two\n".encode("cp1252")
+    (tmp_path / "customers.csv").write_bytes(text)
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--no-twins", "--html", "plan.html")
+    page = shown(tmp_path / "plan.html")
+    warnings = re.findall("^warning +(.*)$", done.out, re.M)
+    assert warnings
+    assert [warning for warning in warnings if warning not in page] == []
+    assert "The encoding of the file is a guess" in page
+    assert "New external_ids are not compared: --no-twins" in page
+    assert "By kind of doubt: error 1." in page
+    command = "flexsync import plan customers.csv --onboarding skip --no-twins --decisions customers.doubts.csv"
+    assert command in page
+    assert command in done.out
+
+
+@pytest.mark.parametrize("name", ["my plan.plan", "-x.plan", "it's.plan"])
+def test_what_comes_next_can_be_pasted(run: Any, live: tuple[Sandbox, str], tmp_path: Path, name: str) -> None:
+    """The command in page and terminal names the account as the plan did, confirms nothing, and works as it stands."""
+    (tmp_path / "a b.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 0\n')
+    flags = ("--config", "a b.toml", "--base-url", live[1])
+    done = run("plan", "customers.csv", *flags, f"--out={name}", "--html", "p.html")
+    (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
+    assert f"flexsync import {following}" in shown(tmp_path / "p.html")
+    assert "--yes" not in following
+    hint = "it asks first, and needs --yes-really COUNT; without a terminal it needs --yes"
+    assert (hint in done.out, hint in shown(tmp_path / "p.html")) == (True, True)
+    done = run(*shlex.split(following), "--yes", "--yes-really", 2)
+    assert done.code == 0, done.err
+    (undo,) = re.findall("^undo +flexsync import (.*)$", done.out, re.M)
+    done = run(*shlex.split(undo))
+    assert done.code == 0, done.err
+    (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
+    assert "--config 'a b.toml' --base-url" in following
+    assert run(*shlex.split(following), "--yes", "--yes-really", 2, "--yes-archive", 1).code == 0
 
 
 # --- apply --------------------------------------------------------------------------------------------------------
@@ -265,8 +334,8 @@ def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbo
     (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
     (tmp_path / "few.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 10\n')
     done = run("plan", "customers.csv", "--config", "few.toml")
-    assert "guard     12 customers would be created (limit 10)" in done.err
-    assert "apply customers.plan --config few.toml --yes-really 12" in done.err
+    assert "guard     12 customers would be created (limit 10)" in done.out
+    assert "apply customers.plan --config few.toml\n" in done.out
     for flags, told in (
         (("--yes",), "Add --yes-really 12."),
         (("--yes", "--yes-really", "11"), "is not what the plan shows"),
@@ -473,8 +542,8 @@ def test_undo_is_a_plan_like_any_other(run: Any, live: tuple[Sandbox, str]) -> N
     run_id = run("apply", "customers.plan", "--yes", "--json").json["run"]
     done = run("undo", run_id)
     assert done.code == 0, done.err
-    assert [line.split()[1] for line in done.out.splitlines()] == ["archive", "update"]
-    assert "apply undo.plan --yes-really 2 --yes-archive 1" in done.err
+    assert [line.split()[1] for line in done.out.splitlines()[:2]] == ["archive", "update"]
+    assert "apply undo.plan\n" in done.out
     done = run("apply", "undo.plan", "--yes", "--yes-really", "2", "--yes-archive", "1")
     assert done.code == 0, done.err
     assert run("undo", "20200101T000000Z-abcdef").code == 2

@@ -121,10 +121,10 @@ def test_no_undo_is_offered_where_every_write_is_an_archive(tmp_path: Path) -> N
         (tmp_path / "c.csv").write_text("external_id\na\n")
         run("plan", "c.csv", "--archive-missing")
         done = run("apply", "c.plan", "--yes", "--yes-really", "1", "--yes-archive", "1")
-        assert (done.code, "1 done" in done.err, "undo" in done.err) == (0, True, False), done.err
+        assert (done.code, "1 done" in done.out, "undo" in done.out) == (0, True, False), done.err
         (tmp_path / "c.csv").write_text("external_id,name\na,B\n")
         run("plan", "c.csv")
-        assert "undo      flexsync import undo" in run("apply", "c.plan", "--yes").err
+        assert "undo      flexsync import undo" in run("apply", "c.plan", "--yes").out
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ class Planned:
         checked: what the first reading found; None for an undo.
         guessed: whether the file's encoding is a guess.
         plan: the plan; None when nothing could be planned, then no file is left.
+        header: of the plan, and what it would have been where there is none; its run is "" then.
         counts: entries of each kind.
         existing: published customers.
         guards: those that trip.
@@ -61,6 +62,7 @@ class Planned:
     checked: Checked | None = None
     guessed: bool = False
     plan: Plan | None = None
+    header: Header | None = None
     counts: Counts = field(default_factory=Counts)
     existing: int = 0
     guards: list[Guard] = field(default_factory=list)
@@ -161,29 +163,26 @@ class Draft:
         """
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
-        if counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out:
-            header = Header(
-                run=new_run(now),
-                made_at=now,
-                base_url=base_url,
-                environment_id=environment,
-                source=planned.source,
-                options=options,
-                counts=counts.plain(),
-                existing=planned.existing,
-                guards=planned.guards,
-                undoes=undoes,
-                columns=planned.columns or UNSET,
-                twins=planned.twins or UNSET,
-            )
-            planned.plan = self.writer.finish(header, _summary(header))
-        return self.reject()
-
-    def reject(self) -> Planned:
-        """Write the refused rows."""
-        planned, path = self.planned, rejected_of(self.writer.path)
-        if planned.plan is None:
+        some = counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out
+        planned.header = Header(
+            run=new_run(now) if some else "",
+            made_at=now,
+            base_url=base_url,
+            environment_id=environment,
+            source=planned.source,
+            options=options,
+            counts=counts.plain(),
+            existing=planned.existing,
+            guards=planned.guards,
+            undoes=undoes,
+            columns=planned.columns or UNSET,
+            twins=planned.twins or UNSET,
+        )
+        if some:
+            planned.plan = self.writer.finish(planned.header, _summary(planned.header))
+        else:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
+        path = rejected_of(self.writer.path)
         planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))
         return planned
 

@@ -131,7 +131,7 @@ class _Planning:
                 if checked.usable:
                     return run(self._compare(rows, draft))
                 draft.take(invalid(row, row.faults, rows) for row in rows)
-                return draft.reject()
+                return self._finished(draft, "")
 
     async def _compare(self, rows: Rows, draft: Draft) -> Planned:
         found, given = draft.planned, self.given
@@ -148,13 +148,18 @@ class _Planning:
             found.calls = api.gate.report()["operations"]
         if not rows.source.unchanged():
             raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
+        self._finished(draft, environment)
+        draft.write_doubted(self.decisions)
+        return found
+
+    def _finished(self, draft: Draft, environment: str) -> Planned:
+        """Write the plan, unless there is nothing in it, and the refused rows."""
+        given = self.given
         options = {
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
             "archive_missing": self.archive_missing,
         }  # fmt: skip
-        draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
-        draft.write_doubted(self.decisions)
-        return found
+        return draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
 
     async def _review(self, rows: Rows, draft: Draft, environment: str, send: Send) -> None:
         """Compare new external_ids, and hold what looks like a mistake."""
