@@ -247,15 +247,15 @@ def apply(
 
     confirmed = job.Confirmed(yes, yes_really, yes_archive, _ask if sys.stdin.isatty() else None)
     settings = load_settings(**flags, max_failures=max_failures)
+    following, given = _following(), {"canary": canary, "results_to": results, "store": flags["store"]}
     with show_progress(quiet=quiet) as progress:
-        found = job.apply(
-            settings, plan, confirmed, canary=canary, results_to=results, store=flags["store"], progress=progress
-        )
+        undo_flags = following.undo_flags(plan)
+        found = job.apply(settings, plan, confirmed, **given, undo_flags=undo_flags, progress=progress)
         progress.ended(_status(found))
     if as_json:
         write_json(apply_json(found))
     elif found.exit_code or not quiet:
-        write_report(apply_summary(found))
+        write_report(apply_summary(found, following))
     return found.exit_code
 
 

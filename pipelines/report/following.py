@@ -43,6 +43,15 @@ class Following:
             return ""
         return f"flexsync import apply {shell_word(found.plan.path)}{self.account}"
 
+    def undo_flags(self, plan: Path) -> str:
+        """The flags with which a run of a plan is undone: the undo lies beside the plan, where its journal is."""
+        beside = plan.parent / "undo.plan"
+        return self.account + ("" if plan.parent == Path() else f" --out {shell_word(beside)}")
+
+    def undo(self, run: str, plan: Path) -> str:
+        """The command that plans the way back from a run."""
+        return f"flexsync import undo {run}{self.undo_flags(plan)}"
+
     def mended(self, rejected: Path) -> str:
         """The command that plans refused rows, once they are corrected."""
         return f"flexsync import plan {shell_word(rejected)}{self.planning}"
