@@ -286,7 +286,7 @@ def test_what_comes_next_can_be_pasted(run: Any, live: tuple[Sandbox, str], tmp_
     (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
     assert f"flexsync import {following}" in shown(tmp_path / "p.html")
     assert "--yes" not in following
-    hint = "it asks first, and needs --yes-really COUNT; without a terminal it needs --yes"
+    hint = "it asks first; without a terminal it needs --yes --yes-really COUNT"
     assert (hint in done.out, hint in shown(tmp_path / "p.html")) == (True, True)
     done = run(*shlex.split(following), "--yes", "--yes-really", 2)
     assert done.code == 0, done.err

@@ -6,7 +6,7 @@ deciding, calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import UNSET
 
 from connector.errors import FixInput
+from connector.files import set_aside
 from connector.plurals import counted
 from connector.push.apply.doubted import write_doubts
 from connector.push.apply.rejected import write_rejected
@@ -27,8 +28,9 @@ from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard, Limits, tripped
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.push.plan.twins import Twins
+from pipelines.artifacts import doubted_of, put_aside, rejected_of
 
-__all__ = ["KINDS", "Draft", "Planned", "doubted_of", "rejected_of", "shown_kinds"]
+__all__ = ["KINDS", "Draft", "Planned", "shown_kinds"]
 
 MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
 KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
@@ -92,12 +94,16 @@ class Draft:
         writer: collects its entries.
         seen: hashes of the ids of its customers, where somebody needs them.
         doubted: whether any entry is doubted.
+        read: the file that is planned, where it has a path.
+        note: is told of every file that is moved.
     """
 
     planned: Planned
     writer: PlanWriter
     seen: set[int] | None = None
     doubted: bool = False
+    read: Path | None = None
+    note: Callable[[str], None] = lambda _: None
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
@@ -179,32 +185,39 @@ class Draft:
             twins=planned.twins or UNSET,
         )
         if some:
-            planned.plan = self.writer.finish(planned.header, _summary(planned.header))
+            planned.plan = self.writer.finish(planned.header, _summary(planned.header), self._older_aside)
         else:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
         path = rejected_of(self.writer.path)
-        planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))
+        written = write_rejected(
+            path, planned.source, self.writer.entries(), {}, next_round=self._reads(path), aside=self._aside
+        )
+        planned.rejected = (path, written)
         return planned
 
     def write_doubted(self, given: Path | None) -> None:
         """Write the doubted rows, to be decided; `given` holds the decisions that were made already."""
         planned, path = self.planned, doubted_of(self.writer.path)
-        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), given))
+        stays = [file for file in (given, self.read) if file is not None]
+        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), stays, self._aside))
+
+    def _reads(self, path: Path) -> bool:
+        """Whether that is the file which is planned."""
+        return self.read is not None and path.exists() and self.read.exists() and path.samefile(self.read)
+
+    def _older_aside(self, path: Path) -> None:
+        self.note(put_aside(path))
+
+    def _aside(self, path: Path) -> None:
+        """Move an older file away, and say where it is now."""
+        read = self._reads(path)
+        kept = set_aside(path)
+        self.note(f"{path}, which was planned, is now {kept}" if read else f"the older {path} is now {kept}")
 
 
 def shown_kinds(counts: Mapping[str, int]) -> list[str]:
     """The kinds of entries that a summary counts: rows with doubts only where there are any."""
     return [*KINDS, *(kind for kind in DOUBTED if counts.get(kind))]
-
-
-def rejected_of(out: Path) -> Path:
-    """Where the rows go that a plan does not take."""
-    return Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
-
-
-def doubted_of(out: Path) -> Path:
-    """Where the rows go that wait for a decision."""
-    return Plan(out, None, "").beside(".doubts.csv")  # type: ignore[arg-type]  # only its name is needed
 
 
 def _summary(header: Header) -> str:

@@ -63,7 +63,6 @@ class Following:
 
 def asks(found: Planned) -> str:
     """What `apply` asks for, without the numbers that its guards want: whoever applies a plan has looked at it."""
-    wanted = ["--yes-really COUNT"] if found.guards else []
+    wanted = ["--yes", *(["--yes-really COUNT"] if found.guards else [])]
     wanted += ["--yes-archive COUNT"] if found.counts.archive else []
-    guards = f", and needs {' and '.join(wanted)}" if wanted else ""
-    return f"it asks first{guards}; without a terminal it needs --yes"
+    return f"it asks first; without a terminal it needs {' '.join(wanted)}"
