@@ -102,7 +102,7 @@ def test_plan_exits_1_when_some_rows_cannot_be_done(run: Any, tmp_path: Path) ->
 
 
 def test_plan_exits_2_when_nothing_can_be_planned(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """No valid row: no call, no plan, the older plan of that name taken away, and every fault listed."""
+    """No valid row: no call, no new plan, the older one left where it is and named, and every fault listed."""
     assert run("plan", "customers.csv", "--onboarding", "skip").code == 0
     before = live[0].calls_total
     (tmp_path / "customers.csv").write_text("external_id,email\na,x\n,y@z.example\n")
@@ -111,7 +111,7 @@ def test_plan_exits_2_when_nothing_can_be_planned(run: Any, live: tuple[Sandbox,
     assert [fault["rule"] for fault in done.json["faults"]] == ["email", "required"]
     assert done.json["plan"] is None
     assert live[0].calls_total == before
-    assert not (tmp_path / "customers.plan").exists()
+    assert "note: customers.plan is still the older plan, run " in done.err
     assert (tmp_path / "customers.rejected.csv").read_text().count("\n") == 3
 
 

@@ -34,7 +34,8 @@ def without(raw: str, cells: int, delimiter: str) -> str:
     for _ in range(cells):
         quoted = _QUOTED.match(raw, at)
         end = quoted.end() if quoted else raw.find(delimiter, at)
-        if end < 0 or raw[end : end + 1] != delimiter or (not quoted and "\n" in raw[at:end]):
+        open_ended = not quoted and (raw.startswith('"', at) or "\n" in raw[at:end])
+        if end < 0 or open_ended or raw[end : end + 1] != delimiter:
             return raw
         at = end + 1
     return raw[at:]
