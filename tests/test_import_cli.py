@@ -257,7 +257,7 @@ def test_the_page_is_written_where_no_row_is_good_and_says_so(
     (tmp_path / "customers.csv").write_text("external_id,name\nacct-0000001,A\n")
     assert run("plan", "customers.csv", "--mode", "create", "--html", "create.html").code == 2
     assert "1 conflict" in shown(tmp_path / "create.html")
-    assert "40 existing customers" in shown(tmp_path / "create.html")
+    assert re.search(r"\b\d+ existing customers", shown(tmp_path / "create.html"))
 
 
 def test_warnings_and_doubts_stand_in_the_page(run: Any, tmp_path: Path) -> None:
@@ -265,6 +265,7 @@ def test_warnings_and_doubts_stand_in_the_page(run: Any, tmp_path: Path) -> None
     text = "external_id;name\nn-1;#N/A\nN-2;Z\u00fcri\nn-2;Two\n".encode("cp1252")
     (tmp_path / "customers.csv").write_bytes(text)
     done = run("plan", "customers.csv", "--onboarding", "skip", "--no-twins", "--html", "plan.html")
+    assert done.code == 1, done.err
     page = shown(tmp_path / "plan.html")
     warnings = re.findall("^warning +(.*)$", done.out, re.M)
     assert warnings

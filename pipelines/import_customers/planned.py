@@ -170,7 +170,7 @@ class Draft:
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
         some = counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out
-        planned.header = Header(
+        header = planned.header = Header(
             run=new_run(now) if some else "",
             made_at=now,
             base_url=base_url,
@@ -185,15 +185,17 @@ class Draft:
             twins=planned.twins or UNSET,
         )
         if some:
-            planned.plan = self.writer.finish(planned.header, _summary(planned.header), self._older_aside)
+            planned.plan = self.writer.finish(header, _summary(header), self._older_aside)
         else:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
-        path = rejected_of(self.writer.path)
-        written = write_rejected(
-            path, planned.source, self.writer.entries(), {}, next_round=self._reads(path), aside=self._aside
-        )
-        planned.rejected = (path, written)
+        self._write_rejected()
         return planned
+
+    def _write_rejected(self) -> None:
+        path, entries = rejected_of(self.writer.path), self.writer.entries()
+        read = self._reads(path)
+        written = write_rejected(path, self.planned.source, entries, {}, next_round=read, aside=self._aside)
+        self.planned.rejected = (path, written)
 
     def write_doubted(self, given: Path | None) -> None:
         """Write the doubted rows, to be decided; `given` holds the decisions that were made already."""

@@ -163,8 +163,8 @@ def _held(header: Header, aside: Aside) -> Html:
     if not count:
         return NOTHING
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in aside.kinds.items())
-    file, command = aside.decide
-    way = _fill("decide", file=file, command=command) if command else _fill("decide_somehow")
+    doubts, command = aside.decide
+    way = _fill("decide", doubts=doubts, command=command) if command else _fill("decide_somehow")
     return _fill("held", title=title, kinds=f"By kind of doubt: {kinds}. " if kinds else "", way=way)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
@@ -84,12 +85,16 @@ def write_rejected(
         if path.exists() and not next_round:
             aside(path)
         return 0
-    written = 0
     with atomic_write(path, keep_other=True, aside=aside) as file:
-        file.write(top(list(_REASONS), source))
-        for entry, why in chain([first], rows):
-            file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
-            written += 1
+        return _write(file, source, chain([first], rows))
+
+
+def _write(file: IO[bytes], source: Source, rows: Iterable[tuple[Entry, str]]) -> int:
+    file.write(top(list(_REASONS), source))
+    written = 0
+    for entry, why in rows:
+        file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
+        written += 1
     return written
 
 
