@@ -19,6 +19,7 @@ from pipelines.confirm import Confirmed
 from pipelines.import_customers import Applied
 from pipelines.progress import Progress
 from pipelines.report.apply_summary import apply_summary
+from pipelines.report.plan_summary import plan_summary
 
 PEOPLE = [{"external_id": f"c-{n}", "name": "Old", "metadata": {}} for n in range(4)]
 ROWS = [{"external_id": f"c-{n}", "name": "New"} for n in range(4)] + [{"external_id": "n", "name": "N"}]
@@ -114,7 +115,9 @@ def test_an_undo_is_offered_only_where_it_can_do_something(tmp_path: Path) -> No
     with shop(tmp_path, {"external_id": "c", "name": "Old", "metadata": {}}, max_archives=9) as it:
         made = it.apply(it.plan(table({"external_id": "n", "name": "N"})))
         assert offered(it, made)
-        assert not offered(it, it.apply(it.undo(made)))  # an archive
+        archived = it.apply(it.undo(made))
+        assert not offered(it, archived)
+        assert plan_summary(it.undo(archived)).endswith("wrote     no plan: nothing of the run can be taken back")
         renamed = it.apply(it.plan(table({"external_id": "c", "name": "New"}), name="b"))
         back = it.apply(it.undo(renamed, "back"))
         assert offered(it, back)

@@ -30,7 +30,7 @@ from connector.push.plan.options import Options
 from connector.push.plan.plan import planned
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Import, Settings
-from pipelines.artifacts import alone, rejected_of, replacing
+from pipelines.artifacts import alone, doubted_of, rejected_of, replacing
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.comparing import Comparing
@@ -73,6 +73,7 @@ def plan(
     """
     shown = progress or Progress()
     given = settings.imports
+    decisions = decisions or _own_decisions(source, out)
     decided = _decided(given, decisions)
     compares = Comparing(store, shown, clock) if given.twins else None
     with alone(out), alone(rejected_of(out)), replacing(out, shown.note):
@@ -203,6 +204,12 @@ def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str
     """Make sure that only known kinds were named. Raises `FixInput`."""
     if wrong := next((kind for kind in given if kind not in known), None):
         raise FixInput(f"{wrong!r} is no {what}.", remedy=f"{flag} takes {', '.join(known)}.")
+
+
+def _own_decisions(source: Any, out: Path) -> Path | None:
+    """The file itself, where it is the file of doubts: it brings its decisions."""
+    path, doubts = _path_of(source), doubted_of(out)
+    return path if path and path.exists() and doubts.exists() and path.samefile(doubts) else None
 
 
 def _path_of(source: Any) -> Path | None:

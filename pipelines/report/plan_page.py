@@ -84,13 +84,12 @@ def page(
 
 def _top(header: Header, digest: str, aside: Aside) -> Html:
     """Everything above the rows."""
-    made = f"{header.made_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return _fill(
         "top",
         policy=_policy(),
         title="Undo plan" if header.undoes else "Import plan",
         run=header.run or f"of {Path(header.source.name).name}",
-        head=_fill("head", run=header.run, made=made) if header.run else _fill("head_nothing", made=made),
+        head=_head(header),
         style=Html(read_template("plan.css")),
         undoes=_fill("undoes", run=header.undoes) if header.undoes else NOTHING,
         figures=_figures(header),
@@ -101,6 +100,15 @@ def _top(header: Header, digest: str, aside: Aside) -> Html:
         next=_next(header, aside),
         facts=join(_facts(header, digest)),
     )
+
+
+def _head(header: Header) -> Html:
+    """Which run it is, or that there is no plan."""
+    made = f"{header.made_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if header.run:
+        return _fill("head", run=header.run, made=made)
+    why = "nothing of the run can be taken back" if header.undoes else "no row can be applied"
+    return _fill("head_nothing", why=why, made=made)
 
 
 def _policy() -> Html:

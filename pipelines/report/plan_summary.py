@@ -88,7 +88,8 @@ def _calls(found: Planned) -> str:
 def _next(found: Planned, following: Following) -> list[str]:
     """What was written, and the command that applies it."""
     if found.plan is None:
-        return ["wrote     no plan: no row can be applied"]
+        undo = found.header is not None and found.header.undoes
+        return [f"wrote     no plan: {'nothing of the run can be taken back' if undo else 'no row can be applied'}"]
     wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
     if not found.counts.writes and found.counts.held + found.counts.left_out:
         return [wrote, "next      nothing to apply: every row that would change something is held or left out"]
