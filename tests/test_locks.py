@@ -143,7 +143,8 @@ def test_a_lock_that_is_held_is_told_and_left_to_its_holder(tmp_path: Path) -> N
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
         for name, words in (
             ("c.plan.lock", plan), ("c.rejected.csv.lock", plan),
-            ("c.plan.lock", ("import", "apply", "c.plan", "--yes")), ("c.rejected.csv.lock", ("import", "plan", "c.rejected.csv")),
+            ("c.plan.lock", ("import", "apply", "c.plan", "--yes")),
+            ("c.rejected.csv.lock", ("import", "plan", "c.rejected.csv")),
         ):  # fmt: skip
             with held(tmp_path / name):
                 done = command(*words, env=env, cwd=tmp_path)
