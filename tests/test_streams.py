@@ -187,7 +187,7 @@ def test_the_report_of_an_import_is_on_stdout_and_its_progress_on_stderr(tmp_pat
         assert {"plan  ", "next  "} & set(re.findall("^(?:plan|next)  ", done.err, re.M)) == set()
         done = run(*plan, "--json")
         assert (done.json["counts"]["create"], "plan  " in done.err) == (1, False)
-        assert done.err.startswith("note: the older c.plan is now c.plan~\n")
+        assert done.err.endswith("\nnote: the older c.plan is now c.plan~\n")
         done = run("apply", "c.plan", "--yes")
         assert done.out.startswith("run       ")
         assert done.err == "write: 2 customers\n"

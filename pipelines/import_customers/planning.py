@@ -127,7 +127,7 @@ class _Planning:
                 draft = Draft(found, writer, seen, read=_path_of(source), note=self.progress.note)
                 if checked.usable:
                     return run(self._compare(rows, draft))
-                draft.take(invalid(row, row.faults, rows) for row in rows)
+                draft.take(invalid(row, row.faults, rows) for row in rows.as_given())
                 return self._finished(draft, "")
 
     async def _compare(self, rows: Rows, draft: Draft) -> Planned:

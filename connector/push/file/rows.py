@@ -61,10 +61,13 @@ class Rows:
         parse = self._parser.parse
         for record in self.source.records():
             if record.line > self.columns.line:
-                row = parse(record)
-                if self._own and row is not None:
-                    row.raw = self.given(row.raw)
-                yield row
+                yield parse(record)
+
+    def as_given(self) -> Iterator[Row]:
+        """Every row, its text as a person gave it: see `given`."""
+        for row in self:
+            row.raw = self.given(row.raw)
+            yield row
 
     def given(self, raw: str) -> str:
         """The text of a record as a person gave it: without the columns that Flexsync put in front of it."""
