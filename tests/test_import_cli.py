@@ -273,9 +273,19 @@ def test_warnings_and_doubts_stand_in_the_page(run: Any, tmp_path: Path) -> None
     assert "The encoding of the file is a guess" in page
     assert "New external_ids are not compared: --no-twins" in page
     assert "By kind of doubt: error 1." in page
-    command = "flexsync import plan customers.csv --onboarding skip --no-twins --decisions customers.doubts.csv"
-    assert command in page
-    assert command in done.out
+    again = "flexsync import plan customers.csv --onboarding skip --no-twins --decisions customers.doubts.csv"
+    assert (again in page, again in done.out) == (True, True)
+
+
+def test_an_encoding_that_was_guessed_is_named_for_the_rejected_rows(run: Any, tmp_path: Path) -> None:
+    """A file of a few rows may not show it: the command that plans them says how they are written."""
+    (tmp_path / "customers.csv").write_bytes("external_id;name;email\na;Müller;x\nb;Köln;\n".encode("cp1252"))
+    plan = ("plan", "customers.csv", "--onboarding", "skip")
+    rejected = "plan customers.rejected.csv --onboarding skip"
+    assert f"{rejected} --encoding cp1252\n" in run(*plan).out
+    assert f"{rejected} --encoding cp1252\n" in run(*plan, "--encoding", "cp1252").out
+    (tmp_path / "customers.csv").write_text("external_id;name;email\na;Müller;x\n")
+    assert f"{rejected}\n" in run(*plan).out
 
 
 @pytest.mark.parametrize("name", ["my plan.plan", "-x.plan", "it's.plan"])
@@ -287,7 +297,7 @@ def test_what_comes_next_can_be_pasted(run: Any, live: tuple[Sandbox, str], tmp_
     (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
     assert f"flexsync import {following}" in shown(tmp_path / "p.html")
     assert "--yes" not in following
-    hint = "it asks first; without a terminal it needs --yes --yes-really COUNT"
+    hint = "t asks first; without a terminal it needs --yes --yes-really COUNT"
     assert (hint in done.out, hint in shown(tmp_path / "p.html")) == (True, True)
     done = run(*shlex.split(following), "--yes", "--yes-really", 2)
     assert done.code == 0, done.err

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command import command, environment
-from importing import Shop, shop, table
+from importing import Shop, id_of, shop, table
 from sizes import Size, sizes
 
 from connector.errors import Refused
@@ -142,6 +142,24 @@ def test_the_file_of_doubts_planned_itself_is_kept_too(tmp_path: Path) -> None:
         mend(it.path("x.doubts.csv"), ("n-2,#REF!", "n-2,Two"))
         assert plan(it, "x.doubts.csv").counts.create == 1
         assert it.path("x.doubts.csv").exists()
+
+
+def test_rows_that_a_run_did_not_write_go_in_rounds_too(tmp_path: Path) -> None:
+    """x.RUN.rejected.csv of an apply, mended and planned: what is still wrong has that name again, with one reason."""
+    with shop(tmp_path, {"external_id": "a", "name": "A"}, {"external_id": "b", "name": "B"}) as it:
+        it.path("x.csv").write_text("external_id,name,email\na,New,\nb,New,\n")
+        found = plan(it, "x.csv")
+        for external_id in ("a", "b"):
+            it.sandbox.update_customer(id_of(it.sandbox, external_id), name="Theirs")
+        done = it.apply(found)
+        rejected, count = done.rejected
+        assert (count, done.tally.outcomes) == (2, {"skipped": 2})
+        mend(rejected, ("b,New,", "b,New,nobody"))
+        again = plan(it, rejected.name)
+        assert (again.counts.update, again.counts.invalid, again.rejected) == (1, 1, (rejected, 1))
+        assert [row[0] for row in rows(rejected)[1:]] == ["3"]
+        assert len(rows(rejected)[0]) == 5
+        assert it.apply(again).exit_code == 0
 
 
 @pytest.mark.parametrize("out", ["x.plan", "x.rejected.plan", "other.plan"])

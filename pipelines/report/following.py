@@ -52,9 +52,15 @@ class Following:
         """The command that plans the way back from a run."""
         return f"flexsync import undo {run}{self.undo_flags(plan)}"
 
-    def mended(self, rejected: Path) -> str:
-        """The command that plans refused rows, once they are corrected."""
-        return f"flexsync import plan {shell_word(rejected)}{self.planning}"
+    def mended(self, found: Planned) -> str:
+        """The command that plans refused rows, once they are corrected; "" where there are none.
+
+        A file of a few rows may not show the encoding that was guessed from all of them, so it is named.
+        """
+        if not found.rejected or not found.rejected[1]:
+            return ""
+        encoding = f" --encoding {found.source.encoding}" if found.guessed else ""
+        return f"flexsync import plan {shell_word(found.rejected[0])}{self.planning}{encoding}"
 
     def decided(self, doubts: Path) -> str:
         """The command that plans the file again, once its doubted rows are decided."""

@@ -57,7 +57,6 @@ def _warnings(found: Planned) -> Iterator[str]:
 
 
 def _next(found: Planned, following: Following) -> tuple[str, str]:
-    rejected, rows = found.rejected or (None, 0)
-    if found.plan is None and rejected and rows:
-        return following.mended(rejected), f"once {rejected.name} is corrected."
-    return following.apply(found), f"{asks(found)}."
+    if found.plan is None and found.rejected and (command := following.mended(found)):
+        return command, f"once {found.rejected[0].name} is corrected."
+    return following.apply(found), f"I{asks(found)[1:]}."

@@ -54,7 +54,7 @@ def plan_summary(found: Planned, html: Path | None = None, following: Following 
     if found.rejected and found.rejected[1]:
         path, rows = found.rejected
         lines.append(f"rejected  {counted(rows, 'row')} in {path}: correct {'it' if rows == 1 else 'them'}, then")
-        lines.append(f"          {following.mended(path)}")
+        lines.append(f"          {following.mended(found)}")
     lines += _doubted(found, following)
     lines += [f"page      {html}"] if html else []
     return "\n".join([*lines, *_next(found, following)])
