@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from command import Done, account, command, environment, quick_retry
 from importing import account as account_of
+from importing import id_of
 from rich.console import Console
 from sizes import few
 
@@ -187,6 +188,7 @@ def test_the_report_of_an_import_is_on_stdout_and_its_progress_on_stderr(tmp_pat
         assert {"plan  ", "next  "} & set(re.findall("^(?:plan|next)  ", done.err, re.M)) == set()
         done = run(*plan, "--json")
         assert (done.json["counts"]["create"], "plan  " in done.err) == (1, False)
+        assert (done.json["status"], done.json["error"]) == ("done", None)
         assert done.err.endswith("\nnote: the older c.plan is now c.plan~\n")
         done = run("apply", "c.plan", "--yes")
         assert done.out.startswith("run       ")
@@ -215,3 +217,21 @@ def test_a_quiet_import_says_nothing_where_all_went_well(tmp_path: Path) -> None
         assert done.err == "note: the older c.plan is now c.plan~4\n"
         run_id = next(tmp_path.glob("c.*.journal")).name.split(".")[1]
         assert run("undo", run_id, "--quiet") == Done(0, "", "")
+
+
+def test_the_object_of_an_import_says_how_it_ended(tmp_path: Path) -> None:
+    """Done, partial or refused, as the exit code says; an apply names every row that it did not write, and why."""
+    sandbox = account_of({"external_id": "a", "name": "A"}, {"external_id": "b", "name": "B"})
+    with sandbox.running() as base_url:
+        run = _import(base_url, tmp_path)
+        plan = ("plan", "c.csv", "--json")
+        for text, code, status in (("a,\nb,\n", 0, "done"), ("a,N\n,N\nb,N\n", 1, "partial"), (",N\n", 2, "refused")):
+            (tmp_path / "c.csv").write_text(f"external_id,name\n{text}")
+            done = run(*plan)
+            assert (done.code, done.json["status"], done.json["error"]) == (code, status, None)
+        sandbox.update_customer(id_of(sandbox, "b"), name="Theirs")
+        done = run("apply", "c.plan", "--yes", "--json")
+        assert (done.code, done.json["status"], done.json["error"]) == (1, "partial", None)
+        (refused,) = done.json["refused"]
+        assert (refused["line"], refused["external_id"], refused["outcome"]) == (4, "b", "skipped")
+        assert "name is now 'Theirs', was 'B'" in refused["why"]
