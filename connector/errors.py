@@ -25,6 +25,7 @@ headers, answers are redacted, and `connector.settings.Secret` prints as ``***``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,9 +48,12 @@ __all__ = [
     "Unreachable",
 ]
 
+_CLOSED_TWICE = re.compile(r"([!?…]|(?<!\.)\.|\.{3})\.(?=\s|$)")
+"""A sentence that ended already where our own full stop follows: it quotes what another program or a server said."""
+
 
 class FlexsyncError(Exception):
-    """Root of the tree.
+    """Root of the tree. A message that quotes a closed sentence is not closed a second time.
 
     Args:
         message: the thing and the value.
@@ -59,9 +63,8 @@ class FlexsyncError(Exception):
     exit_code = 5
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message, self.remedy = (_CLOSED_TWICE.sub(r"\1", text) for text in (message, remedy))
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()

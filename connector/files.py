@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -97,12 +97,15 @@ def no_room(path: Path, error: OSError) -> FixInput:
 
 
 @contextmanager
-def atomic_write(path: Path, *, keep_other: bool = False) -> Iterator[IO[bytes]]:
+def atomic_write(
+    path: Path, *, keep_other: bool = False, aside: Callable[[Path], object] = set_aside
+) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name once it is complete, readable by its owner only.
 
     Args:
         path: its name.
-        keep_other: keep an older file of that name with other content, see `set_aside`.
+        keep_other: keep an older file of that name with other content.
+        aside: moves that older file away, once the new one is complete and on the disk.
 
     Raises:
         FixInput: the folder cannot be written, or the disk is full.
@@ -114,7 +117,7 @@ def atomic_write(path: Path, *, keep_other: bool = False) -> Iterator[IO[bytes]]
     temporary, file = Path(name), os.fdopen(handle, "wb")
     try:
         yield file
-        _complete(file, temporary, path, keep_other)
+        _complete(file, temporary, path, aside if keep_other else None)
     except OSError as error:
         if error.errno in FULL:
             raise no_room(path, error) from None
@@ -126,12 +129,13 @@ def atomic_write(path: Path, *, keep_other: bool = False) -> Iterator[IO[bytes]]
             temporary.unlink()
 
 
-def _complete(file: IO[bytes], temporary: Path, path: Path, keep_other: bool) -> None:
+def _complete(file: IO[bytes], temporary: Path, path: Path, aside: Callable[[Path], object] | None) -> None:
     try:
         file.flush()
         file.close()
-        if keep_other and path.exists() and not filecmp.cmp(path, temporary, shallow=False):
-            set_aside(path)
+        if aside and path.exists() and not filecmp.cmp(path, temporary, shallow=False):
+            sync(temporary)  # a disk that is full shows it here, and nothing has moved
+            aside(path)
         replace(temporary, path)
     except OSError as error:
         raise no_room(path, error) from None

@@ -1,14 +1,15 @@
 """The files of an import: where they go, and what happens to files that are there already.
 
-Promised: a file that somebody else made is never overwritten; an older plan is put aside, and an older plan whose run
-has begun is put aside under the name of its run, so that the run can continue; one plan or apply holds a name at a
-time. Never done: reading what is in a person's file.
+Promised: a file that somebody else made is never overwritten; an older plan is put aside once the new one is complete,
+and under the name of its run where that has begun, or where no other file has its rows; one plan or apply holds a name
+at a time. Never done: reading what is in a person's file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
 
 from connector.errors import FixInput, LockHeld
@@ -19,10 +20,21 @@ from connector.push.apply.results import COLUMNS
 from connector.push.plan.counts import customers_written
 from connector.push.plan.planfile import Plan
 
-__all__ = ["alone", "check_not_undone", "free_for_page", "journal_of", "put_aside", "results_of"]
+__all__ = [
+    "alone",
+    "check_not_undone",
+    "doubted_of",
+    "free_for_page",
+    "journal_of",
+    "put_aside",
+    "rejected_of",
+    "replacing",
+    "results_of",
+]
 
 TITLES = (b"<title>Import plan ", b"<title>Undo plan ")  # of our own pages
 HEAD = 4096  # bytes that tell whose file it is
+LEFT_OVER = ("invalid", "conflict", "held")  # kinds of rows that the next round takes
 
 
 @contextmanager
@@ -48,8 +60,52 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def rejected_of(out: Path) -> Path:
+    """Where the rows go that a plan does not take: of `x.plan` and of `x.rejected.plan` to `x.rejected.csv`."""
+    return _beside(out, "rejected")
+
+
+def doubted_of(out: Path) -> Path:
+    """Where the rows go that wait for a decision."""
+    return _beside(out, "doubts")
+
+
+def _beside(out: Path, what: str) -> Path:
+    return out.with_name(f"{out.name.removesuffix('.plan').removesuffix(f'.{what}')}.{what}.csv")
+
+
+@contextmanager
+def replacing(out: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """Make sure that a plan may be written, and say afterwards if an older one still has its name.
+
+    Args:
+        out: the plan.
+        note: is told.
+
+    Raises:
+        FixInput: another kind of file has that name.
+    """
+    older = _older(out)
+    before = out.stat() if older else None
+    try:
+        yield
+    finally:
+        if older and before and out.exists() and samestat(before, out.stat()):
+            note(f"{out} is still the older plan, run {older.header.run}: no new one was made")
+
+
+def _older(out: Path) -> Plan | None:
+    """The plan of that name. Raises `FixInput` where another kind of file has it."""
+    if not out.exists():
+        return None
+    try:
+        return Plan.read(out)
+    except FixInput as error:  # a person's file is not overwritten
+        raise FixInput(f"{error.message} It is not overwritten.", remedy="Remove it, or give another --out.") from None
+
+
 def put_aside(out: Path) -> str:
-    """Move an older plan of that name away, so that nobody applies it when the new one fails.
+    """Move an older plan of that name away, because the new one is ready to take its place.
 
     Returns:
         What was done, as a sentence; "" where there was no older plan.
@@ -57,18 +113,27 @@ def put_aside(out: Path) -> str:
     Raises:
         FixInput: another kind of file has that name.
     """
-    if not out.exists():
+    older = _older(out)
+    if older is None:
         return ""
-    try:
-        older = Plan.read(out)
-    except FixInput as error:  # a person's file is not overwritten
-        raise FixInput(f"{error.message} It is not overwritten.", remedy="Remove it, or give another --out.") from None
-    if left := _left(older):
-        kept = older.beside(f".{older.header.run}.plan")
-        out.replace(kept)
-        return f"run {older.header.run} was begun and {left} of its customers are left: its plan is now {kept}"
-    kept = set_aside(out)
-    return f"the older {out} is now {kept}"
+    run, left = older.header.run, _left(older)
+    if not left and not _has_the_only_copy(older):
+        return f"the older {out} is now {set_aside(out)}"
+    kept = older.beside(f".{run}.plan")
+    out.replace(kept)
+    if left:
+        return f"run {run} was begun and {left} of its customers are left: its plan is now {kept}"
+    return f"run {run} was not applied, and its rows stand in no file that is to be planned: its plan is now {kept}"
+
+
+def _has_the_only_copy(plan: Plan) -> bool:
+    """Whether a plan was not begun, and the next round of rejected rows took the place of the file that it was made of.
+
+    Planned again, that file gives no plan of these rows: they are in this plan, and in the file that was kept.
+    """
+    own, counts = (rejected_of(plan.path).name, doubted_of(plan.path).name), plan.header.counts
+    replaced = Path(plan.header.source.name).name in own and any(counts.get(kind) for kind in LEFT_OVER)
+    return bool(replaced and counts["writes"] and not path_of(plan).exists())
 
 
 def journal_of(wanted: str, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.plurals import counted
 from connector.push.apply.journal import Line
+from connector.push.plan.counts import Counts
 from connector.push.plan.guards import Limits, too_old
 from connector.push.plan.planfile import Plan
 from connector.settings import Import
@@ -52,7 +53,9 @@ def limits(given: Import) -> Limits:
     )
 
 
-def confirm(found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = exact_now) -> None:
+def confirm(
+    found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = exact_now, left: Counts | None = None
+) -> None:
     """Make sure that the plan may be applied.
 
     Args:
@@ -60,6 +63,7 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = ex
         confirmed: what was said.
         limits: of the guards; the age of the plan is checked here.
         clock: this machine's.
+        left: what is left of a run that was begun; by default everything.
 
     Raises:
         FixInput: it was not confirmed; the remedy gives the missing flags.
@@ -83,16 +87,19 @@ def confirm(found: Plan, confirmed: Confirmed, limits: Limits, clock: Clock = ex
     missing += [] if confirmed.yes or confirmed.ask else ["--yes"]
     if missing:
         texts = "".join(f"\n  {guard.text}" for guard in guards)
-        raise FixInput(f"The plan makes {_split(found)}: confirm it.{texts}", remedy=f"Add {' '.join(missing)}.")
-    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {_split(found)} in {header.base_url}?"):
+        raise FixInput(f"The plan makes {_split(found, left)}: confirm it.{texts}", remedy=f"Add {' '.join(missing)}.")
+    if not confirmed.yes and confirmed.ask and not confirmed.ask(f"Make {_split(found, left)} in {header.base_url}?"):
         raise FixInput("not confirmed: nothing was changed.", remedy="Answer y, or add --yes.")
 
 
-def _split(found: Plan) -> str:
-    """The writes of a plan, by kind."""
-    counts = found.header.counts
+def _split(found: Plan, left: Counts | None) -> str:
+    """The writes that a plan makes, by kind: of a run that was begun, those that are left."""
+    whole = found.header.counts["writes"]
+    counts = left.plain() if left is not None else found.header.counts
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in ("create", "update", "archive") if counts[kind])
-    return f"{counted(counts['writes'], 'write')} ({kinds})"
+    if counts["writes"] == whole:
+        return f"{counted(whole, 'write')} ({kinds})"
+    return f"the last {counts['writes']} of {counted(whole, 'write')} ({kinds})"
 
 
 def go_on(lines: Sequence[Line], confirmed: Confirmed) -> bool:

@@ -20,13 +20,14 @@ from connector.settings.declarations import SECTIONS
 from connector.settings.setting import Setting, settable_in
 from connector.settings.values import written
 
-__all__ = ["IGNORED", "config_text", "ignore", "refuse_existing", "write_config"]
+__all__ = ["IGNORED", "config_text", "ignore", "lakes", "refuse_existing", "write_config"]
 
 IGNORED = (
-    "*.duckdb", "*.duckdb.wal", "*.last.json", "*.lock", "published/",
-    "*.plan", "*.plan~*", "*.journal", "*.results.csv", "*.rejected.csv",
+    "*.duckdb", "*.duckdb.wal", "*.last.json", "*.lock", "published/", "lake/",
+    "*.plan", "*.plan~*", "*.journal", "*.results.*", "*.rejected.*", "*.doubts.*",
 )  # fmt: skip
 """What a copy and an import leave in a folder, as patterns of git: customers' data, which must never be committed."""
+_LAKE = "parquet:"
 _WIDTH = 100
 _HEAD = """\
 # Settings of Flexsync, made by `flexsync init`. Every setting that is commented out shows its default.
@@ -79,6 +80,12 @@ def write_config(path: Path, given: Settings) -> None:
     refuse_existing(path)
     with atomic_write(path) as file:
         file.write(config_text(given).encode())
+
+
+def lakes(given: Settings) -> list[str]:
+    """Return the folders of Parquet publications, as patterns of git: their files have no names of their own."""
+    paths = (target.removeprefix(_LAKE) for target in given.sync.publish if target.startswith(_LAKE))
+    return [f"{Path(path).as_posix()}/" for path in paths if not Path(path).is_absolute()]
 
 
 def ignore(folder: Path, more: tuple[str, ...] = ()) -> list[str]:

@@ -65,7 +65,7 @@ PROBED = [
     (r"^calls \d+(:.* get_events)", r"calls #\1"),
     (r"^(RUN \w+ \w+ MOMENT) \d+$", r"\1 #"),  # a run's calls, in `status`
     (r"^(\d{4}-\d\d-\d\d \w+ \d+) \d+ ", r"\1 # "),  # a night's calls, in `demo --nights`
-    (r"^\d+ of them were read between two (.*) other \d+$", r"# of them were read between two \1 other #"),
+    (r"^(\d+|all|none) of them (was|were) read between two probes.*$", "# of them were read between two probes"),
 ]
 
 

@@ -200,13 +200,19 @@ def test_rows_with_doubts_keep_their_bytes(tmp_path: Path) -> None:
         assert text.endswith(row)
 
 
-def test_a_file_of_doubts_is_not_written_over_itself(tmp_path: Path) -> None:
-    """The file of doubts can be planned as a file of its own, but not onto itself."""
+def test_a_file_of_doubts_can_be_planned_itself(tmp_path: Path) -> None:
+    """Elsewhere it is a file like any other; onto itself it brings its decisions, and stays as it is."""
     with shop(tmp_path) as it:
         path, _ = it.plan(table(*ROWS)).doubted or (Path(), 0)
-        with pytest.raises(FixInput, match="written over itself"):
-            job.plan(it.settings(), path, it.path("customers.plan"))
         assert job.plan(it.settings(), path, it.path("other.plan")).counts.held == 3
+        decide(path, "yes", "no", "")
+        before = {line.split(",", 1)[0] for line in path.read_text().splitlines()}
+        found = job.plan(it.settings(), path, it.path("customers.doubts.plan"))
+        counts = found.counts
+        assert (counts.create + counts.update, counts.left_out, counts.held) == (1, 1, 1)
+        assert (
+            {line.split(",", 1)[0] for line in path.read_text().splitlines()} == before == {"decision", "yes", "no", ""}
+        )
 
 
 # --- the existing customer ----------------------------------------------------------------------------------------

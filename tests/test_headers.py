@@ -144,13 +144,13 @@ def test_columns_are_named_on_the_line(tmp_path: Path) -> None:
             cwd=tmp_path,
         )
         assert done.code == 0, done.err
-        assert "columns   Nr= → external_id, Firma → name, Was → metadata.was, Land → address_country" in done.err
-        assert "line 2, column Land: file said de, plan writes DE" in done.err
-        assert "accepted  error: 1" in done.err
-        assert "twins     new external_ids are not compared: --no-twins" in done.err
-        assert "next      flexsync import apply c.plan --config i.toml" in done.err
+        assert "columns   Nr= → external_id, Firma → name, Was → metadata.was, Land → address_country" in done.out
+        assert "line 2, column Land: file said de, plan writes DE" in done.out
+        assert "accepted  error: 1" in done.out
+        assert "twins     new external_ids are not compared: --no-twins" in done.out
+        assert "next      flexsync import apply c.plan --config i.toml" in done.out
         wrote = command("import", "plan", "c.csv", "--write-mapping", "m.toml", env=environment(url), cwd=tmp_path)
-        assert (wrote.code, "wrote     m.toml: 4 columns of c.csv" in wrote.err) == (0, True), wrote.err
+        assert (wrote.code, "wrote     m.toml: 4 columns of c.csv" in wrote.out) == (0, True), wrote.err
         wrong = command("import", "plan", "c.csv", "--map", "Land", env=environment(url), cwd=tmp_path)
         assert (wrong.code, "names no column and field" in wrong.err) == (2, True), wrong.err
         fix = command("import", "plan", "c.csv", "--fix", "id", env=environment(url), cwd=tmp_path)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import html
 import io
 import json
 import os
 import pty
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -57,16 +60,16 @@ def written(sandbox: Sandbox) -> int:
 # --- plan ---------------------------------------------------------------------------------------------------------
 
 
-def test_plan_shows_changes_on_stdout_and_talks_on_stderr(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
+def test_plan_shows_changes_and_what_comes_next(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """A plan prints each change, says what to type next, exits 0 and writes nothing but its file."""
     done = run("plan", "customers.csv", "--onboarding", "skip")
     assert done.code == 0, done.err
-    assert [line.split()[:3] for line in done.out.splitlines()] == [
+    assert [line.split()[:3] for line in done.out.splitlines()[:2]] == [
         ["2", "update", "acct-0000001"],
         ["3", "create", "new-1"],
     ]
-    assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.err
-    assert "flexsync import apply customers.plan" in done.err
+    assert "1 create, 1 update, 0 archive, 1 unchanged, 0 invalid, 0 conflict" in done.out
+    assert "flexsync import apply customers.plan" in done.out
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "customers.csv",
         "customers.plan",
@@ -80,7 +83,7 @@ def test_a_plan_tells_what_was_not_set_from_what_was_empty(run: Any, live: tuple
     live[0].create_customer(external_id="empty", **dict.fromkeys(ABSENT, ""))
     rows = ({"external_id": key, **{name: FULL[name] for name in ABSENT}} for key in ("unset", "empty"))
     (tmp_path / "customers.csv").write_text(table(*rows))
-    printed = [line.split(maxsplit=3)[2:] for line in run("plan", "customers.csv").out.splitlines()]
+    printed = [line.split(maxsplit=3)[2:] for line in run("plan", "customers.csv").out.splitlines()[:2]]
     assert printed == [
         ["unset", ", ".join(f"{name} nothing → {FULL[name]}" for name in ABSENT)],
         ["empty", ", ".join(f'{name} "" → {FULL[name]}' for name in ABSENT)],
@@ -92,14 +95,14 @@ def test_plan_exits_1_when_some_rows_cannot_be_done(run: Any, tmp_path: Path) ->
     (tmp_path / "customers.csv").write_text(FILE + "new-2,Two,nobody,\nnew-3,,,\n")
     done = run("plan", "customers.csv", "--onboarding", "skip")
     assert done.code == 1
-    assert "line 5, column email: nobody. Write one plain address" in done.err
-    assert 'line 6, column name: "". A new customer needs name' in done.err
-    assert "2 rows in customers.rejected.csv" in done.err
+    assert "line 5, column email: nobody. Write one plain address" in done.out
+    assert 'line 6, column name: "". A new customer needs name' in done.out
+    assert "2 rows in customers.rejected.csv" in done.out
     assert (tmp_path / "customers.plan").exists()
 
 
 def test_plan_exits_2_when_nothing_can_be_planned(run: Any, live: tuple[Sandbox, str], tmp_path: Path) -> None:
-    """No valid row: no call, no plan, the older plan of that name taken away, and every fault listed."""
+    """No valid row: no call, no new plan, the older one left where it is and named, and every fault listed."""
     assert run("plan", "customers.csv", "--onboarding", "skip").code == 0
     before = live[0].calls_total
     (tmp_path / "customers.csv").write_text("external_id,email\na,x\n,y@z.example\n")
@@ -108,7 +111,7 @@ def test_plan_exits_2_when_nothing_can_be_planned(run: Any, live: tuple[Sandbox,
     assert [fault["rule"] for fault in done.json["faults"]] == ["email", "required"]
     assert done.json["plan"] is None
     assert live[0].calls_total == before
-    assert not (tmp_path / "customers.plan").exists()
+    assert "note: customers.plan is still the older plan, run " in done.err
     assert (tmp_path / "customers.rejected.csv").read_text().count("\n") == 3
 
 
@@ -194,9 +197,9 @@ def test_an_encoding_that_was_given_is_no_guess(run: Any, tmp_path: Path) -> Non
     """A detected encoding that nothing proves is called a guess; one that was named is not, and sep= comes back."""
     (tmp_path / "customers.csv").write_bytes("sep=#\nexternal_id#name#email\na#Müller#x\nb#Köln#\n".encode("cp1252"))
     plan = ("plan", "customers.csv", "--onboarding", "skip")
-    assert "cp1252, #, encoding guessed" in run(*plan).err
+    assert "cp1252, #, encoding guessed" in run(*plan).out
     done = run(*plan, "--encoding", "cp1252")
-    assert "cp1252, #\n" in done.err
+    assert "cp1252, #\n" in done.out
     assert run("plan", "customers.rejected.csv", "--encoding", "cp1252").code == 2
     assert (tmp_path / "customers.rejected.csv").read_bytes().startswith(b"sep=#\nflexsync_line#")
 
@@ -225,8 +228,85 @@ def test_standard_input_is_a_file(live: tuple[Sandbox, str], tmp_path: Path) -> 
 def test_a_page_is_written(run: Any, tmp_path: Path) -> None:
     """--html writes the page and says where."""
     done = run("plan", "customers.csv", "--onboarding", "skip", "--html", "plan.html")
-    assert "plan.html" in done.err
+    assert "plan.html" in done.out
     assert "new-1" in (tmp_path / "plan.html").read_text()
+
+
+def shown(page: Path) -> str:
+    """The text of a page, without its tags."""
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", page.read_text())).split())
+
+
+def test_the_page_is_written_where_no_row_is_good_and_says_so(
+    run: Any, live: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    """Every row bad: exit 2, no plan, and a page with every fault and the command that plans the corrected rows."""
+    (tmp_path / "customers.csv").write_text("external_id,name,email\na,A,x\n,B,\n")
+    for mode, code in (("upsert", 2), ("create", 2)):
+        page = tmp_path / f"{mode}.html"
+        done = run("plan", "customers.csv", "--mode", mode, "--html", page.name)
+        text = shown(page)
+        assert (done.code, f"page      {page.name}" in done.out) == (code, True), done.out
+        assert "No plan was made: no row can be applied." in text
+        assert "2 invalid" in text
+        assert "existing customers" not in text  # nobody was asked
+        assert "Write one plain address" in page.read_text()
+        command = f"flexsync import plan customers.rejected.csv --mode {mode}"
+        assert command in text
+        assert f"\n          {command}\n" in done.out
+    (tmp_path / "customers.csv").write_text("external_id,name\nacct-0000001,A\n")
+    assert run("plan", "customers.csv", "--mode", "create", "--html", "create.html").code == 2
+    assert "1 conflict" in shown(tmp_path / "create.html")
+    assert re.search(r"\b\d+ existing customers", shown(tmp_path / "create.html"))
+
+
+def test_warnings_and_doubts_stand_in_the_page(run: Any, tmp_path: Path) -> None:
+    """What the terminal warns about, what is held by kind of doubt, and the command with the decisions."""
+    text = "external_id;name\nn-1;#N/A\nN-2;Z\u00fcri\nn-2;Two\n".encode("cp1252")
+    (tmp_path / "customers.csv").write_bytes(text)
+    done = run("plan", "customers.csv", "--onboarding", "skip", "--no-twins", "--html", "plan.html")
+    assert done.code == 1, done.err
+    page = shown(tmp_path / "plan.html")
+    warnings = re.findall("^warning +(.*)$", done.out, re.M)
+    assert warnings
+    assert [warning for warning in warnings if warning not in page] == []
+    assert "The encoding of the file is a guess" in page
+    assert "New external_ids are not compared: --no-twins" in page
+    assert "By kind of doubt: error 1." in page
+    again = "flexsync import plan customers.csv --onboarding skip --no-twins --decisions customers.doubts.csv"
+    assert (again in page, again in done.out) == (True, True)
+
+
+def test_an_encoding_that_was_guessed_is_named_for_the_rejected_rows(run: Any, tmp_path: Path) -> None:
+    """A file of a few rows may not show it: the command that plans them says how they are written."""
+    (tmp_path / "customers.csv").write_bytes("external_id;name;email\na;Müller;x\nb;Köln;\n".encode("cp1252"))
+    plan = ("plan", "customers.csv", "--onboarding", "skip")
+    rejected = "plan customers.rejected.csv --onboarding skip"
+    assert f"{rejected} --encoding cp1252\n" in run(*plan).out
+    assert f"{rejected} --encoding cp1252\n" in run(*plan, "--encoding", "cp1252").out
+    (tmp_path / "customers.csv").write_text("external_id;name;email\na;Müller;x\n")
+    assert f"{rejected}\n" in run(*plan).out
+
+
+@pytest.mark.parametrize("name", ["my plan.plan", "-x.plan", "it's.plan"])
+def test_what_comes_next_can_be_pasted(run: Any, live: tuple[Sandbox, str], tmp_path: Path, name: str) -> None:
+    """The command in page and terminal names the account as the plan did, confirms nothing, and works as it stands."""
+    (tmp_path / "a b.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 0\n')
+    flags = ("--config", "a b.toml", "--base-url", live[1])
+    done = run("plan", "customers.csv", *flags, f"--out={name}", "--html", "p.html")
+    (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
+    assert f"flexsync import {following}" in shown(tmp_path / "p.html")
+    assert "--yes" not in following
+    hint = "t asks first; without a terminal it needs --yes --yes-really COUNT"
+    assert (hint in done.out, hint in shown(tmp_path / "p.html")) == (True, True)
+    done = run(*shlex.split(following), "--yes", "--yes-really", 2)
+    assert done.code == 0, done.err
+    (undo,) = re.findall("^undo +flexsync import (.*)$", done.out, re.M)
+    done = run(*shlex.split(undo))
+    assert done.code == 0, done.err
+    (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
+    assert "--config 'a b.toml' --base-url" in following
+    assert run(*shlex.split(following), "--yes", "--yes-really", 2, "--yes-archive", 1).code == 0
 
 
 # --- apply --------------------------------------------------------------------------------------------------------
@@ -265,8 +345,8 @@ def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbo
     (tmp_path / "customers.csv").write_text(f"external_id,name\n{rows}")
     (tmp_path / "few.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 10\n')
     done = run("plan", "customers.csv", "--config", "few.toml")
-    assert "guard     12 customers would be created (limit 10)" in done.err
-    assert "apply customers.plan --config few.toml --yes-really 12" in done.err
+    assert "guard     12 customers would be created (limit 10)" in done.out
+    assert "apply customers.plan --config few.toml\n" in done.out
     for flags, told in (
         (("--yes",), "Add --yes-really 12."),
         (("--yes", "--yes-really", "11"), "is not what the plan shows"),
@@ -473,8 +553,8 @@ def test_undo_is_a_plan_like_any_other(run: Any, live: tuple[Sandbox, str]) -> N
     run_id = run("apply", "customers.plan", "--yes", "--json").json["run"]
     done = run("undo", run_id)
     assert done.code == 0, done.err
-    assert [line.split()[1] for line in done.out.splitlines()] == ["archive", "update"]
-    assert "apply undo.plan --yes-really 2 --yes-archive 1" in done.err
+    assert [line.split()[1] for line in done.out.splitlines()[:2]] == ["archive", "update"]
+    assert "apply undo.plan\n" in done.out
     done = run("apply", "undo.plan", "--yes", "--yes-really", "2", "--yes-archive", "1")
     assert done.code == 0, done.err
     assert run("undo", "20200101T000000Z-abcdef").code == 2

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import msgspec
@@ -126,6 +127,33 @@ def test_lines_of_gitignore_stay(tmp_path: Path) -> None:
     assert set(ignore(tmp_path)) == set(IGNORED) - {"*.plan"}
     assert (tmp_path / ".gitignore").read_text().startswith("node_modules/\n*.plan\n\n# Copies")
     assert ignore(tmp_path) == []
+
+
+OURS = (
+    "flexsync.duckdb", "flexsync.duckdb.lock", "flexsync.last.json", "published/b.duckdb", "lake/manifest.json",
+    "elsewhere/manifest.json", "c.plan", "c.plan~", "c.plan~2", "c.20261129T043154Z-9d88dc.plan", "c.RUN.journal",
+    "c.RUN.results.csv", "c.RUN.results.xlsx", "c.rejected.csv", "c.rejected.csv~", "c.rejected.csv~3",
+    "c.rejected.xlsx", "c.RUN.rejected.csv", "c.RUN.rejected.csv~", "c.doubts.csv", "c.doubts.csv~", ".c.plan.lock",
+)  # fmt: skip
+"""What copies and imports leave: customers' data, and locks."""
+
+
+def test_whatever_we_leave_is_ignored(tmp_path: Path) -> None:
+    """The file that init writes, and the project's own, keep from git every file that a copy or an import leaves."""
+    flags = ("--base-url", "https://x.example/v1", "--key-env", "K", "--no-check", "--publish", "parquet:elsewhere")
+    done = command("init", *flags, env=environment(), cwd=tmp_path)
+    assert "wrote .gitignore: copies and imports are never committed" in done.out
+    for folder, skipped in ((tmp_path, ()), (Path(__file__).parents[1], ("elsewhere/",))):
+        patterns = [line for line in (folder / ".gitignore").read_text().splitlines() if line and line[0] != "#"]
+        committed = [name for name in OURS if not name.startswith(skipped or ("/",)) and not _ignored(name, patterns)]
+        assert committed == [], folder
+    assert ".gitignore" in command("init", "--help", env=environment(), cwd=tmp_path).out
+
+
+def _ignored(name: str, patterns: list[str]) -> bool:
+    """Whether git ignores a file: by its name, or by a folder that it is in."""
+    folder, _, last = name.rpartition("/")
+    return any(fnmatch(last, pattern) or (pattern.endswith("/") and f"{folder}/" == pattern) for pattern in patterns)
 
 
 # --- the key in a file ----------------------------------------------------------------------------------------------

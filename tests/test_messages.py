@@ -78,6 +78,36 @@ def test_backoff_is_said_to_be_a_sum() -> None:
     assert line == "waited     213.5 s for backoff (summed over parallel calls), 2.0 s for pause"
 
 
+def test_a_sentence_is_closed_once(tmp_path: Path) -> None:
+    """Whatever another program's text ends with, a message that quotes it has one sign at its end."""
+    for text, closed in (
+        ("mode!", "mode!"), ("what?", "what?"), ("it is so.", "it is so."), ("and so on...", "and so on..."),
+        ("and so on…", "and so on…"), ("plain", "plain."), ("'x?'", "'x?'."), ("a.b", "a.b."),
+    ):  # fmt: skip
+        assert FixInput(f"it says {text}.").message == f"it says {closed}"
+        assert FixInput(f"{text}. Next.\n{text}.", remedy=f"{text}.").message == f"{closed} Next.\n{closed}"
+        assert FixInput("x", remedy=f"{text}.").remedy == closed
+    with account(5).running() as base_url:
+        assert command("sync", "--only", "customers", env=environment(base_url), cwd=tmp_path).code == 0
+    done = command("sql", "create table t (a int)", env=environment(), cwd=tmp_path)
+    assert (done.code, re.findall(r"[!?.]\.", done.err)) == (2, []), done.err
+
+
+def test_figures_that_nothing_vouches_for_are_told_only_where_there_are_any() -> None:
+    """`nothing vouches for the other 0` reads like a fault: where every zero was probed, it says so."""
+
+    def told(probed: int, unprobed: int) -> str:
+        zeros = {"unproven": probed + unprobed, "figures": 9, "probed": probed, "unprobed": unprobed}
+        lines = sync_summary(Report(run_id="run", mode="full", certificate={"zeros": zeros})).splitlines()
+        return lines[next(n for n, line in enumerate(lines) if line.startswith("unproven")) + 1].strip()
+
+    up = "read between two probes that found the analytics store up"
+    assert told(4, 0) == f"all of them were {up}"
+    assert told(3, 1) == f"3 of them were {up}; nothing vouches for the other 1"
+    assert told(1, 3) == f"1 of them was {up}; nothing vouches for the other 3"
+    assert told(0, 3) == f"none of them was {up}; nothing vouches for them"
+
+
 # --- what is offered ----------------------------------------------------------------------------------------------
 
 
@@ -91,10 +121,10 @@ def test_no_undo_is_offered_where_every_write_is_an_archive(tmp_path: Path) -> N
         (tmp_path / "c.csv").write_text("external_id\na\n")
         run("plan", "c.csv", "--archive-missing")
         done = run("apply", "c.plan", "--yes", "--yes-really", "1", "--yes-archive", "1")
-        assert (done.code, "1 done" in done.err, "undo" in done.err) == (0, True, False), done.err
+        assert (done.code, "1 done" in done.out, "undo" in done.out) == (0, True, False), done.err
         (tmp_path / "c.csv").write_text("external_id,name\na,B\n")
         run("plan", "c.csv")
-        assert "undo      flexsync import undo" in run("apply", "c.plan", "--yes").err
+        assert "undo      flexsync import undo" in run("apply", "c.plan", "--yes").out
 
 
 @pytest.mark.parametrize(

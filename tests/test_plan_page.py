@@ -389,7 +389,7 @@ def test_a_big_plan_is_cut_and_the_page_says_by_how_much() -> None:
     planned = (Entry("update", n + 1, f"a-{n}", f"c-{n}") for n in range(MAX_ROWS + 12))
     text = "".join(page(header(), DIGEST, (entry for one in planned for entry in (Entry("unchanged"), one))))
     assert len(data(text)[1]) == MAX_ROWS == 50_000
-    assert "12 more rows are not in this page, which holds 50000." in Shown(text).text
+    assert "12 more rows are not in this page. The plan file has all." in Shown(text).text
     assert "more rows are not in" not in html(ENTRIES)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_r
 from connector.sandbox import Faults, Sandbox
 from connector.sandbox.server.access import Key
 from pipelines import import_customers as job
+from pipelines.progress import Progress
 
 MARKER = "sk_01MARKERq7XzTELLTALEv93wKEY"
 
@@ -335,22 +337,57 @@ FAILURES: list[Callable[[Shop], Any]] = [
 ]  # fmt: skip
 
 
+class Notes(Progress):
+    """Keeps notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 @pytest.mark.parametrize("failing", FAILURES, ids=lambda function: function.__name__)
-def test_no_plan_stays_when_planning_fails(tmp_path: Path, failing: Callable[[Shop], Any]) -> None:
-    """A plan that fails leaves no older plan under its name to be applied by mistake, and no half-written file."""
+def test_planning_that_fails_moves_nothing_and_says_which_plan_is_there(
+    tmp_path: Path, failing: Callable[[Shop], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that fails leaves the older plan as it is, and says so; it leaves no half-written file and no lock."""
+    notes = Notes()
     with shop(tmp_path, {"external_id": "a", "name": "A"}) as it:
-        assert it.plan(GOOD).exit_code == 0
-        assert it.path("customers.plan").exists()
+        older = it.plan(GOOD).plan
+        assert older is not None
+        before = older.path.read_bytes()
+        monkeypatch.setattr(job, "plan", partial(job.plan, progress=notes))
         try:
             result = failing(it)
         except FlexsyncError:
             pass
         else:
             assert (result.plan, result.exit_code) == (None, 2)
-    assert not it.path("customers.plan").exists()
-    assert {path.name for path in tmp_path.iterdir()} <= {
-        "customers.csv", "customers.rejected.csv", "customers.plan~"
-    }  # fmt: skip
+    assert older.path.read_bytes() == before
+    still = f"{older.path} is still the older plan, run {older.header.run}: no new one was made"
+    assert notes.notes[-1] == still
+    assert {path.name for path in tmp_path.iterdir()} <= {"customers.csv", "customers.plan", "customers.rejected.csv"}
+
+
+def test_a_full_disk_moves_no_older_plan(tmp_path: Path) -> None:
+    """Where the new plan does not fit, the older one keeps its name."""
+    with shop(tmp_path, {"external_id": "a", "name": "A"}) as it:
+        older = it.plan(GOOD).plan
+        assert older is not None
+        before, rows = older.path.read_bytes(), [{"external_id": f"n-{n}", "name": "N" * 200} for n in range(50)]
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        it.path("customers.csv").write_text(table(*rows))
+        size = it.plan(table(*rows), "other").plan
+        assert size is not None
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size.path.stat().st_size - 100, limit[1]))
+            with pytest.raises(FixInput, match="Make room"):
+                job.plan(it.settings(), it.path("customers.csv"), older.path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert older.path.read_bytes() == before
+    assert not list(tmp_path.glob("customers.plan~*"))
 
 
 def test_a_file_that_is_no_plan_is_not_overwritten(tmp_path: Path) -> None:

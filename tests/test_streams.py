@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from command import Done, account, command, environment, quick_retry
+from importing import account as account_of
+from importing import id_of
 from rich.console import Console
 from sizes import few
 
@@ -203,3 +205,77 @@ def test_a_bar_shows_its_rate_and_none_stands_for_an_end_that_nobody_knows() -> 
     assert re.search(r"1,234/2,000 +[\d,]+ calls/s", known)
     assert "━" not in unknown
     assert re.search(r"usage +1,234 +[\d,]+ rows/s", unknown)
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+ROWS = "external_id,name\na,New\nn,N\n"
+
+
+def _import(base_url: str, folder: Path) -> Any:
+    def run(*words: object) -> Done:
+        return command("import", *words, env=environment(base_url), cwd=folder)
+
+    return run
+
+
+def test_the_report_of_an_import_is_on_stdout_and_its_progress_on_stderr(tmp_path: Path) -> None:
+    """Plan, apply and undo report on stdout, as a sync does; steps and notes are on stderr; --json is one object."""
+    (tmp_path / "c.csv").write_text(ROWS)
+    with account_of({"external_id": "a", "name": "A"}).running() as base_url:
+        run = _import(base_url, tmp_path)
+        plan = ("plan", "c.csv", "--onboarding", "skip")
+        done = run(*plan)
+        assert "plan      1 create, 1 update" in done.out
+        assert "\nnext      flexsync import apply c.plan" in done.out
+        assert done.err.splitlines()[0] == "read: 2 rows"
+        assert {"plan  ", "next  "} & set(re.findall("^(?:plan|next)  ", done.err, re.M)) == set()
+        done = run(*plan, "--json")
+        assert (done.json["counts"]["create"], "plan  " in done.err) == (1, False)
+        assert (done.json["status"], done.json["error"]) == ("done", None)
+        assert done.err.endswith("\nnote: the older c.plan is now c.plan~\n")
+        done = run("apply", "c.plan", "--yes")
+        assert done.out.startswith("run       ")
+        assert done.err == "write: 2 customers\n"
+        run_id = done.out.split()[1].rstrip(":")
+        done = run("undo", run_id)
+        assert "plan      0 create, 1 update, 1 archive" in done.out
+        assert done.err == "compare: 2 rows\n"
+        done = run("apply", "undo.plan", "--yes", "--yes-really", 2, "--yes-archive", 1, "--json")
+        assert (done.json["outcomes"], done.err) == ({"done": 2}, "write: 2 customers\n")
+
+
+def test_a_quiet_import_says_nothing_where_all_went_well(tmp_path: Path) -> None:
+    """Every row can be applied, every change is made: not a byte. Otherwise the notes and the report; JSON always."""
+    (tmp_path / "c.csv").write_text(ROWS)
+    with account_of({"external_id": "a", "name": "A"}).running() as base_url:
+        run = _import(base_url, tmp_path)
+        plan = ("plan", "c.csv", "--onboarding", "skip", "--quiet")
+        assert run(*plan) == run(*plan) == Done(0, "", "")
+        assert (run(*plan, "--json").json["counts"]["update"], run(*plan, "--json").err) == (1, "")
+        assert run("apply", "c.plan", "--yes", "--quiet") == Done(0, "", "")
+        assert run("apply", "c.plan", "--yes", "--quiet", "--json").json["earlier"] == 2
+        (tmp_path / "c.csv").write_text(ROWS + "m,\n")
+        done = run(*plan)
+        assert (done.code, "1 invalid" in done.out) == (1, True)
+        assert done.err == "note: the older c.plan is now c.plan~4\n"
+        run_id = next(tmp_path.glob("c.*.journal")).name.split(".")[1]
+        assert run("undo", run_id, "--quiet") == Done(0, "", "")
+
+
+def test_the_object_of_an_import_says_how_it_ended(tmp_path: Path) -> None:
+    """Done, partial or refused, as the exit code says; an apply names every row that it did not write, and why."""
+    sandbox = account_of({"external_id": "a", "name": "A"}, {"external_id": "b", "name": "B"})
+    with sandbox.running() as base_url:
+        run = _import(base_url, tmp_path)
+        plan = ("plan", "c.csv", "--json")
+        for text, code, status in (("a,\nb,\n", 0, "done"), ("a,N\n,N\nb,N\n", 1, "partial"), (",N\n", 2, "refused")):
+            (tmp_path / "c.csv").write_text(f"external_id,name\n{text}")
+            done = run(*plan)
+            assert (done.code, done.json["status"], done.json["error"]) == (code, status, None)
+        sandbox.update_customer(id_of(sandbox, "b"), name="Theirs")
+        done = run("apply", "c.plan", "--yes", "--json")
+        assert (done.code, done.json["status"], done.json["error"]) == (1, "partial", None)
+        (refused,) = done.json["refused"]
+        assert (refused["line"], refused["external_id"], refused["outcome"]) == (4, "b", "skipped")
+        assert "name is now 'Theirs', was 'B'" in refused["why"]

@@ -1,13 +1,12 @@
 """`flexsync import …`: template, export, plan, apply, undo.
 
-Promised: stdout holds the changes, an export or JSON; everything else goes to stderr. `plan` and `undo` exit with 0
-when every row can be applied, 1 when some cannot or wait for a decision, 2 when none can; `apply` exits with 0 when
-every planned change is made, 1 when some are not.
+Promised: stdout holds changes and reports, an export or one JSON object; stderr holds progress and notes. `plan` and
+`undo` exit with 0 when every row can be applied, 1 when some cannot or wait for a decision, 2 when none can; `apply`
+exits with 0 when every planned change is made, 1 when some are not.
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +18,20 @@ from pipelines.cli.exit_codes import DONE
 from pipelines.cli.help import Group
 from pipelines.cli.import_options import plan_settings
 from pipelines.cli.options import load_settings, pace_options, settings_options, with_default
+from pipelines.cli.repeating import ACCOUNT_FLAGS, given_flags
 
 if TYPE_CHECKING:
     from connector.settings import Settings
-    from pipelines.import_customers import Planned
+    from pipelines.import_customers import Applied, Planned
+    from pipelines.report.following import Following
 
 __all__ = ["imports"]
 
-ACCOUNT_FLAGS = ("config", "profile", "base_url", "environment_id")  # a plan is for one account
+ONE_PLAN = ("out", "html", "quiet", "as_json", "decisions", "write_mapping", "archive_missing")  # not of the next one
 
+quiet_option = click.option(
+    "--quiet", is_flag=True, help="Print nothing when every row can be applied; --json still prints its object."
+)
 html_option = click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as an HTML page.")
 
 
@@ -43,10 +47,10 @@ def imports() -> None:
 def template(out: Path) -> int:
     """Write an empty CSV file with every column, and a text file that explains the columns."""
     from pipelines import export_customers as job
-    from pipelines.report.streams import write_message
+    from pipelines.report.streams import write_report
 
     for path in job.write_template(out):
-        write_message(f"wrote {path}")
+        write_report(f"wrote {path}")
     return DONE
 
 
@@ -65,14 +69,17 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
     """Write all published customers as CSV, to edit and plan. An unedited export plans no change."""
     from connector.plurals import counted
     from pipelines import export_customers as job
-    from pipelines.report.streams import write_message
+    from pipelines.report.streams import write_message, write_report
 
     out = None if str(out) == "-" else out
     if out is not None and out.exists():
         raise FixInput(f"{out} exists and is not overwritten.", remedy="Choose another --out.")
     with click.open_file("-", "w", encoding="utf-8") as stdout:
         count = job.export_customers(load_settings(**flags), out, stdout.write, metadata, bom=bom)
-    write_message(f"{counted(count, 'customer')}{f' in {out}' if out else ''}")
+    if out is None:
+        write_message(counted(count, "customer"))  # stdout has the export
+    else:
+        write_report(f"{counted(count, 'customer')} in {out}")
     return DONE
 
 
@@ -119,7 +126,8 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 @click.option("--encoding", help="Encoding of FILE. Default: detected.")
 @click.option("--delimiter", help="Delimiter of FILE: , ; tab or |. Default: detected.")
 @html_option
-@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as JSON on stdout.")
+@quiet_option
+@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as one JSON object.")
 def plan(
     file: str,
     out: Path | None,
@@ -129,6 +137,7 @@ def plan(
     maps: tuple[str, ...],
     write_mapping: Path | None,
     html: Path | None,
+    quiet: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -146,42 +155,51 @@ def plan(
     if html is not None:
         free_for_page(html)
     given: dict[str, Any] = {"archive_missing": archive_missing, "decisions": decisions, "store": flags["store"]}
-    with show_progress() as progress:
+    with show_progress(quiet=quiet) as progress:
         found = job.plan(settings, file, out, **given, progress=progress)
-    return _show_plan(found, html, as_json, settings.imports.neutralise, flags)
+        progress.ended(_status(found))
+    return _show_plan(found, html, settings, _following(file), as_json=as_json, quiet=quiet)
 
 
 def _write_mapping(settings: Settings, file: str, out: Path) -> int:
     from pipelines.import_customers.mapping import write_mapping
-    from pipelines.report.streams import write_message
+    from pipelines.report.streams import write_report
 
     for line in write_mapping(settings.imports, file, out):
-        write_message(line)
+        write_report(line)
     return DONE
 
 
-def _show_plan(found: Planned, html: Path | None, as_json: bool, neutralise: bool, flags: dict[str, Any]) -> int:
+def _status(found: Planned | Applied) -> dict[str, str]:
+    """How a job ended, for its progress: notes of one that went well need not be told."""
+    return {"status": "degraded" if found.exit_code else "green"}
+
+
+def _show_plan(
+    found: Planned, html: Path | None, settings: Settings, following: Following, *, as_json: bool, quiet: bool
+) -> int:
     """Print a plan, and write its page; returns the exit code."""
     from pipelines.report.import_json import plan_json
     from pipelines.report.plan_changes import write_changes
     from pipelines.report.plan_page import write_page
     from pipelines.report.plan_summary import plan_summary
-    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.streams import write_json, write_report
 
-    if html is not None and found.plan is not None:
-        write_page(html, found.plan, neutralise=neutralise)
+    if html is not None:
+        write_page(html, found, following, neutralise=settings.imports.neutralise)
     if as_json:
         write_json(plan_json(found))
-    else:
+    elif found.exit_code or not quiet:
         write_changes(found)
-    write_message(plan_summary(found, html, _account_flags(flags)))
+        write_report(plan_summary(found, html, following))
     return int(found.exit_code)
 
 
-def _account_flags(flags: dict[str, Any]) -> str:
-    """The flags that name the account, to be repeated with `apply`."""
-    given = ((f"--{name.replace('_', '-')}", flags[name]) for name in ACCOUNT_FLAGS if flags.get(name))
-    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in given)
+def _following(file: str = "") -> Following:
+    """The commands that can follow this one; a file that is corrected is planned with the flags of this plan."""
+    from pipelines.report.following import Following
+
+    return Following(file, given_flags(ACCOUNT_FLAGS), given_flags(without=ONE_PLAN), given_flags(("out",)))
 
 
 @imports.command("apply")
@@ -204,7 +222,10 @@ def _account_flags(flags: dict[str, Any]) -> str:
     "--results", type=click.Path(path_type=Path), help="Results to write, .csv or .parquet. Default: beside the plan."
 )
 @pace_options
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
+@click.option(
+    "--quiet", is_flag=True, help="Print nothing when every planned change is made; --json still prints its object."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def apply(
     plan: Path,
     yes: bool,
@@ -213,6 +234,7 @@ def apply(
     canary: int,
     max_failures: int | None,
     results: Path | None,
+    quiet: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -221,17 +243,19 @@ def apply(
     from pipelines.report.apply_summary import apply_summary
     from pipelines.report.import_json import apply_json
     from pipelines.report.progress import show_progress
-    from pipelines.report.streams import write_json, write_message
+    from pipelines.report.streams import write_json, write_report
 
     confirmed = job.Confirmed(yes, yes_really, yes_archive, _ask if sys.stdin.isatty() else None)
     settings = load_settings(**flags, max_failures=max_failures)
-    with show_progress() as progress:
-        found = job.apply(
-            settings, plan, confirmed, canary=canary, results_to=results, store=flags["store"], progress=progress
-        )
+    following, given = _following(), {"canary": canary, "results_to": results, "store": flags["store"]}
+    with show_progress(quiet=quiet) as progress:
+        undo_flags = following.undo_flags(plan)
+        found = job.apply(settings, plan, confirmed, **given, undo_flags=undo_flags, progress=progress)
+        progress.ended(_status(found))
     if as_json:
         write_json(apply_json(found))
-    write_message(apply_summary(found))
+    elif found.exit_code or not quiet:
+        write_report(apply_summary(found, following))
     return found.exit_code
 
 
@@ -251,8 +275,9 @@ def _ask(question: str) -> bool:
     "--out", type=click.Path(path_type=Path), default=Path("undo.plan"), show_default=True, help="Plan to write."
 )
 @html_option
-@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and conflicts as JSON on stdout.")
-def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) -> int:
+@quiet_option
+@click.option("--json", "as_json", is_flag=True, help="Print counts, guards and conflicts as one JSON object.")
+def undo(run: str, out: Path, html: Path | None, quiet: bool, as_json: bool, **flags: Any) -> int:
     """Plan the reversal of RUN (a run id, or its .journal file). Changes no customer: apply the plan."""
     from pipelines import import_customers as job
     from pipelines.artifacts import free_for_page
@@ -261,6 +286,7 @@ def undo(run: str, out: Path, html: Path | None, as_json: bool, **flags: Any) ->
     if html is not None:
         free_for_page(html)
     settings = load_settings(**flags)
-    with show_progress() as progress:
+    with show_progress(quiet=quiet) as progress:
         found = job.undo_run(settings, run, out, progress)
-    return _show_plan(found, html, as_json, settings.imports.neutralise, flags)
+        progress.ended(_status(found))
+    return _show_plan(found, html, settings, _following(), as_json=as_json, quiet=quiet)

@@ -52,7 +52,10 @@ def init(
     publish: tuple[str, ...],
     no_check: bool,
 ) -> int:
-    """Write a settings file for an account, after its address and key have worked, and say what comes next."""
+    """Write a settings file for an account, after its address and key have worked, and say what comes next.
+
+    Also writes a .gitignore beside it, or adds to the one that is there: copies and imports hold customers' data.
+    """
     from connector.settings import load
     from pipelines import init as job
     from pipelines.report.invoked import invoked
@@ -74,11 +77,17 @@ def init(
         _check(settings)
     job.write_config(out, settings)
     write_report(f"wrote {out}")
-    more = (Path(key_file).name,) if key_file and Path(key_file).resolve().parent == out.resolve().parent else ()
-    if job.ignore(out.parent, more):
+    if job.ignore(out.parent, (*_beside(out, key_file), *job.lakes(settings))):
         write_report(f"wrote {out.parent / '.gitignore'}: copies and imports are never committed")
     write_report(f"next  {invoked()} sync --config {shlex.quote(str(out))}")
     return DONE
+
+
+def _beside(out: Path, key_file: str | None) -> tuple[str, ...]:
+    """The name of the key's file, where it lies beside the settings."""
+    if key_file is None or Path(key_file).resolve().parent != out.resolve().parent:
+        return ()
+    return (Path(key_file).name,)
 
 
 def _asked(base_url: str | None, key_env: str | None, key_file: str | None) -> tuple[str, str | None, str | None]:

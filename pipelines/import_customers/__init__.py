@@ -1,8 +1,8 @@
 """The import of customers: a file, a plan that shows every change, an apply that makes those changes and no others.
 
 In: settings, a file, a confirmation. Out: a plan, a journal, results, as files beside each other. Promised: `plan` only
-reads; `apply` writes what the plan shows, once it is confirmed as its guards ask; where a plan fails, no older plan
-stays under its name to be applied by mistake. Never done here: HTTP, deciding, printing.
+reads; `apply` writes what the plan shows, once it is confirmed as its guards ask; where a plan fails, nothing is moved,
+and the older plan that keeps its name is told. Never done here: HTTP, deciding, printing.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ class Applied:
         calls: HTTP calls made, by operation.
         seconds: how long it took.
         refused: the outcomes that are not as planned.
+        undoable: whether an undo could take anything back.
     """
 
     plan: Plan
@@ -33,6 +34,7 @@ class Applied:
     calls: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     refused: list[Line] = field(default_factory=list)
+    undoable: bool = False
 
     def after(self, canary: Applied) -> Applied:
         """The same, with what its canary took."""

@@ -17,11 +17,13 @@ from connector.clock import Clock, exact_now
 from connector.plurals import counted
 from connector.push.account.customer import total
 from connector.push.apply.apply import Apply
-from connector.push.apply.journal import Journal
+from connector.push.apply.journal import Journal, read
+from connector.push.apply.left import left_of
 from connector.push.apply.orders import Orders, Pace
 from connector.push.apply.rejected import write_rejected
 from connector.push.apply.results import results, write_results
-from connector.push.plan.counts import can_be_undone, customers_written
+from connector.push.apply.undo import can_be_undone
+from connector.push.plan.counts import customers_written
 from connector.push.plan.guards import Limits
 from connector.push.plan.planfile import Plan
 from connector.settings import Settings
@@ -46,6 +48,7 @@ def apply(
     results_to: Path | None = None,
     store: Path | None = None,
     pace: Pace | None = None,
+    undo_flags: str = "",
     progress: Progress | None = None,
     clock: Clock = exact_now,
 ) -> Applied:
@@ -60,6 +63,7 @@ def apply(
         results_to: where the results go (.csv or .parquet), instead of beside the plan.
         store: a working store whose `flexsync.import_journal` gets the outcomes too.
         pace: how many rows are checked together, and how patiently.
+        undo_flags: flags with which an undo of the run is to be called, for the note of a run that breaks off.
         progress: hears how far it is.
         clock: this machine's.
 
@@ -71,13 +75,13 @@ def apply(
     shown, given = progress or Progress(), settings.imports
     failures = given.max_failures if max_failures is None else max_failures
     orders = Orders(canary=canary, max_failures=failures, pace=pace or Pace())
-    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown, clock)
+    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown, clock, undo_flags)
     return work.apply(path, confirmed, orders, store)
 
 
 @dataclass(frozen=True)
 class _Applying:
-    """One apply job: the account, the guards' limits, where results go, the progress and the clock."""
+    """One apply job: the account, the guards' limits, where results go, progress, clock, flags of an undo."""
 
     account: Account
     limits: Limits
@@ -85,6 +89,7 @@ class _Applying:
     neutralise: bool
     progress: Progress
     clock: Clock
+    undo_flags: str = ""
 
     def apply(self, path: Path, confirmed: Confirmed, orders: Orders, store: Path | None) -> Applied:
         """Hold the plan, the run and the store; check everything; then write."""
@@ -97,7 +102,9 @@ class _Applying:
             self.account.check_address(header)
             self.account.require_key()
             results_of(plan, self.results_to)  # a wrong place is reported before anything is written
-            confirm(plan, confirmed, self.limits, self.clock)
+            left = left_of(plan)
+            if left.writes:  # a run of which nothing is left only tells so
+                confirm(plan, confirmed, self.limits, self.clock, left)
             orders = replace(orders, onboarding=str(header.options.get("onboarding") or "skip"))
             with Journal.of(plan, self.clock) as journal:
                 return self._carry_out(plan, journal, orders, kept, confirmed)
@@ -114,7 +121,7 @@ class _Applying:
         except BaseException:
             self._write_files(plan, journal)
             if journal.settled or journal.open:
-                self.progress.note(_broken_off(plan, journal))
+                self.progress.note(_broken_off(plan, journal, self.undo_flags))
             raise
 
     async def _write(self, plan: Plan, journal: Journal, orders: Orders, kept: Store | None) -> Applied:
@@ -141,7 +148,7 @@ class _Applying:
             kept.record_import(header.run, header.made_at, results(plan.entries(), journal.settled))
         seconds = time.monotonic() - began
         refused = [line for line in journal.settled.values() if line.outcome != "done"]
-        return Applied(plan, tally, rejected, written, calls, seconds, refused)
+        return Applied(plan, tally, rejected, written, calls, seconds, refused, can_be_undone(read(journal.path)))
 
     def _write_files(self, plan: Plan, journal: Journal) -> tuple[tuple[Path, int], tuple[Path, int]]:
         """Write what became of every row so far.
@@ -164,11 +171,11 @@ async def _check_account(api: Client, plan: Plan, journal: Journal, left: int, k
         kept.bind(environment)
 
 
-def _broken_off(plan: Plan, journal: Journal) -> str:
+def _broken_off(plan: Plan, journal: Journal, undo_flags: str) -> str:
     run, rows = plan.header.run, customers_written(plan.header.counts)
-    settled = f"{len(journal.settled)} of {counted(rows, 'customer is', 'customers are')} settled"
-    undo = f"; flexsync import undo {run} takes back what was written" if can_be_undone(plan.header.counts) else ""
-    return f"run {run}: {settled}. The same command continues{undo}"
+    left = f"{rows - len(journal.settled)} of {counted(rows, 'customer is', 'customers are')} left"
+    undo = f"; flexsync import undo {run}{undo_flags} takes back what was written"
+    return f"run {run}: {left}. The same command continues{undo if can_be_undone(read(journal.path)) else ''}"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ deciding, calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import UNSET
 
 from connector.errors import FixInput
+from connector.files import set_aside
 from connector.plurals import counted
 from connector.push.apply.doubted import write_doubts
 from connector.push.apply.rejected import write_rejected
@@ -27,8 +28,9 @@ from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard, Limits, tripped
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.push.plan.twins import Twins
+from pipelines.artifacts import doubted_of, put_aside, rejected_of
 
-__all__ = ["KINDS", "Draft", "Planned", "doubted_of", "rejected_of", "shown_kinds"]
+__all__ = ["KINDS", "Draft", "Planned", "shown_kinds"]
 
 MOST_REFUSED = 10_000  # of a file of which nothing can be planned; rejected.csv has all
 KINDS = ("create", "update", "archive", "unchanged", "invalid", "conflict")
@@ -44,6 +46,7 @@ class Planned:
         checked: what the first reading found; None for an undo.
         guessed: whether the file's encoding is a guess.
         plan: the plan; None when nothing could be planned, then no file is left.
+        header: of the plan, and what it would have been where there is none; its run is "" then.
         counts: entries of each kind.
         existing: published customers.
         guards: those that trip.
@@ -61,6 +64,7 @@ class Planned:
     checked: Checked | None = None
     guessed: bool = False
     plan: Plan | None = None
+    header: Header | None = None
     counts: Counts = field(default_factory=Counts)
     existing: int = 0
     guards: list[Guard] = field(default_factory=list)
@@ -90,12 +94,16 @@ class Draft:
         writer: collects its entries.
         seen: hashes of the ids of its customers, where somebody needs them.
         doubted: whether any entry is doubted.
+        read: the file that is planned, where it has a path.
+        note: is told of every file that is moved.
     """
 
     planned: Planned
     writer: PlanWriter
     seen: set[int] | None = None
     doubted: bool = False
+    read: Path | None = None
+    note: Callable[[str], None] = lambda _: None
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
@@ -161,51 +169,57 @@ class Draft:
         """
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
-        if counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out:
-            header = Header(
-                run=new_run(now),
-                made_at=now,
-                base_url=base_url,
-                environment_id=environment,
-                source=planned.source,
-                options=options,
-                counts=counts.plain(),
-                existing=planned.existing,
-                guards=planned.guards,
-                undoes=undoes,
-                columns=planned.columns or UNSET,
-                twins=planned.twins or UNSET,
-            )
-            planned.plan = self.writer.finish(header, _summary(header))
-        return self.reject()
-
-    def reject(self) -> Planned:
-        """Write the refused rows."""
-        planned, path = self.planned, rejected_of(self.writer.path)
-        if planned.plan is None:
+        some = counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out
+        header = planned.header = Header(
+            run=new_run(now) if some else "",
+            made_at=now,
+            base_url=base_url,
+            environment_id=environment,
+            source=planned.source,
+            options=options,
+            counts=counts.plain(),
+            existing=planned.existing,
+            guards=planned.guards,
+            undoes=undoes,
+            columns=planned.columns or UNSET,
+            twins=planned.twins or UNSET,
+        )
+        if some:
+            planned.plan = self.writer.finish(header, _summary(header), self._older_aside)
+        else:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
-        planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))
+        self._write_rejected()
         return planned
+
+    def _write_rejected(self) -> None:
+        path, entries = rejected_of(self.writer.path), self.writer.entries()
+        read = self._reads(path)
+        written = write_rejected(path, self.planned.source, entries, {}, next_round=read, aside=self._aside)
+        self.planned.rejected = (path, written)
 
     def write_doubted(self, given: Path | None) -> None:
         """Write the doubted rows, to be decided; `given` holds the decisions that were made already."""
         planned, path = self.planned, doubted_of(self.writer.path)
-        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), given))
+        stays = [file for file in (given, self.read) if file is not None]
+        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), stays, self._aside))
+
+    def _reads(self, path: Path) -> bool:
+        """Whether that is the file which is planned."""
+        return self.read is not None and path.exists() and self.read.exists() and path.samefile(self.read)
+
+    def _older_aside(self, path: Path) -> None:
+        self.note(put_aside(path))
+
+    def _aside(self, path: Path) -> None:
+        """Move an older file away, and say where it is now."""
+        read = self._reads(path)
+        kept = set_aside(path)
+        self.note(f"{path}, which was planned, is now {kept}" if read else f"the older {path} is now {kept}")
 
 
 def shown_kinds(counts: Mapping[str, int]) -> list[str]:
     """The kinds of entries that a summary counts: rows with doubts only where there are any."""
     return [*KINDS, *(kind for kind in DOUBTED if counts.get(kind))]
-
-
-def rejected_of(out: Path) -> Path:
-    """Where the rows go that a plan does not take."""
-    return Plan(out, None, "").beside(".rejected.csv")  # type: ignore[arg-type]  # only its name is needed
-
-
-def doubted_of(out: Path) -> Path:
-    """Where the rows go that wait for a decision."""
-    return Plan(out, None, "").beside(".doubts.csv")  # type: ignore[arg-type]  # only its name is needed
 
 
 def _summary(header: Header) -> str:

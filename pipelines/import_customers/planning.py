@@ -30,11 +30,11 @@ from connector.push.plan.options import Options
 from connector.push.plan.plan import planned
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Import, Settings
-from pipelines.artifacts import alone, put_aside
+from pipelines.artifacts import alone, doubted_of, rejected_of, replacing
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.comparing import Comparing
-from pipelines.import_customers.planned import Draft, Planned, doubted_of, rejected_of
+from pipelines.import_customers.planned import Draft, Planned
 from pipelines.progress import Progress
 from pipelines.runner import run
 
@@ -73,11 +73,10 @@ def plan(
     """
     shown = progress or Progress()
     given = settings.imports
+    decisions = decisions or _own_decisions(source, out)
     decided = _decided(given, decisions)
     compares = Comparing(store, shown, clock) if given.twins else None
-    with alone(out):
-        if aside := put_aside(out):
-            shown.note(aside)
+    with alone(out), alone(rejected_of(out)), replacing(out, shown.note):
         account = Account.of(settings, shown)
         work = _Planning(account, given, archive_missing, decided, decisions, compares, shown, clock)
         return work.plan(source, out)
@@ -99,8 +98,6 @@ class _Planning:
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
         given = self.given
-        for own in (rejected_of(out), doubted_of(out)):
-            _check_not_own(source, own)
         with read_rows(
             source,
             mapping=given.mapping,
@@ -127,11 +124,11 @@ class _Planning:
                     _refuse_archives(found.source.name, checked.invalid)
                 self.account.require_key()
             with PlanWriter(out) as writer:
-                draft = Draft(found, writer, seen)
+                draft = Draft(found, writer, seen, read=_path_of(source), note=self.progress.note)
                 if checked.usable:
                     return run(self._compare(rows, draft))
-                draft.take(invalid(row, row.faults, rows) for row in rows)
-                return draft.reject()
+                draft.take(invalid(row, row.faults, rows) for row in rows.as_given())
+                return self._finished(draft, "")
 
     async def _compare(self, rows: Rows, draft: Draft) -> Planned:
         found, given = draft.planned, self.given
@@ -148,13 +145,18 @@ class _Planning:
             found.calls = api.gate.report()["operations"]
         if not rows.source.unchanged():
             raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
+        self._finished(draft, environment)
+        draft.write_doubted(self.decisions)
+        return found
+
+    def _finished(self, draft: Draft, environment: str) -> Planned:
+        """Write the plan, unless there is nothing in it, and the refused rows."""
+        given = self.given
         options = {
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
             "archive_missing": self.archive_missing,
         }  # fmt: skip
-        draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
-        draft.write_doubted(self.decisions)
-        return found
+        return draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
 
     async def _review(self, rows: Rows, draft: Draft, environment: str, send: Send) -> None:
         """Compare new external_ids, and hold what looks like a mistake."""
@@ -204,10 +206,15 @@ def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str
         raise FixInput(f"{wrong!r} is no {what}.", remedy=f"{flag} takes {', '.join(known)}.")
 
 
-def _check_not_own(source: Any, own: Path) -> None:
-    """Make sure that the file is not one of those to which refused and doubted rows go."""
-    if isinstance(source, str | Path) and own.exists() and Path(source).exists() and own.samefile(source):
-        raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
+def _own_decisions(source: Any, out: Path) -> Path | None:
+    """The file itself, where it is the file of doubts: it brings its decisions."""
+    path, doubts = _path_of(source), doubted_of(out)
+    return path if path and path.exists() and doubts.exists() and path.samefile(doubts) else None
+
+
+def _path_of(source: Any) -> Path | None:
+    """The file that is planned, where it has a path."""
+    return Path(source) if isinstance(source, str | Path) and str(source) != "-" else None
 
 
 def _refuse_archives(name: str, rows: int) -> NoReturn:
@@ -232,7 +239,7 @@ def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> 
 
 def _source(rows: Rows, checked: Checked) -> Source:
     source = rows.source
-    header = next(r.raw for r in source.records() if r.line == rows.columns.line)
+    header = rows.given(next(r.raw for r in source.records() if r.line == rows.columns.line))
     return Source(
         source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
         checked.rows, checked.blank,

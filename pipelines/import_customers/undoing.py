@@ -16,7 +16,7 @@ from connector.push.apply.undo import undone
 from connector.push.plan.guards import Limits
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Settings
-from pipelines.artifacts import alone, journal_of, put_aside
+from pipelines.artifacts import alone, journal_of, replacing
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.planned import Draft, Planned
@@ -51,10 +51,8 @@ def undo_run(
         raise FixInput(f"{path} is not the journal of a run.", remedy="Name the run, or its .journal file.")
     shown = progress or Progress()
     running = alone(path.parent / f".{first.run}")  # a run that is being applied cannot be taken back as a whole
-    with running, alone(out), PlanWriter(out) as writer:
-        if aside := put_aside(out):
-            shown.note(aside)
-        draft = Draft(Planned(Source(f"undo of {first.run}")), writer)
+    with running, alone(out), replacing(out, shown.note), PlanWriter(out) as writer:
+        draft = Draft(Planned(Source(f"undo of {first.run}")), writer, note=shown.note)
         return run(_undo(Account.of(settings, shown), limits(settings.imports), path, first, draft, shown, clock))
 
 

@@ -6,8 +6,8 @@ Promised: outcomes, calls and files are always listed, and the first changes tha
 from __future__ import annotations
 
 from connector.plurals import counted
-from connector.push.plan.counts import can_be_undone
 from pipelines.import_customers import Applied
+from pipelines.report.following import Following
 from pipelines.report.values import one_line
 
 __all__ = ["apply_summary"]
@@ -16,22 +16,33 @@ MAX_EXAMPLES = 5  # rows that are listed; the results hold all
 WRITES = ("post_customers", "put_customers", "delete_customers_id_")
 
 
-def apply_summary(found: Applied) -> str:
-    """What an apply did, a few lines."""
-    tally, run = found.tally, found.plan.header.run
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.outcomes.items())) or "nothing to do"
-    left = f", {tally.left} left" if tally.left else ""
-    lines = [f"run       {run}: {outcomes}{left}, {found.seconds:.1f} s", *_not_done(found)]
-    lines += [f"earlier   {tally.earlier} of these were settled by an earlier attempt"] if tally.earlier else []
+def apply_summary(found: Applied, following: Following | None = None) -> str:
+    """What an apply did, a few lines.
+
+    Args:
+        found: what it came to.
+        following: the commands that can follow; by default those without flags.
+    """
+    tally, run, following = found.tally, found.plan.header.run, following or Following()
+    lines = [*_head(found), *_not_done(found)]
     lines += [f"stopped   {tally.stopped}; run the same command again to resume"] if tally.stopped else []
     lines.append(_calls(found))
     if found.rejected[1]:
         lines.append(f"rejected  {counted(found.rejected[1], 'row')} in {found.rejected[0]}")
     lines.append(f"results   {counted(found.results[1], 'row')} in {found.results[0]}")
-    lines += (
-        [f"undo      flexsync import undo {run}"] if tally.outcomes and can_be_undone(found.plan.header.counts) else []
-    )
+    lines += [f"undo      {following.undo(run, found.plan.path)}"] if found.undoable else []
     return "\n".join(lines)
+
+
+def _head(found: Applied) -> list[str]:
+    """The outcomes, and how many an earlier attempt had settled."""
+    tally, run = found.tally, found.plan.header.run
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.outcomes.items())) or "nothing to do"
+    if tally.earlier and tally.earlier == sum(tally.outcomes.values()) and not tally.left:
+        return [f"run       {run}: nothing was left to do; earlier: {outcomes}"]
+    left = f", {tally.left} left" if tally.left else ""
+    lines = [f"run       {run}: {outcomes}{left}, {found.seconds:.1f} s"]
+    return lines + ([f"earlier   {tally.earlier} of these were settled by an earlier attempt"] if tally.earlier else [])
 
 
 def _calls(found: Applied) -> str:

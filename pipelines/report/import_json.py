@@ -14,12 +14,21 @@ from pipelines.report.plan_summary import entries_of
 
 __all__ = ["apply_json", "plan_json"]
 
+_STATUS = {0: "done", 1: "partial", 2: "refused"}
+"""By exit code: everything can be done, or was; some of it; nothing can."""
+
+
+def _ended(code: int) -> dict[str, Any]:
+    """How a command ended, as every object says it; one that failed has an error (`pipelines.cli.ending`)."""
+    return {"status": _STATUS[code], "error": None}
+
 
 def plan_json(found: Planned) -> dict[str, Any]:
     """Counts, guards, every fault, conflict, doubt and piece of advice of a plan."""
     entries = list(entries_of(found))
     plan = found.plan
     return {
+        **_ended(found.exit_code),
         "plan": str(plan.path) if plan is not None else None,
         "run": plan.header.run if plan is not None else None,
         "digest": plan.digest if plan is not None else None,
@@ -59,6 +68,7 @@ def apply_json(found: Applied) -> dict[str, Any]:
     """Outcomes, calls and files of an apply."""
     tally = found.tally
     return {
+        **_ended(found.exit_code),
         "run": found.plan.header.run,
         "complete": tally.complete,
         "outcomes": dict(tally.outcomes),
@@ -68,6 +78,10 @@ def apply_json(found: Applied) -> dict[str, Any]:
         "window_seconds": round(tally.window, 6),
         "calls": found.calls,
         "seconds": round(found.seconds, 3),
+        "refused": [
+            {"line": e.line, "external_id": e.external_id, "id": e.id, "outcome": e.outcome, "why": e.why}
+            for e in found.refused
+        ],
         "rejected": str(found.rejected[0]) if found.rejected[1] else None,
         "results": str(found.results[0]),
     }

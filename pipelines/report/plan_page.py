@@ -22,9 +22,12 @@ from connector.files import atomic_write
 from connector.push.apply.results import neutral
 from connector.push.file.headers import Bound
 from connector.push.plan.entry import Entry
-from connector.push.plan.planfile import Header, Plan
+from connector.push.plan.planfile import Header
+from pipelines.import_customers import Planned
+from pipelines.report.following import Following
 from pipelines.report.fragments import Html, fill, join, read_template
-from pipelines.report.plan_page_rows import MAX_ROWS, rows_json
+from pipelines.report.plan_page_aside import NO_ASIDE, Aside, aside_of
+from pipelines.report.plan_page_rows import rows_json
 
 __all__ = ["page", "write_page"]
 
@@ -38,56 +41,74 @@ _fill = partial(fill, "plan.html")
 NOTHING = Html("")
 
 
-def write_page(path: Path, plan: Plan, *, neutralise: bool) -> None:
-    """Write the page of a plan to a file.
+def write_page(path: Path, found: Planned, following: Following, *, neutralise: bool) -> None:
+    """Write the page of a plan to a file, also where no row can be planned: then it shows why.
 
     Args:
         path: the file; it appears whole or not at all.
-        plan: the plan.
+        found: the plan, or why there is none.
+        following: the commands that can follow.
         neutralise: put a quote in front of what a spreadsheet would run as a formula.
 
     Raises:
         FixInput: the file cannot be written.
     """
+    if (header := found.header) is None:
+        return
+    entries = found.plan.entries() if found.plan else found.refused
+    digest = found.plan.digest if found.plan else ""
     with atomic_write(path) as file:
-        for part in page(plan.header, plan.digest, plan.entries(), neutralise=neutralise):
+        for part in page(header, digest, entries, aside=aside_of(found, following), neutralise=neutralise):
             file.write(part.encode("utf-8"))
 
 
-def page(header: Header, digest: str, entries: Iterable[Entry], *, neutralise: bool = True) -> Iterator[str]:
+def page(
+    header: Header, digest: str, entries: Iterable[Entry], *, aside: Aside = NO_ASIDE, neutralise: bool = True
+) -> Iterator[str]:
     """The page of a plan.
 
     Args:
-        header: of the plan.
+        header: of the plan; its run is "" where there is none.
         digest: of the plan, SHA-256 as hex.
         entries: of the plan; they are read one by one, so a large plan is never held in memory.
+        aside: what else is to be said.
         neutralise: put a quote in front of what a spreadsheet would run as a formula.
 
     Yields:
         Parts of one HTML document, in order, to be written as UTF-8.
     """
-    yield _top(header, digest)
+    yield _top(header, digest, aside)
     left_out = yield from rows_json(entries, neutralise)
-    yield _bottom(header, left_out, neutralise)
+    yield _bottom(header, left_out + aside.unlisted, neutralise)
 
 
-def _top(header: Header, digest: str) -> Html:
+def _top(header: Header, digest: str, aside: Aside) -> Html:
     """Everything above the rows."""
     return _fill(
         "top",
         policy=_policy(),
         title="Undo plan" if header.undoes else "Import plan",
-        run=header.run,
+        run=header.run or f"of {Path(header.source.name).name}",
+        head=_head(header),
         style=Html(read_template("plan.css")),
-        made=f"{header.made_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         undoes=_fill("undoes", run=header.undoes) if header.undoes else NOTHING,
         figures=_figures(header),
         key_changes=_key_changes(header),
-        held=_held(header),
-        guards=_guards(header),
-        next=_fill("next_apply" if header.counts.get("writes") else "next_nothing"),
+        warnings=_warnings(aside),
+        held=_held(header, aside),
+        guards=_guards(header) if header.run else NOTHING,
+        next=_next(header, aside),
         facts=join(_facts(header, digest)),
     )
+
+
+def _head(header: Header) -> Html:
+    """Which run it is, or that there is no plan."""
+    made = f"{header.made_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if header.run:
+        return _fill("head", run=header.run, made=made)
+    why = "nothing of the run can be taken back" if header.undoes else "no row can be applied"
+    return _fill("head_nothing", why=why, made=made)
 
 
 def _policy() -> Html:
@@ -107,7 +128,8 @@ def _figures(header: Header) -> Html:
     figures = [_figure(name, header.counts.get(name, 0)) for name in FIGURES]
     figures += [_figure(name.replace("_", " "), header.counts[name], name) for name in _doubted(header)]
     figures.append(_figure("writes", header.counts.get("writes", 0), "total"))
-    figures.append(_figure("existing customers", header.existing, "total"))
+    if header.run or header.existing:  # where no row can be planned, the account may not have been asked
+        figures.append(_figure("existing customers", header.existing, "total"))
     return join(figures)
 
 
@@ -124,13 +146,34 @@ def _key_changes(header: Header) -> Html:
     return _fill("key_changes", count=count) if count else NOTHING
 
 
-def _held(header: Header) -> Html:
-    """How many rows wait for a decision, and how it is given."""
+def _warnings(aside: Aside) -> Html:
+    if not aside.warnings:
+        return NOTHING
+    return _fill("warnings", warnings=join(_fill("warning", text=neutral(text)) for text in aside.warnings))
+
+
+def _next(header: Header, aside: Aside) -> Html:
+    """The command that follows, and what it asks for."""
+    command, said = aside.next
+    if command:
+        return _fill("next_command", command=command, said=said)
+    if not header.run:
+        return NOTHING
+    return _fill("next_apply" if header.counts.get("writes") else "next_nothing")
+
+
+def _held(header: Header, aside: Aside) -> Html:
+    """How many rows wait for a decision, why, and how it is given."""
     count = header.counts.get("held", 0)
     title = (
         f"{count:,} rows look like a mistake and are held" if count > 1 else "1 row looks like a mistake and is held"
     )
-    return _fill("held", title=title) if count else NOTHING
+    if not count:
+        return NOTHING
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in aside.kinds.items())
+    doubts, command = aside.decide
+    way = _fill("decide", doubts=doubts, command=command) if command else _fill("decide_somehow")
+    return _fill("held", title=title, kinds=f"By kind of doubt: {kinds}. " if kinds else "", way=way)
 
 
 def _guards(header: Header) -> Html:
@@ -155,7 +198,8 @@ def _flags(header: Header) -> Html:
 
 def _facts(header: Header, digest: str) -> Iterator[Html]:
     source = header.source
-    yield _fill("account", base_url=header.base_url, environment=_environment(header))
+    if header.run or header.existing:
+        yield _fill("account", base_url=header.base_url, environment=_environment(header))
     name = "standard input" if source.name == "-" else neutral(source.name)
     blank = f", and {source.blank:,} blank" if source.blank else ""
     yield _fill("file", name=name, rows=f"{source.rows:,}", blank=blank)
@@ -169,7 +213,8 @@ def _facts(header: Header, digest: str) -> Iterator[Html]:
         yield _fill("twins", twins=header.twins)
     if header.options:
         yield _fill("options", options=join((_option(*option) for option in header.options.items()), ", "))
-    yield _fill("digest", digest=digest)
+    if digest:
+        yield _fill("digest", digest=digest)
 
 
 def _column(one: Bound) -> Html:
@@ -197,12 +242,16 @@ def _bottom(header: Header, left_out: int, neutralise: bool) -> Html:
     counts = header.counts
     return _fill(
         "bottom",
-        left_out=_fill("left_out", count=left_out, most=MAX_ROWS) if left_out else NOTHING,
+        left_out=_left_out(header, left_out) if left_out else NOTHING,
         kinds=join(_kind(kind, counts.get(kind, 0)) for kind in (*KINDS, *_doubted(header))),
         quotes=_fill("quotes") if neutralise else NOTHING,
         unit=header.source.unit,
         script=Html(read_template("plan.js")),
     )
+
+
+def _left_out(header: Header, count: int) -> Html:
+    return _fill("left_out", count=count, all="The plan file has all." if header.run else "The rejected rows have all.")
 
 
 def _kind(kind: str, count: int) -> Html:

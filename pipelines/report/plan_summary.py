@@ -16,6 +16,7 @@ from connector.push.file.rules import Fault
 from connector.push.plan.doubts import ACCEPTED
 from connector.push.plan.entry import Entry
 from pipelines.import_customers import Planned, shown_kinds
+from pipelines.report.following import Following, asks
 from pipelines.report.groups import Groups
 from pipelines.report.values import one_line
 
@@ -28,14 +29,15 @@ ENCODINGS = {"utf-8": "UTF-8"}
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 
 
-def plan_summary(found: Planned, html: Path | None = None, account_flags: str = "") -> str:
+def plan_summary(found: Planned, html: Path | None = None, following: Following | None = None) -> str:
     """What a plan comes to, a few lines.
 
     Args:
         found: the plan, or why there is none.
         html: the page that was written.
-        account_flags: flags that `apply` needs too, with a space in front.
+        following: the commands that can follow; by default those without flags.
     """
+    following = following or Following(found.source.name)
     lines = [f"file      {found.source.name}: {_reading(found)}"] if found.checked else []
     lines += _columns(found)
     counts = found.counts.plain()
@@ -51,12 +53,11 @@ def plan_summary(found: Planned, html: Path | None = None, account_flags: str = 
     lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []
     if found.rejected and found.rejected[1]:
         path, rows = found.rejected
-        lines.append(
-            f"rejected  {counted(rows, 'row')} in {path}: correct {'it' if rows == 1 else 'them'} and plan that file"
-        )
-    lines += _doubted(found)
-    lines += [f"page      {html}"] if html and found.plan else []
-    return "\n".join([*lines, *_next(found, account_flags)])
+        lines.append(f"rejected  {counted(rows, 'row')} in {path}: correct {'it' if rows == 1 else 'them'}, then")
+        lines.append(f"          {following.mended(found)}")
+    lines += _doubted(found, following)
+    lines += [f"page      {html}"] if html else []
+    return "\n".join([*lines, *_next(found, following)])
 
 
 def entries_of(found: Planned) -> Iterator[Entry]:
@@ -84,18 +85,17 @@ def _calls(found: Planned) -> str:
     return f"calls     {counted(calls, 'read')} made; apply will make {counted(found.counts.writes, 'write')}"
 
 
-def _next(found: Planned, account_flags: str) -> list[str]:
+def _next(found: Planned, following: Following) -> list[str]:
     """What was written, and the command that applies it."""
     if found.plan is None:
-        return ["wrote     no plan: no row can be applied"]
+        undo = found.header is not None and found.header.undoes
+        return [f"wrote     no plan: {'nothing of the run can be taken back' if undo else 'no row can be applied'}"]
     wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
     if not found.counts.writes and found.counts.held + found.counts.left_out:
         return [wrote, "next      nothing to apply: every row that would change something is held or left out"]
     if not found.counts.writes:
         return [wrote, "next      nothing to apply: the account already holds what the valid rows say"]
-    really = f" --yes-really {found.counts.writes}" if found.guards else ""
-    archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
-    return [wrote, f"next      flexsync import apply {found.plan.path}{account_flags}{really}{archives}"]
+    return [wrote, f"next      {following.apply(found)}", f"          {asks(found)}"]
 
 
 def _columns(found: Planned) -> list[str]:
@@ -146,7 +146,7 @@ def _doubts(found: Planned) -> list[str]:
     return lines
 
 
-def _doubted(found: Planned) -> list[str]:
+def _doubted(found: Planned, following: Following) -> list[str]:
     """The file of doubts, and how to go on with it."""
     lines = []
     if found.unused:
@@ -157,10 +157,8 @@ def _doubted(found: Planned) -> list[str]:
         open_ones = f"{found.counts.held} to decide" if found.counts.held else "all decided"
         lines.append(f"doubts    {counted(rows, 'row')} in {path}, {open_ones}")
         if found.counts.held:
-            lines.append(
-                f"          write yes, no or same into its column decision, then plan again with --decisions {path};"
-                " --accept KIND takes a whole kind"
-            )
+            lines.append("          write yes, no or same into its column decision (--accept KIND takes a kind), then")
+            lines.append(f"          {following.decided(path)}")
     return lines
 
 

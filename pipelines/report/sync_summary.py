@@ -106,6 +106,14 @@ def _unproven(report: Report) -> list[str]:
     return [
         f"unproven   {zeros['unproven']} of {zeros['figures']} metered figures are zero, with no earlier figure of "
         "their window to compare with (see flexsync.unproven)",
-        f"           {zeros['probed']} of them were read between two probes that found the analytics store up; "
-        f"nothing vouches for the other {zeros['unprobed']}",
+        f"           {_probed(zeros['probed'], zeros['unprobed'])}",
     ]
+
+
+def _probed(probed: int, unprobed: int) -> str:
+    """How many figures were read while the analytics store was certainly up, and how many were not."""
+    some = counted(probed, "of them was", "of them were") if probed else "none of them was"
+    of_them = some if unprobed else "all of them were"
+    others = f"the other {unprobed}" if probed else "them"
+    rest = f"; nothing vouches for {others}" if unprobed else ""
+    return f"{of_them} read between two probes that found the analytics store up{rest}"

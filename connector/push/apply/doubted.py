@@ -9,7 +9,7 @@ open. It is matched by the sign alone: a spreadsheet may change the other cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -28,14 +28,21 @@ COLUMNS = ("decision", "flexsync_line", "flexsync_row", "flexsync_kind", "flexsy
 _WORDS: dict[str, Decision] = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "same": "same"}
 
 
-def write_doubts(path: Path, source: Source, entries: Iterable[Entry], given: Path | None = None) -> int:
+def write_doubts(
+    path: Path,
+    source: Source,
+    entries: Iterable[Entry],
+    stays: Collection[Path] = (),
+    aside: Callable[[Path], object] = set_aside,
+) -> int:
     """Write the doubted rows, with what was decided, in the encoding and with the delimiter of the person's file.
 
     Args:
         path: where; an older file with other content is kept beside it with a ``~``.
         source: the person's file.
         entries: of the plan.
-        given: the decisions that were given; the same file is never put aside.
+        stays: files that were read: where nothing is doubted they are not put aside.
+        aside: moves an older file away.
 
     Returns:
         How many rows it holds; for none no file is written.
@@ -46,11 +53,11 @@ def write_doubts(path: Path, source: Source, entries: Iterable[Entry], given: Pa
     doubted = (entry for entry in entries if entry.doubts and entry.decision != ACCEPTED and entry.raw)
     first = next(doubted, None)
     if first is None:
-        if path.exists() and not (given is not None and given.exists() and path.samefile(given)):
-            set_aside(path)
+        if path.exists() and not any(read.exists() and path.samefile(read) for read in stays):
+            aside(path)
         return 0
     written = 0
-    with atomic_write(path, keep_other=True) as file:
+    with atomic_write(path, keep_other=True, aside=aside) as file:
         file.write(top(list(COLUMNS), source))
         for entry in chain([first], doubted):
             cells = [entry.decision, str(entry.line), token(entry), " ".join(entry.kinds), "; ".join(entry.doubts)]

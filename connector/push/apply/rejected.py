@@ -7,9 +7,10 @@ to correct is kept. Never done: neutralising formulas; calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
@@ -43,15 +44,23 @@ def numbered(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tup
         n += bool(entry.writes)
 
 
-def rejected(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tuple[Entry, str]]:
-    """Rows of the file that were not taken, and why."""
+def rejected(entries: Iterable[Entry], settled: dict[int, Line], *, held: bool = False) -> Iterator[tuple[Entry, str]]:
+    """Rows of the file that were not taken, and why; with `held`, those too that wait for a decision."""
     for entry, line in numbered(entries, settled):
-        why = reason(entry, line)
+        why = "; ".join(entry.doubts) if held and entry.do == "held" else reason(entry, line)
         if why and (entry.raw or entry.raw_bytes):
             yield entry, why
 
 
-def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled: dict[int, Line]) -> int:
+def write_rejected(
+    path: Path,
+    source: Source,
+    entries: Iterable[Entry],
+    settled: dict[int, Line],
+    *,
+    next_round: bool = False,
+    aside: Callable[[Path], object] = set_aside,
+) -> int:
     """Write `rejected.csv` in the encoding and with the delimiter of the person's file.
 
     Args:
@@ -60,6 +69,9 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         source: the person's file.
         entries: of the plan.
         settled: outcomes so far, by the number of the write.
+        next_round: the file there is the one that was read: where nothing is left to correct it stays, otherwise the
+            new one holds held rows too, because it takes its place.
+        aside: moves an older file away.
 
     Returns:
         How many rows it holds; for none no file is written.
@@ -67,18 +79,22 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     Raises:
         FixInput: it cannot be written.
     """
-    rows = rejected(entries, settled)
+    rows = rejected(entries, settled, held=next_round)
     first = next(rows, None)
     if first is None:
-        if path.exists():
-            set_aside(path)
+        if path.exists() and not next_round:
+            aside(path)
         return 0
+    with atomic_write(path, keep_other=True, aside=aside) as file:
+        return _write(file, source, chain([first], rows))
+
+
+def _write(file: IO[bytes], source: Source, rows: Iterable[tuple[Entry, str]]) -> int:
+    file.write(top(list(_REASONS), source))
     written = 0
-    with atomic_write(path, keep_other=True) as file:
-        file.write(top(list(_REASONS), source))
-        for entry, why in chain([first], rows):
-            file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
-            written += 1
+    for entry, why in rows:
+        file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
+        written += 1
     return written
 
 

@@ -22,7 +22,7 @@ from connector.push.apply.journal import Line
 from connector.push.file import rules
 from connector.push.plan.entry import Entry
 
-__all__ = ["undone"]
+__all__ = ["can_be_undone", "undone"]
 
 _CANNOT_EMPTY = {
     "email": "an e-mail cannot be emptied",
@@ -51,6 +51,28 @@ async def undone(lines: Iterable[Line], send: Send) -> AsyncIterator[list[Entry]
     rows = iter(reversed(_last_lines(lines)))
     while batch := list(islice(rows, PAGE)):
         yield await _batch(batch, send)
+
+
+def can_be_undone(lines: Iterable[Line]) -> bool:
+    """Whether an undo could take anything back, as far as a run's journal shows.
+
+    A run that wrote nothing, only archived, or only filled what cannot be emptied has no way back.
+    """
+    return any(_has_way_back(line) for line in _last_lines(lines))
+
+
+def _has_way_back(line: Line) -> bool:
+    if line.do == "archive" or line.outcome in ("skipped", "failed"):
+        return False
+    if line.do == "create":
+        return line.outcome != "differs"
+    return any(_goes_back(name, *pair) for name, pair in line.set.items())
+
+
+def _goes_back(name: str, before: Any, after: Any) -> bool:
+    if before is None and name in _NEAREST:
+        return bool(after != _NEAREST[name][0])
+    return bool(before != after) and not _hindered(name, before, "", {})
 
 
 def _last_lines(lines: Iterable[Line]) -> list[Line]:
@@ -148,7 +170,7 @@ def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> En
         if before is None and name in _NEAREST:
             back, why = _NEAREST[name]
             remaining.append(why)
-        elif why := _hindered(name, before, held, holders):
+        elif why := _hindered(name, before, held.id, holders):
             remaining.append(why)
             continue
         else:
@@ -162,7 +184,7 @@ def _reversed(line: Line, held: Customer, holders: Mapping[str, Customer]) -> En
     return Entry("update", line.line, held.external_id, held.id, pairs, line.left, notes=notes)
 
 
-def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Customer]) -> str:
+def _hindered(name: str, before: Any, own_id: str, holders: Mapping[str, Customer]) -> str:
     """Why the server would refuse the earlier value, which may be older than its rules; "" when it would accept it."""
     if name == "metadata":
         return "; ".join(f"metadata.{key} {before[key]!r}: {remedy}" for key, _, remedy in rules.check_metadata(before))
@@ -171,7 +193,7 @@ def _hindered(name: str, before: Any, held: Customer, holders: Mapping[str, Cust
     if verdict := rules.check(name)(before):
         return f"{name} {before!r}: {verdict[1]}"
     holder = holders.get(before) if name == "external_id" else None
-    return f"external_id {before!r} belongs to {holder.id} now" if holder and holder.id != held.id else ""
+    return f"external_id {before!r} belongs to {holder.id} now" if holder and holder.id != own_id else ""
 
 
 def _edited(line: Line, held: Customer) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from connector.errors import FixInput
+from connector.push.file import own
 from connector.push.file.columns import Columns
 from connector.push.file.delimited import Delimited
 from connector.push.file.duplicates import Hashes, compared, warnings
@@ -49,6 +50,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         self._parser = RowParser(self.columns, self.match, self.source.encoding, self.source.unit, {}, self.fixes)
+        self._own = own.leading(self.columns.bound)
 
     def __iter__(self) -> Iterator[Row]:
         """Every row with its faults; faults about duplicates are known once `check` has run."""
@@ -60,6 +62,16 @@ class Rows:
         for record in self.source.records():
             if record.line > self.columns.line:
                 yield parse(record)
+
+    def as_given(self) -> Iterator[Row]:
+        """Every row, its text as a person gave it: see `given`."""
+        for row in self:
+            row.raw = self.given(row.raw)
+            yield row
+
+    def given(self, raw: str) -> str:
+        """The text of a record as a person gave it: without the columns that Flexsync put in front of it."""
+        return own.without(raw, self._own, self.source.delimiter) if self._own else raw
 
     def check(self) -> Checked:
         """Read everything once, before any call, and find every fault and every duplicate.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from connector.push.plan.doubts import ACCEPTED
 from connector.push.plan.entry import Entry
 
-__all__ = ["Counts", "can_be_undone", "customers_written"]
+__all__ = ["Counts", "customers_written"]
 
 
 @dataclass
@@ -71,8 +71,3 @@ def _count(counts: dict[str, int], name: str) -> None:
 def customers_written(counts: Mapping[str, int]) -> int:
     """How many customers a plan writes, from the counts in its header. A rename can take two writes."""
     return counts["create"] + counts["update"] + counts["archive"]
-
-
-def can_be_undone(counts: Mapping[str, int]) -> bool:
-    """Whether a plan makes anything that an undo could take back: there is no un-archive (contract.md 3.7)."""
-    return counts["create"] + counts["update"] > 0

@@ -44,7 +44,7 @@ async def planned(
         Refused: a look-up was answered with something else.
     """
     waiting: deque[asyncio.Task[list[Entry]]] = deque()
-    batches = _batches(rows if only is None else _chosen(rows, only))
+    batches = _batches(rows.as_given() if only is None else _chosen(rows.as_given(), only))
     try:
         while True:
             for batch in islice(batches, AHEAD - len(waiting)):

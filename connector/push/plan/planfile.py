@@ -21,7 +21,7 @@ import msgspec
 
 from connector.api.grammar import UNREADABLE
 from connector.errors import FixInput
-from connector.files import atomic_write, no_room
+from connector.files import atomic_write, no_room, set_aside
 from connector.push.file.headers import Bound
 from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Guard
@@ -146,9 +146,15 @@ class PlanWriter:
             self._body, other._body = other._body, self._body
             self._read = True
 
-    def finish(self, header: Header, summary: str) -> Plan:
-        """Write the plan: it appears whole under its name, or not at all."""
-        with atomic_write(self.path) as file:
+    def finish(self, header: Header, summary: str, aside: Callable[[Path], object] | None = None) -> Plan:
+        """Write the plan: it appears whole under its name, or not at all.
+
+        Args:
+            header: of the plan.
+            summary: its top, for people.
+            aside: moves an older plan of that name away at the last moment; None overwrites it.
+        """
+        with atomic_write(self.path, keep_other=aside is not None, aside=aside or set_aside) as file:
             digest = sha256()
             for part in self._parts(header, summary):
                 digest.update(part)
