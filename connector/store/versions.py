@@ -75,7 +75,6 @@ def follow(
     touched: Any,
     now: datetime,
     before: Any = None,
-    *,
     ends: bool = True,
 ) -> None:
     """Add the versions, and the ends, of rows that may have changed.
@@ -95,7 +94,7 @@ def follow(
     if before is None:
         before = written(db, name, touched)
     with registered(db, touched=touched):
-        latest = db.sql(_text(_LATEST, name, column)).to_arrow_table()
+        latest = _latest(db, name, column)
         of_run, unhashed = _seen(latest, run_id)
         if of_run:  # this run has seen other contents before
             with registered(db, before=before):
@@ -104,12 +103,16 @@ def follow(
         if unhashed:  # restored from a publication that leaves columns out
             left_out = frozenset(without(versions_of(name), restored.noted(db)))
             db.execute(_text(_COMPLETE, name, column, left_out))
-        if of_run or unhashed:
-            latest = db.sql(_text(_LATEST, name, column)).to_arrow_table()
+        latest = _latest(db, name, column) if of_run or unhashed else latest
         with registered(db, latest=latest, before=before):
             if ends:
                 db.execute(_text(_END, name, column), {**given, "now": now})
             db.execute(_text(_ADD, name, column), {**given, "now": now})
+
+
+def _latest(db: Database, name: str, column: str) -> pa.Table:
+    """Return the newest version of each key that is touched."""
+    return db.sql(_text(_LATEST, name, column)).to_arrow_table()
 
 
 def _seen(latest: pa.Table, run_id: str) -> tuple[bool, bool]:
