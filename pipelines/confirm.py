@@ -49,6 +49,9 @@ def limits(given: Import) -> Limits:
         max_key_changes=given.max_key_changes,
         max_doubts=given.max_doubts,
         max_age=given.max_age,
+        max_field_share=given.max_field_share,
+        max_moved=given.max_moved,
+        max_same=given.max_same,
     )
 
 

@@ -47,6 +47,10 @@ class Limits:
         max_key_changes: changes of external_id.
         max_doubts: rows that look like a mistake and are written because their kind of doubt was accepted as a whole.
         max_age: of the plan when it is applied.
+        max_field_share: of existing customers of which one field goes from one value to another, 0.2 = 20 %.
+        few_of_field: so many of them never count as a large share.
+        max_moved: customers that take a value that another customer has today.
+        max_same: customers that get one and the same name, or e-mail.
     """
 
     max_share: float = 0.3
@@ -56,6 +60,10 @@ class Limits:
     max_key_changes: int = 0
     max_doubts: int = 0
     max_age: timedelta = timedelta(hours=24)
+    max_field_share: float = 0.2
+    few_of_field: int = 20
+    max_moved: int = 10
+    max_same: int = 20
 
 
 def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:

@@ -1,0 +1,142 @@
+"""The largest groups of like changes: `1,204 customers: timezone UTC → Europe/Berlin`.
+
+A change of an existing customer is in one group at most. Changes are alike where field, value before and value after
+are the same; else where one of the values is; else where the field is. Groups are found over hashes
+(`connector.push.plan.patterns`), and named by the first of their changes in the plan.
+
+Promised: sorting, no comparison of pairs: a million changes take about a second. Never done: judging (see
+`connector.push.plan.unusual`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from connector.push.file.wording import one_line
+from connector.push.plan.entry import Entry
+from connector.push.plan.patterns import Patterns, changes, hash_of
+
+__all__ = ["Alike", "Group", "largest", "named", "value_of"]
+
+SHOWN = 3  # groups of a plan
+FEW = 10  # so many changes that share one value, or none, are no group
+_SHARE = 0.1  # of a field's changes, from which on those that share more stand by themselves
+_HALF = 32  # bits
+
+
+class Alike(NamedTuple):
+    """A group before it is named.
+
+    Attributes:
+        field: the field, or `metadata.KEY`.
+        customers: how many.
+        before: hash of the value before; None where values differ.
+        after: hash of the value after; None where values differ.
+    """
+
+    field: str
+    customers: int
+    before: int | None = None
+    after: int | None = None
+
+
+class Group(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A group of like changes.
+
+    Attributes:
+        field: the field, or `metadata.KEY`.
+        customers: how many.
+        differ: which values are not the same for all: before, after.
+        before: the value before, where it is the same for all.
+        after: the value after, where it is the same for all.
+    """
+
+    field: str
+    customers: int
+    differ: list[str] = []
+    before: Any = None
+    after: Any = None
+
+    @property
+    def text(self) -> str:
+        """The group on one line."""
+        who = f"{self.customers:,} customer{'' if self.customers == 1 else 's'}: {self.field}"
+        if len(self.differ) == 2:
+            return f"{who}, different values"
+        before, after = (
+            "different values" if side in self.differ else one_line(getattr(self, side)) for side in ("before", "after")
+        )
+        return f"{who} {before} → {after}"
+
+
+def largest(patterns: Patterns) -> list[Alike]:
+    """The largest groups of updates, at most three."""
+    found = [group for name, pairs in patterns.updated.items() if len(pairs) > 1 for group in _groups(name, pairs)]
+    return sorted(found, key=lambda group: -group.customers)[:SHOWN]
+
+
+def _groups(name: str, pairs: Any) -> Iterator[Alike]:
+    """The groups of one field, the most alike first."""
+    import numpy as np
+
+    left = np.frombuffer(pairs, dtype=np.uint64)
+    share = int(len(left) * _SHARE)
+    ways: tuple[tuple[Callable[[Any], Any], int], ...] = (
+        (lambda whole: whole, max(2, share)),
+        (lambda whole: whole & np.uint64(2**_HALF - 1), max(FEW, share)),
+        (lambda whole: whole >> np.uint64(_HALF), max(FEW, share)),
+    )
+    for number, (part, least) in enumerate(ways):
+        values, counts, left = _taken(left, part(left), least)
+        for value, count in zip(values, counts, strict=True):
+            before, after = (value >> _HALF, value & (2**_HALF - 1)) if number == 0 else (value, value)
+            yield Alike(name, count, None if number == 1 else before, None if number == 2 else after)
+    if len(left) >= FEW:
+        yield Alike(name, len(left))
+
+
+def _taken(left: Any, keys: Any, least: int) -> tuple[list[int], list[int], Any]:
+    """The keys that occur often, in the order of the plan, how often, and the changes that have none of them."""
+    import numpy as np
+
+    values, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    often = np.flatnonzero(counts >= least)
+    often = often[np.argsort(first[often])]
+    return values[often].tolist(), counts[often].tolist(), left[~np.isin(inverse.reshape(-1), often)]
+
+
+def named(groups: Sequence[Alike], entries: Iterable[Entry]) -> list[Group]:
+    """Find the values of groups.
+
+    Args:
+        groups: see `largest`.
+        entries: of the plan; read until every group is named.
+    """
+    names: dict[Alike, Group] = {}
+    fields = {group.field for group in groups}
+    for entry in entries:
+        if len(names) == len(set(groups)):
+            break
+        for field, before, after in changes(entry) if entry.do in ("create", "update") else ():
+            if field in fields:
+                _name(names, groups, field, before, after)
+    return [names[group] for group in groups if group in names]
+
+
+def _name(names: dict[Alike, Group], groups: Sequence[Alike], field: str, before: Any, after: Any) -> None:
+    """Name the groups that a change is in."""
+    for one in groups:
+        if one in names or one.field != field:
+            continue
+        if one.before in (None, hash_of(before)) and one.after in (None, hash_of(after)):
+            differ = [side for side in ("before", "after") if getattr(one, side) is None]
+            values = {side: value for side, value in (("before", before), ("after", after)) if side not in differ}
+            names[one] = Group(one.field, one.customers, differ, **values)
+
+
+def value_of(group: Alike, entries: Iterable[Entry]) -> Any:
+    """The value after, of a group for which it is the same."""
+    return next((found.after for found in named([group], entries)), None)

@@ -1,0 +1,114 @@
+"""What a plan changes, kept so small that like changes can be counted over a million rows.
+
+A changed value is kept as eight bytes: a hash of four bytes before it, and one after it. Two different values have the
+same hash once in four thousand million pairs, which moves a count by one and decides nothing. Of the file's customers
+the present values of the file's own columns are kept too, four bytes each.
+
+Promised: each key of metadata is a field of its own, `metadata.KEY`; an empty value and none are alike. Never done:
+judging (see `connector.push.plan.unusual`), naming values (see `connector.push.plan.groups`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from connector.push.account.customer import Customer
+from connector.push.file.columns import PREFIX, Columns
+from connector.push.plan.entry import Entry
+
+__all__ = ["EMPTY", "SHARED", "Change", "Patterns", "changes", "hash_of"]
+
+EMPTY = 0
+"""The hash of an empty value."""
+
+SHARED = ("name", "email")
+"""Fields of new customers that are kept: one value for many of them looks like a mistake."""
+
+_MASK = 2**32 - 1
+_MOST_FIELDS = 1000  # of which changes are kept: a file may have any number of metadata keys
+
+
+class Change(NamedTuple):
+    """One value that an entry writes."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+def changes(entry: Entry) -> Iterator[Change]:
+    """The values that an entry writes; of metadata those of each key that differs."""
+    for name, (before, after) in entry.set.items():
+        if name != "metadata":
+            yield Change(name, before, after)
+            continue
+        old, new = before or {}, after or {}
+        for key in dict.fromkeys((*old, *new)):
+            if old.get(key) != new.get(key):
+                yield Change(PREFIX + key, old.get(key), new.get(key))
+
+
+def hash_of(value: object) -> int:
+    """Four bytes that stand for a value in this process; `EMPTY` where there is none."""
+    return (hash(value) & _MASK) or 1 if value else EMPTY
+
+
+class Patterns:
+    """The changes of a plan, and what its customers hold today.
+
+    Args:
+        fields: text fields that the file has.
+        metadata: whether the file has metadata.
+
+    Attributes:
+        updated: field → before and after of each update, the hash before in the upper four bytes.
+        created: field of `SHARED` → the value of each new customer.
+        held: field of the file → the present value of each customer that a row of it meets.
+    """
+
+    def __init__(self, fields: Collection[str] = (), *, metadata: bool = False) -> None:
+        self.updated: dict[str, array[int]] = {}
+        self.created: dict[str, array[int]] = {}
+        self.held: dict[str, array[int]] = {name: array("I") for name in fields}
+        self._metadata = metadata
+
+    @classmethod
+    def of(cls, columns: Columns) -> Patterns:
+        """The patterns of a file with these columns."""
+        named = [*(name for _, name, _ in columns.fields), *columns.constants]
+        texts = dict.fromkeys(name for name in named if not name.startswith(PREFIX))
+        return cls(texts, metadata=bool(columns.metadata or columns.json is not None or len(texts) < len(named)))
+
+    def add(self, entry: Entry) -> None:
+        """Keep what an entry writes."""
+        if entry.do == "update":
+            for name, before, after in changes(entry):
+                kept = self.updated.get(name)
+                if kept is None:
+                    if len(self.updated) >= _MOST_FIELDS:
+                        continue
+                    kept = self.updated[name] = array("Q")
+                kept.append(hash_of(before) << 32 | hash_of(after))
+        elif entry.do == "create":
+            for name in SHARED:
+                if value := entry.set.get(name):
+                    self.created.setdefault(name, array("I")).append(hash_of(value[1]))
+
+    def hold(self, customers: Sequence[Customer]) -> None:
+        """Keep what existing customers hold in the file's columns."""
+        for name, kept in self.held.items():
+            if not name.startswith(PREFIX):
+                kept.extend([hash_of(getattr(customer, name)) for customer in customers])
+        if not self._metadata:
+            return
+        for customer in customers:
+            for key, value in (customer.metadata or {}).items():
+                name = PREFIX + key
+                if name in self.held or len(self.held) < _MOST_FIELDS:
+                    self.held.setdefault(name, array("I")).append(hash_of(value))
+
+    def restart(self) -> None:
+        """Forget the changes; what customers hold stays known."""
+        self.updated, self.created = {}, {}

@@ -1,0 +1,217 @@
+"""Guards against what a shifted, re-sorted or filled-down column does to a plan.
+
+Three signs: one field of many customers goes from one value to another; many customers take a value that another one
+has today; many customers get one and the same name or e-mail. To fill what is empty, or what has the server's default,
+is none of them, nor is a recoding, where every customer with one value gets the same other value.
+
+Promised: a handful of changes is never a sign. Time and memory grow with the number of changes, never with its square.
+Never done: finding which rows are wrong: a plan cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from connector.push.account.customer import DEFAULTS
+from connector.push.file.wording import one_line
+from connector.push.plan.entry import Entry
+from connector.push.plan.groups import Alike, value_of
+from connector.push.plan.guards import Guard, Limits
+from connector.push.plan.patterns import EMPTY, SHARED, Patterns, hash_of
+
+__all__ = ["unusual"]
+
+_OWN_GUARD = frozenset({"external_id"})
+_IDENTIFIES = 0.8  # of a field's present values differ: a name or a telephone does, a country does not
+_HOLDERS = 3  # customers that have the same value of an identifying field
+_MOST = 0.5  # of the changes of an identifying field take another customer's value
+_PERMUTED = 50  # changes of another field, from which on an even exchange of its values is no accident
+_VALUES = 5  # likewise, different values
+_SAME_SHARE = 0.1  # of the names or e-mails that a plan writes
+_LISTED = 3  # further fields that a guard names
+_HALF = 32  # bits
+_Found = list[tuple[int, str]]
+
+
+def unusual(
+    patterns: Patterns, existing: int, limits: Limits, entries: Callable[[], Iterable[Entry]]
+) -> Iterator[Guard]:
+    """The guards of this kind that a plan trips.
+
+    Args:
+        patterns: its changes.
+        existing: published customers.
+        limits: what passes.
+        entries: reads the entries of the plan, to name a value.
+    """
+    yield from _changed(patterns, existing, limits)
+    yield from _moved(patterns, limits)
+    yield from _same(patterns, limits, entries)
+
+
+# --- one field of many customers ----------------------------------------------------------------------------------
+
+
+def _changed(patterns: Patterns, existing: int, limits: Limits) -> Iterator[Guard]:
+    found: _Found = []
+    for name, pairs in patterns.updated.items():
+        if name in _OWN_GUARD or len(pairs) <= limits.few_of_field:
+            continue
+        count = _overwritten(name, pairs)
+        if count > limits.few_of_field and existing and count / existing > limits.max_field_share:
+            found.append((count, name))
+    for count, name, others in _worst(found):
+        share, most = count / existing, limits.max_field_share
+        who = f"{count:,} of {_customers(existing, 'existing ')}"
+        text = f"{who} would get another {name} ({share:.0%}; limit {most:.0%}){others}"
+        yield Guard("max_field_share", round(share, 4), most, text)
+
+
+def _overwritten(name: str, pairs: Any) -> int:
+    """How many changes replace a value that somebody gave."""
+    before, _ = _halves(pairs)
+    return int(((before != EMPTY) & (before != hash_of(DEFAULTS.get(name)))).sum())
+
+
+# --- values that other customers have -----------------------------------------------------------------------------
+
+
+def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
+    found: _Found = []
+    for name, pairs in patterns.updated.items():
+        if name in _OWN_GUARD or len(pairs) <= limits.max_moved:
+            continue
+        count = _taken(pairs, patterns.held.get(name))
+        if count > limits.max_moved:
+            found.append((count, name))
+    for count, name, others in _worst(found):
+        text = f"{_customers(count)} would take the {name} that another customer has today (limit {limits.max_moved})"
+        asked = "were columns" if others else "was the column"
+        yield Guard("max_moved", count, limits.max_moved, f"{text}{others}: {asked} shifted or sorted?")
+
+
+def _taken(pairs: Any, held: Any) -> int:
+    """How many customers take a value that another one has, where that is no accident; else 0."""
+    import numpy as np
+
+    before, after = _halves(pairs)
+    now = np.frombuffer(held, dtype=np.uint32) if held else before
+    values, holders = np.unique(now[now != EMPTY], return_counts=True)
+    if len(values) < _IDENTIFIES * holders.sum():
+        return _permuted(before, after)
+    taken = _both(values, np.where(holders <= _HOLDERS, holders, 0), *_counted(after))
+    return taken if taken >= _MOST * len(pairs) else 0
+
+
+def _permuted(before: Any, after: Any) -> int:
+    """How many customers exchange values that many have: as many take each value as give it up, in no fixed way."""
+    import numpy as np
+
+    full = (before != EMPTY) & (after != EMPTY)
+    before, after = before[full], after[full]
+    if len(before) <= _PERMUTED:
+        return 0
+    values, given = _counted(before)
+    ways = len(np.unique(_joined(before, after)))
+    if len(values) < _VALUES or ways < 1.5 * len(values):
+        return 0
+    kept = _both(values, given, *_counted(after))
+    return kept if len(before) - kept <= 2 + len(before) // 200 else 0
+
+
+def _counted(values: Any) -> tuple[Any, Any]:
+    import numpy as np
+
+    return np.unique(values[values != EMPTY], return_counts=True)  # type: ignore[no-any-return]
+
+
+def _both(values: Any, counts: Any, others: Any, other_counts: Any) -> int:
+    """How many of some values are among others, each as often as in both."""
+    import numpy as np
+
+    _, here, there = np.intersect1d(values, others, assume_unique=True, return_indices=True)
+    return int(np.minimum(counts[here], other_counts[there]).sum())
+
+
+# --- one value for many customers ---------------------------------------------------------------------------------
+
+
+def _same(patterns: Patterns, limits: Limits, entries: Callable[[], Iterable[Entry]]) -> Iterator[Guard]:
+    for name in SHARED:
+        pairs, created = patterns.updated.get(name, ()), patterns.created.get(name, ())
+        if len(pairs) + len(created) <= limits.max_same:
+            continue
+        after, count = _most_common(_halves(pairs), created, limits.max_same)
+        if count:
+            value = one_line(value_of(Alike(name, count, after=after), entries()))
+            text = f"{_customers(count)} would get the same {name}, {value} (limit {limits.max_same})"
+            yield Guard("max_same", count, limits.max_same, text)
+
+
+def _most_common(updates: tuple[Any, Any], created: Any, most: int) -> tuple[int, int]:
+    """The hash of the value that the most customers would get, where that looks like a mistake, and how many."""
+    import numpy as np
+
+    before, after = updates
+    replaces = (before != EMPTY) & (after != EMPTY)
+    values, counts = _merged(before[replaces], after[replaces])
+    fills, more = _counted(np.concatenate([after[before == EMPTY], np.array(created, dtype=np.uint32)]))
+    names, place = np.unique(np.concatenate([values, fills]), return_inverse=True)
+    total = np.bincount(place.reshape(-1), weights=np.concatenate([counts, more])).astype(np.int64)
+    merged = np.zeros_like(total)
+    merged[np.searchsorted(names, values)] = counts
+    many = (merged > most) | ((total > most) & (total >= _SAME_SHARE * (len(after) + len(created))))
+    if not many.any():
+        return EMPTY, 0
+    first = int(np.argmax(np.where(many, total, 0)))
+    return int(names[first]), int(total[first])
+
+
+def _merged(before: Any, after: Any) -> tuple[Any, Any]:
+    """Each value after, and how many customers get it; those that share the most common value before count once."""
+    import numpy as np
+
+    whole, counts = np.unique(_joined(before, after), return_counts=True)
+    values, place = np.unique(_after(whole), return_inverse=True)
+    total, most = np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.int64)
+    np.add.at(total, place.reshape(-1), counts)
+    np.maximum.at(most, place.reshape(-1), counts)
+    return values, total - most + 1
+
+
+# --- what they share ----------------------------------------------------------------------------------------------
+
+
+def _halves(pairs: Any) -> tuple[Any, Any]:
+    """The hashes before and after."""
+    import numpy as np
+
+    whole = np.frombuffer(pairs, dtype=np.uint64) if len(pairs) else np.zeros(0, dtype=np.uint64)
+    return (whole >> np.uint64(_HALF)).astype(np.uint32), _after(whole)
+
+
+def _after(whole: Any) -> Any:
+    import numpy as np
+
+    return (whole & np.uint64(2**_HALF - 1)).astype(np.uint32)
+
+
+def _joined(before: Any, after: Any) -> Any:
+    import numpy as np
+
+    return before.astype(np.uint64) << np.uint64(_HALF) | after
+
+
+def _worst(found: _Found) -> Iterator[tuple[int, str, str]]:
+    """The field with the most such customers, and the others in words; nothing where there is none."""
+    if not found:
+        return
+    (count, name), *others = sorted(found, key=lambda one: -one[0])
+    said = [f"{other} ({more:,})" for more, other in others[:_LISTED]]
+    said += [f"{len(others) - _LISTED} more fields"] if len(others) > _LISTED else []
+    yield count, name, f"; likewise {', '.join(said)}" if said else ""
+
+
+def _customers(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}customer{'' if count == 1 else 's'}"
