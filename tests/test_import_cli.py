@@ -266,10 +266,11 @@ def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbo
     (tmp_path / "few.toml").write_text('[import]\nonboarding = "skip"\nmax_creates = 10\n')
     done = run("plan", "customers.csv", "--config", "few.toml")
     assert "guard     12 customers would be created (limit 10)" in done.err
-    assert "apply customers.plan --config few.toml --yes-really 12" in done.err
+    assert done.err.endswith("next      flexsync import apply customers.plan --config few.toml\n")
+    assert "confirm   apply will ask for the number of writes (--yes-really COUNT)\n" in done.err
     for flags, told in (
-        (("--yes",), "Add --yes-really 12."),
-        (("--yes", "--yes-really", "11"), "is not what the plan shows"),
+        (("--yes",), "Add --yes-really COUNT, with the number of writes from the summary"),
+        (("--yes", "--yes-really", "11"), "--yes-really 11 is not the number of writes that the plan shows"),
     ):
         done = run("apply", "customers.plan", *flags)
         assert (done.code, told in done.err) == (2, True), done.err
@@ -474,7 +475,8 @@ def test_undo_is_a_plan_like_any_other(run: Any, live: tuple[Sandbox, str]) -> N
     done = run("undo", run_id)
     assert done.code == 0, done.err
     assert [line.split()[1] for line in done.out.splitlines()] == ["archive", "update"]
-    assert "apply undo.plan --yes-really 2 --yes-archive 1" in done.err
+    assert "number of writes (--yes-really COUNT) and the number of archives (--yes-archive COUNT)" in done.err
+    assert done.err.endswith("next      flexsync import apply undo.plan\n")
     done = run("apply", "undo.plan", "--yes", "--yes-really", "2", "--yes-archive", "1")
     assert done.code == 0, done.err
     assert run("undo", "20200101T000000Z-abcdef").code == 2

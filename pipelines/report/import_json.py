@@ -16,7 +16,7 @@ __all__ = ["apply_json", "plan_json"]
 
 
 def plan_json(found: Planned) -> dict[str, Any]:
-    """Counts, guards, every fault, conflict, doubt and piece of advice of a plan."""
+    """Counts, guards, groups of like changes, every fault, conflict, doubt and piece of advice of a plan."""
     entries = list(entries_of(found))
     plan = found.plan
     return {
@@ -27,6 +27,7 @@ def plan_json(found: Planned) -> dict[str, Any]:
         "counts": found.counts.plain(),
         "existing": found.existing,
         "guards": msgspec.to_builtins(found.guards),
+        "groups": [msgspec.structs.asdict(group) for group in found.groups],
         "faults": [msgspec.to_builtins(fault) for entry in entries for fault in entry.faults],
         "conflicts": [
             {"line": e.line, "external_id": e.external_id, "id": e.id, "why": e.why}

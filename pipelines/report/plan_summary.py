@@ -1,6 +1,7 @@
 """The summary of a plan: a few labelled lines for people, and the command that comes next.
 
-Promised: faults are grouped by rule, each with line, column, value and remedy; every guard that trips is named.
+Promised: faults are grouped by rule, each with line, column, value and remedy; every guard that trips is named; the
+command that comes next holds no number that a guard asks for.
 Never done here: deciding.
 """
 
@@ -46,6 +47,7 @@ def plan_summary(found: Planned, html: Path | None = None, account_flags: str = 
     lines += _examples(found, "conflict", lambda entry: [entry.why] if entry.do == "conflict" else [])
     lines += _advice(found)
     lines += _doubts(found)
+    lines += [f"{'' if number else 'changes':<9} {group.text}" for number, group in enumerate(found.groups)]
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
     lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []
@@ -93,9 +95,14 @@ def _next(found: Planned, account_flags: str) -> list[str]:
         return [wrote, "next      nothing to apply: every row that would change something is held or left out"]
     if not found.counts.writes:
         return [wrote, "next      nothing to apply: the account already holds what the valid rows say"]
-    really = f" --yes-really {found.counts.writes}" if found.guards else ""
-    archives = f" --yes-archive {found.counts.archive}" if found.counts.archive else ""
-    return [wrote, f"next      flexsync import apply {found.plan.path}{account_flags}{really}{archives}"]
+    return [wrote, *_confirm(found), f"next      flexsync import apply {found.plan.path}{account_flags}"]
+
+
+def _confirm(found: Planned) -> list[str]:
+    """The numbers that `apply` asks for. They stand in other lines, so that whoever types them has read those."""
+    asked = ["the number of writes (--yes-really COUNT)"] if found.guards else []
+    asked += ["the number of archives (--yes-archive COUNT)"] if found.counts.archive else []
+    return [f"confirm   apply will ask for {' and '.join(asked)}"] if asked else []
 
 
 def _columns(found: Planned) -> list[str]:

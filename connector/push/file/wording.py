@@ -32,7 +32,7 @@ def one_line(value: Any) -> str:
     """A value on one line, cut after 60 characters, and quoted where its ends would be invisible."""
     if value is None:
         return "nothing"
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = printable(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
     text = text if text.isprintable() else msgspec.json.encode(text).decode()
     shown = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
     return shown if shown and shown == shown.strip() and "→" not in shown else f'"{shown}"'

@@ -63,7 +63,7 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """The group on one line."""
-        who = f"{self.customers:,} customer{'' if self.customers == 1 else 's'}: {self.field}"
+        who = f"{self.customers:,} customer{'' if self.customers == 1 else 's'}: {one_line(self.field)}"
         if len(self.differ) == 2:
             return f"{who}, different values"
         before, after = (

@@ -123,7 +123,7 @@ def _permuted(before: Any, after: Any) -> int:
 def _counted(values: Any) -> tuple[Any, Any]:
     import numpy as np
 
-    return np.unique(values[values != EMPTY], return_counts=True)  # type: ignore[no-any-return]
+    return np.unique(values[values != EMPTY], return_counts=True)
 
 
 def _both(values: Any, counts: Any, others: Any, other_counts: Any) -> int:
