@@ -265,9 +265,7 @@ def test_a_hostile_head_is_text() -> None:
         )
         assert text.encode("utf-8")
         assert sorted(Shown(text).tags) == sorted(
-            Shown(
-                html(undoes="x", guards=[Guard("x", 1, 0, "x")], groups=[Group("x", 2)], options={"x": 1, "y": 2})
-            ).tags
+            Shown(html(undoes="x", guards=guards, groups=[Group("x", 2)], options={"x": 1, "y": 2})).tags
         )
     assert "<code>&#x27;=1.csv</code>" in html(source=Source("=1.csv"))
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from importing import Json, shop, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from importing import Json, account, shop, table
+from sizes import examples
+from support import Direct
 
-from connector.push.plan.guards import Guard
+from connector.push.file.rows import read_rows
+from connector.push.plan.entry import Entry
+from connector.push.plan.groups import Group, largest, named
+from connector.push.plan.guards import Guard, Limits
+from connector.push.plan.options import Options
+from connector.push.plan.patterns import Patterns
+from connector.push.plan.plan import planned
 from connector.push.plan.planfile import Plan
+from connector.push.plan.unusual import unusual
 
 NEW = ("max_field_share", "max_moved", "max_same")
 CITIES = ("Köln", "Paris", "Lisboa", "Roma", "Wien", "Bern", "Oslo", "Kraków")
@@ -38,13 +53,31 @@ def cells(rows: Iterable[Json], **columns: Callable[[int, Json], str]) -> str:
     return table(*({"external_id": row["external_id"], **own} for row, own in zip(rows, made, strict=True)))
 
 
-def planned(folder: Path, text: str, them: list[Json] | None = None, **settings: Any) -> Any:
-    with shop(folder, *(them or people()), **{"max_share": 1.0, "max_creates": 10**6, **settings}) as it:
-        return it.plan(text)
+def guards(text: str, them: list[Json] | None = None, **given: Any) -> list[Guard]:
+    """The guards of this kind that the plan of a file trips, in process."""
+    return looked_at(text, them, **given)[1]
 
 
-def texts(guards: Iterable[Guard]) -> list[str]:
-    return [guard.text for guard in guards if guard.name in NEW]
+def looked_at(text: str, them: list[Json] | None = None, **given: Any) -> tuple[Patterns, list[Guard], list[Entry]]:
+    """What the plan of a file has in common, the guards that it trips, and its entries, in process."""
+    them = them or people()
+    sandbox = account(*them)
+
+    async def go() -> tuple[Patterns, list[Guard], list[Entry]]:
+        with read_rows(io.BytesIO(text.encode())) as rows:
+            rows.check()
+            patterns, kept = Patterns.of(rows.columns), []
+            async for batch in planned(rows, Options(), Direct(sandbox).send, met=patterns.hold):
+                kept += [entry for entry in batch if entry.do != "unchanged"]
+            for entry in kept:
+                patterns.add(entry)
+        return patterns, [*unusual(patterns, len(them), Limits(**given), lambda: kept)], kept
+
+    return asyncio.run(go())
+
+
+def texts(found: Iterable[Guard]) -> list[str]:
+    return [guard.text for guard in found]
 
 
 def shifted(field: str, rows: list[Json]) -> Callable[[int, Json], str]:
@@ -57,7 +90,9 @@ def shifted(field: str, rows: list[Json]) -> Callable[[int, Json], str]:
 def test_a_column_shifted_by_one_row_is_asked_about(tmp_path: Path) -> None:
     """A quarter of the customers take their neighbour's name: fewer than 30 %, and yet no plain yes lets it pass."""
     some = people()[:28]
-    found = planned(tmp_path, cells(some, name=shifted("name", some)), max_share=0.3)
+    with shop(tmp_path, *people()) as it:
+        found = it.plan(cells(some, name=shifted("name", some)))
+    assert found.plan is not None
     assert [(guard.name, guard.found, guard.limit, guard.text) for guard in found.guards] == [
         ("max_field_share", 0.2545, 0.2, "28 of 110 existing customers would get another name (25%; limit 20%)"),
         ("max_moved", 28, 10, "28 customers would take the name that another customer has today (limit 10):"
@@ -68,26 +103,26 @@ def test_a_column_shifted_by_one_row_is_asked_about(tmp_path: Path) -> None:
     assert "# guard: 28 customers would take the name that another" in found.plan.path.read_text()
 
 
-def test_a_column_of_keys_in_another_order_moves_every_other_column(tmp_path: Path) -> None:
+def test_a_column_of_keys_in_another_order_moves_every_other_column() -> None:
     """The guard names the field of most customers, and the others with their numbers."""
     some = people()[:24]
     wrong = cells(some, name=shifted("name", some), email=shifted("email", some),
                   metadata__erp=lambda n, _: some[n - 1]["metadata"]["erp"] if n > 4 else "")  # fmt: skip
-    (_, moved) = planned(tmp_path, wrong).guards
+    (_, moved) = guards(wrong)
     assert moved.text == (
         "24 customers would take the name that another customer has today (limit 10); likewise email (24),"
         " metadata.erp (19): were columns shifted or sorted?"
     )
 
 
-def test_a_sorted_column_of_values_that_many_have_is_recognized(tmp_path: Path) -> None:
+def test_a_sorted_column_of_values_that_many_have_is_recognized() -> None:
     """Cities in the order of the alphabet: each is taken as often as it is given up, and from many to many."""
     them = people()
     ordered = sorted(row["address_city"] for row in them)
-    found = planned(tmp_path, cells(them, address_city=lambda n, _: ordered[n]))
-    (text,) = (guard.text for guard in found.guards if guard.name == "max_moved")
+    _, found, changed = looked_at(cells(them, address_city=lambda n, _: ordered[n]))
+    (text,) = (guard.text for guard in found if guard.name == "max_moved")
     assert text == (
-        f"{found.counts.update} customers would take the address_city that another customer has today (limit 10):"
+        f"{len(changed)} customers would take the address_city that another customer has today (limit 10):"
         " was the column shifted or sorted?"
     )
 
@@ -107,72 +142,66 @@ BULK: dict[str, dict[str, Callable[[int, Json], str]]] = {
 
 
 @pytest.mark.parametrize("what", BULK)
-def test_bulk_changes_pass(tmp_path: Path, what: str) -> None:
+def test_bulk_changes_pass(what: str) -> None:
     """To fill what is empty or has the server's default, to correct a few, to recode: none of it looks like damage."""
     them = people()
     for row in them[:22]:
         row["email"] = "old@x.example"
-    found = planned(tmp_path, cells(them, **BULK[what]), them)
-    assert found.counts.update >= 10
-    assert found.guards == []
+    _, found, changed = looked_at(cells(them, **BULK[what]), them)
+    assert len(changed) >= 10
+    assert found == []
 
 
-def test_recoded_values_are_no_sorted_column(tmp_path: Path) -> None:
+def test_recoded_values_are_no_sorted_column() -> None:
     """Tiers change their names in a circle: each is given up and taken, always in the same way."""
-    found = planned(tmp_path, cells(people(), metadata__tier=lambda n, row: TIERS[row["metadata"]["tier"]]))
-    assert [guard.name for guard in found.guards] == ["max_field_share"]
+    found = guards(cells(people(), metadata__tier=lambda n, row: TIERS[row["metadata"]["tier"]]))
+    assert [guard.name for guard in found] == ["max_field_share"]
 
 
-def test_numbers_that_happen_to_be_another_customers_are_no_shift(tmp_path: Path) -> None:
+def test_numbers_that_happen_to_be_another_customers_are_no_shift() -> None:
     """Seats, counted anew each night, are numbers that many customers have: no guard takes them for a moved column."""
     them = people(400)
     for n, row in enumerate(them):
         row["metadata"] = {"seats": str(n * 37 % 97)}
     some = {n: str(n * 53 % 89) for n in range(0, 400, 7)}
-    found = planned(tmp_path, cells(them, metadata__seats=lambda n, row: some.get(n, "")), them)
-    assert (found.counts.update > 50, found.guards) == (True, [])
+    _, found, changed = looked_at(cells(them, metadata__seats=lambda n, row: some.get(n, "")), them)
+    assert (len(changed) > 50, found) == (True, [])
 
 
-def test_small_files_are_not_asked_about(tmp_path: Path) -> None:
+def test_small_files_are_not_asked_about() -> None:
     """Of forty customers twenty get another name, and ten exchange theirs: no guard of these trips."""
     them = people(40)
-    new = cells(them, name=lambda n, row: f"New {n}" if n < 20 else "")
-    (tmp_path / "a").mkdir()
-    assert planned(tmp_path / "a", new, them).guards == []
-    swap = cells(them, name=lambda n, row: f"Company {n ^ 1:03d}" if n < 10 else "")
-    (tmp_path / "b").mkdir()
-    assert planned(tmp_path / "b", swap, them).guards == []
+    assert guards(cells(them, name=lambda n, row: f"New {n}" if n < 20 else ""), them) == []
+    assert guards(cells(them, name=lambda n, row: f"Company {n ^ 1:03d}" if n < 10 else ""), them) == []
 
 
 # --- one value for many -------------------------------------------------------------------------------------------
 
 
-def test_one_address_for_many_is_asked_about(tmp_path: Path) -> None:
+def test_one_address_for_many_is_asked_about() -> None:
     """Different e-mails become one: the guard says which, and for how many; a name filled down to new rows likewise."""
     them = people(400)
     text = cells(them, email=lambda n, row: "ops@one.example" if n < 21 else "",
                  name=lambda n, row: f"{row['name']} Ltd" if n > 380 else "")  # fmt: skip
-    assert texts(planned(tmp_path, text, them).guards) == [
-        "21 customers would get the same email, ops@one.example (limit 20)"
-    ]
+    assert texts(guards(text, them)) == ["21 customers would get the same email, ops@one.example (limit 20)"]
     made = table(*({"external_id": f"new-{n}", "name": "Acme"} for n in range(21)))
-    assert texts(planned(tmp_path, made, them).guards) == ["21 customers would get the same name, Acme (limit 20)"]
+    assert texts(guards(made, them)) == ["21 customers would get the same name, Acme (limit 20)"]
 
 
-def test_an_address_that_a_tenth_of_new_customers_share_passes(tmp_path: Path) -> None:
+def test_an_address_that_a_tenth_of_new_customers_share_passes() -> None:
     """A reseller gets the bills of 25 of 300 new customers, and nobody is asked; of 30 of 300 somebody is."""
     for shared, wanted in ((25, []), (30, ["30 customers would get the same email, a@reseller.example (limit 20)"])):
         rows = ({"external_id": f"new-{n}", "name": f"N {n}",
                  "email": "a@reseller.example" if n < shared else f"n{n}@x.example"} for n in range(300))  # fmt: skip
-        assert texts(planned(tmp_path, table(*rows)).guards) == wanted
+        assert texts(guards(table(*rows))) == wanted
 
 
 @pytest.mark.parametrize(("setting", "value"), [("max_field_share", 0.3), ("max_moved", 28), ("max_same", 28)])
-def test_each_setting_lifts_its_own_guard(tmp_path: Path, setting: str, value: float) -> None:
+def test_each_setting_lifts_its_own_guard(setting: str, value: Any) -> None:
     """Each limit that is as large as what was found takes its guard away, and no other."""
     some = people()[:28]
     text = cells(some, name=shifted("name", some), email=lambda n, row: "ops@one.example")
-    names = [guard.name for guard in planned(tmp_path, text, **{setting: value}).guards]
+    names = [guard.name for guard in guards(text, **{setting: value})]
     assert names == [name for name in NEW if name != setting]
 
 
@@ -182,10 +211,116 @@ def test_each_setting_lifts_its_own_guard(tmp_path: Path, setting: str, value: f
 def test_an_undo_is_not_stopped_by_its_own_mirror(tmp_path: Path) -> None:
     """The way back from a shifted column moves as many names: it puts back what was there, and no guard asks why."""
     some = people()[:28]
-    with shop(tmp_path, *people(), max_share=0.3) as it:
+    with shop(tmp_path, *people()) as it:
         first = it.plan(cells(some, name=shifted("name", some)))
         undo = it.undo(it.apply(first))
         assert ([guard.name for guard in first.guards], undo.guards) == (["max_field_share", "max_moved"], [])
         assert undo.counts.update == 28
         again = it.undo(it.apply(undo), "again")
         assert (again.counts.update, again.guards) == (28, [])
+
+
+# --- groups of like changes ---------------------------------------------------------------------------------------
+
+
+def groups(entries: Iterable[Entry]) -> list[Group]:
+    patterns, kept = Patterns(), [*entries]
+    for entry in kept:
+        patterns.add(entry)
+    return named(largest(patterns), kept)
+
+
+def update(**pairs: Any) -> Entry:
+    return Entry("update", set=pairs)
+
+
+def test_the_three_largest_groups_are_told(tmp_path: Path) -> None:
+    """In the plan's file, in what a job returns: how many customers, the field, before and after, largest first."""
+    them = people()
+    text = cells(
+        them,
+        timezone=lambda n, row: "Europe/Berlin" if n < 60 else "",
+        name=lambda n, row: f"{row['name']} Ltd" if n < 12 else "",
+        metadata__tier=lambda n, row: "platinum" if row["metadata"]["tier"] == "gold" else "",
+        contact=lambda n, row: "+49" if n < 5 else "",
+    )
+    with shop(tmp_path, *them, max_share=1.0) as it:
+        found = it.plan(text)
+    assert found.plan is not None
+    assert [group.text for group in found.groups] == [
+        "60 customers: timezone UTC → Europe/Berlin",
+        "37 customers: metadata.tier gold → platinum",
+        "12 customers: name, different values",
+    ]
+    assert Plan.read(found.plan.path).header.groups == found.groups
+    assert "# changes: 60 customers: timezone UTC → Europe/Berlin\n" in found.plan.path.read_text()
+    assert msgspec.structs.asdict(found.groups[0]) == {
+        "field": "timezone", "customers": 60, "differ": [], "before": "UTC", "after": "Europe/Berlin"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted"),
+    [
+        ([update(name=("A", "B")), update(name=("C", "D"))], []),
+        ([update(name=("A", "B"))] * 2, ["2 customers: name A → B"]),
+        ([update(contact=(None, f"{n}")) for n in range(10)], ["10 customers: contact nothing → different values"]),
+        ([update(email=(f"{n}", "x")) for n in range(11)], ["11 customers: email different values → x"]),
+        ([update(contact=(f"{n}", "")) for n in range(11)], ['11 customers: contact different values → ""']),
+        ([update(metadata=(None, {"k": "v"}))] * 3, ["3 customers: metadata.k nothing → v"]),
+        ([update(metadata=({"k": "v", "l": "w"}, {"l": "w"}))] * 3, ["3 customers: metadata.k v → nothing"]),
+        ([Entry("create", set={"name": (None, "A")})] * 9 + [Entry("archive")] * 9, []),
+        ([update(name=("A", " B"), email=("", "x"))] * 2,
+         ['2 customers: name A → " B"', '2 customers: email "" → x']),
+    ],
+)  # fmt: skip
+def test_what_is_alike(entries: list[Entry], wanted: list[str]) -> None:
+    """The same before and after; else one of both and more than a few; new and archived customers are no changes."""
+    assert [group.text for group in groups(entries)] == wanted
+
+
+VALUES = st.sampled_from(["", "a", "b", "c", "d", "e", "f", *(f"v{n}" for n in range(30))])
+PAIRS = st.tuples(VALUES, VALUES).filter(lambda pair: pair[0] != pair[1])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["name", "email", "contact"]), PAIRS), max_size=120))
+@settings(max_examples=examples(300), deadline=None)
+def test_groups_are_those_that_counting_finds(drawn: list[tuple[str, tuple[str, str]]]) -> None:
+    """Each group counts exactly the changes of its kind that no more alike group has; none is larger than the third."""
+    entries = [update(**{name: pair}) for name, pair in drawn]
+    wanted: list[tuple[int, str, Any, Any]] = []
+    for name in ("name", "email", "contact"):
+        left = [pair for field, pair in drawn if field == name]
+        share = len(left) // 10
+        for key, least in ((lambda p: p, max(2, share)), (lambda p: (None, p[1]), max(10, share)),
+                           (lambda p: (p[0], None), max(10, share)), (lambda p: (None, None), 10)):  # fmt: skip
+            counts = Counter(key(pair) for pair in left)
+            wanted += [(count, name, *one) for one, count in counts.items() if count >= least]
+            left = [pair for pair in left if counts[key(pair)] < least]
+    found = [(g.customers, g.field, *(None if side in g.differ else getattr(g, side) for side in ("before", "after")))
+             for g in groups(entries)]  # fmt: skip
+    assert [one[0] for one in found] == sorted((one[0] for one in wanted), reverse=True)[:3]
+    assert set(found) <= set(wanted)
+
+
+@given(st.lists(PAIRS, min_size=25, max_size=90))
+@settings(max_examples=examples(200), deadline=None)
+def test_guards_count_what_a_plain_count_finds(drawn: list[tuple[str, str]]) -> None:
+    """However values lie: what is overwritten, and what one value would replace, are as many as counting says."""
+    patterns, entries = Patterns(), [update(email=pair) for pair in drawn]
+    for entry in entries:
+        patterns.add(entry)
+    limits = Limits(max_field_share=0.0, few_of_field=0, max_moved=10**9, max_same=1)
+    found = {guard.name: guard.found for guard in unusual(patterns, len(drawn), limits, lambda: entries)}
+    overwritten = sum(before != "" for before, _ in drawn)
+    assert found.get("max_field_share", 0) == round(overwritten / len(drawn), 4)
+    to: dict[str, Counter[str]] = {}
+    for before, after in drawn:
+        to.setdefault(after, Counter())[before] += 1
+    same = [0]
+    for after, befores in to.items():
+        full = [count for before, count in befores.items() if before]
+        merged = sum(full) - max(full, default=0) + bool(full)
+        if after and (merged > 1 or merged + befores[""] > max(1, 0.1 * len(drawn) - 1e-9)):
+            same.append(merged + befores[""])
+    assert found.get("max_same", 0) == max(same)
