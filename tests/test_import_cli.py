@@ -417,6 +417,33 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     assert (terminal.end(), written(sandbox)) == (0, 20)
 
 
+def test_a_terminal_is_asked_for_a_number_that_it_does_not_show(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """Where a guard trips, apply shows guards and groups, and writes only once the number of writes was typed."""
+    sandbox, base_url = live
+    for number in range(23):
+        sandbox.create_customer(external_id=f"c-{number:02d}", name=f"Before {number}")
+    rows = [f"c-{number:02d},Before {number - 1}\n" for number in range(1, 23)]
+    (tmp_path / "customers.csv").write_text(f"external_id,name\n{''.join(rows)}")
+    env, apply = environment(base_url), ("import", "apply", "customers.plan")
+    done = command("import", "plan", "customers.csv", "--json", env=env, cwd=tmp_path)
+    assert done.json["groups"] == [
+        {"field": "name", "customers": 22, "differ": ["before", "after"], "before": None, "after": None}
+    ]
+    assert "changes   22 customers: name, different values\nguard     22 of " in done.err
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("from the summary at the top of customers.plan:")
+    assert "22 customers would take the name that another customer has today" in terminal.seen
+    assert "changes: 22 customers: name, different values" in terminal.seen
+    assert "22 writes" not in terminal.seen
+    terminal.type("y\n")
+    terminal.until("y is not the number of writes that the plan shows: nothing was changed.")
+    assert (terminal.end(), written(sandbox)) == (2, 0)
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("How many writes does it make?")
+    terminal.type("22\n")
+    assert (terminal.end(), written(sandbox)) == (0, 22)
+
+
 @pytest.mark.sampled
 def test_an_interrupted_apply_can_be_taken_back(live: tuple[Sandbox, str], tmp_path: Path) -> None:
     """Broken off, planned anew meanwhile, and undone: every customer that the run wrote is as before."""

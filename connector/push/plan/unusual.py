@@ -28,7 +28,8 @@ _HOLDERS = 3  # customers that have the same value of an identifying field
 _MOST = 0.5  # of the changes of an identifying field take another customer's value
 _PERMUTED = 50  # changes of another field, from which on an even exchange of its values is no accident
 _VALUES = 5  # likewise, different values
-_SAME_SHARE = 0.1  # of the names or e-mails that a plan writes
+_FILLS = 5  # times `max_same` may get one name or e-mail, where none is replaced: accounts of one reseller do
+_SAME_SHARE = 0.5  # likewise, of the names or e-mails that a plan writes
 _LISTED = 3  # further fields that a guard names
 _HALF = 32  # bits
 _Found = list[tuple[int, str]]
@@ -142,15 +143,15 @@ def _same(patterns: Patterns, limits: Limits, entries: Callable[[], Iterable[Ent
         pairs, created = patterns.updated.get(name, ()), patterns.created.get(name, ())
         if len(pairs) + len(created) <= limits.max_same:
             continue
-        after, count = _most_common(_halves(pairs), created, limits.max_same)
+        after, count, most = _most_common(_halves(pairs), created, limits.max_same)
         if count:
             value = one_line(value_of(Alike(name, count, after=after), entries()))
-            text = f"{_customers(count)} would get the same {name}, {value} (limit {limits.max_same})"
-            yield Guard("max_same", count, limits.max_same, text)
+            text = f"{_customers(count)} would get the same {name}, {value} (limit {most})"
+            yield Guard("max_same", count, most, text)
 
 
-def _most_common(updates: tuple[Any, Any], created: Any, most: int) -> tuple[int, int]:
-    """The hash of the value that the most customers would get, where that looks like a mistake, and how many."""
+def _most_common(updates: tuple[Any, Any], created: Any, most: int) -> tuple[int, int, int]:
+    """The hash of the value that the most customers would get by mistake, as it seems; how many, and the limit."""
     import numpy as np
 
     before, after = updates
@@ -161,11 +162,12 @@ def _most_common(updates: tuple[Any, Any], created: Any, most: int) -> tuple[int
     total = np.bincount(place.reshape(-1), weights=np.concatenate([counts, more])).astype(np.int64)
     merged = np.zeros_like(total)
     merged[np.searchsorted(names, values)] = counts
-    many = (merged > most) | ((total > most) & (total >= _SAME_SHARE * (len(after) + len(created))))
+    filled = (total > _FILLS * most) & (total > _SAME_SHARE * (len(after) + len(created)))
+    many = (merged > most) | filled
     if not many.any():
-        return EMPTY, 0
+        return EMPTY, 0, most
     first = int(np.argmax(np.where(many, total, 0)))
-    return int(names[first]), int(total[first])
+    return int(names[first]), int(total[first]), most if merged[first] > most else _FILLS * most
 
 
 def _merged(before: Any, after: Any) -> tuple[Any, Any]:
