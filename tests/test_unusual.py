@@ -115,6 +115,18 @@ def test_a_column_of_keys_in_another_order_moves_every_other_column() -> None:
     )
 
 
+@pytest.mark.parametrize("what", ["half of it is blank", "its owners keep theirs"])
+def test_values_of_customers_that_keep_them_count_too(what: str) -> None:
+    """In a shifted column with blanks, or one that was pasted elsewhere, the other customer need not change itself."""
+    them = people()
+    for row in them:
+        row["contact"] = f"+49 {row['external_id']}" if int(row["external_id"][1:]) % 2 else ""
+    at = shifted("contact", them) if what.startswith("half") else lambda n, _: them[n + 50]["contact"] * (n < 40)
+    _, found, changed = looked_at(cells(them, contact=at), them)
+    takes = f"{len(changed)} customers would take the contact that another customer has today (limit 10)"
+    assert (len(changed) >= 20, texts(found)) == (True, [f"{takes}: was the column shifted or sorted?"])
+
+
 def test_a_sorted_column_of_values_that_many_have_is_recognized() -> None:
     """Cities in the order of the alphabet: each is taken as often as it is given up, and from many to many."""
     them = people()
