@@ -427,13 +427,13 @@ def test_a_terminal_is_asked_for_a_number_that_it_does_not_show(live: tuple[Sand
     env, apply = environment(base_url), ("import", "apply", "customers.plan")
     done = command("import", "plan", "customers.csv", "--json", env=env, cwd=tmp_path)
     assert done.json["groups"] == [
-        {"field": "name", "customers": 22, "differ": ["before", "after"], "before": None, "after": None}
+        {"field": "name", "customers": 22, "differ": ["before", "after"], "before": "Before 1", "after": "Before 0"}
     ]
-    assert "changes   22 customers: name, different values\nguard     22 of " in done.err
+    assert "changes   22 customers: name, different values, such as Before 1 → Before 0\nguard     22 of " in done.err
     terminal = Terminal(*apply, env=env, cwd=tmp_path)
     terminal.until("from the summary at the top of customers.plan:")
     assert "21 customers would take the name that another customer has today" in terminal.seen
-    assert "changes: 22 customers: name, different values" in terminal.seen
+    assert "changes: 22 customers: name, different values, such as Before 1 → Before 0" in terminal.seen
     assert "22 writes" not in terminal.seen
     terminal.type("y\n")
     terminal.until("y is not the number of writes that the plan shows: nothing was changed.")

@@ -222,11 +222,11 @@ def test_guards_and_the_flags_for_apply_come_first() -> None:
 
 def test_the_largest_groups_stand_above_the_rows() -> None:
     """Each group is a line of text, with what nobody sees in it marked; a plan of an older version has none."""
-    groups = [Group("timezone", 1204, before="UTC", after="Europe/Berlin"), Group("name", 699, ["before", "after"]),
-              Group("email", 12, ["before"], after="a\u200b<b>@x.example")]  # fmt: skip
+    groups = [Group("timezone", 1204, [], "UTC", "Europe/Berlin"), Group("name", 699, ["before", "after"], "A", "B"),
+              Group("email", 12, ["before"], "o@x", "a\u200b<b>@x.example")]  # fmt: skip
     text = squeezed(Shown(html(groups=groups)).text)
-    for part in ("1,204 customers: timezone UTC → Europe/Berlin 699 customers: name, different values",
-                 '12 customers: email different values → "a[U+200B]<b>@x.example"'):  # fmt: skip
+    for part in ("1,204 customers: timezone UTC → Europe/Berlin 699 customers: name, different values, such as A → B",
+                 '12 customers: email different values → "a[U+200B]<b>@x.example", such as o@x'):  # fmt: skip
         assert 0 < text.index(part) < text.index("Rows")
     assert "like changes" in text
     assert "like changes" not in html(groups=UNSET)

@@ -50,8 +50,8 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
         field: the field, or `metadata.KEY`.
         customers: how many.
         differ: which values are not the same for all: before, after.
-        before: the value before, where it is the same for all.
-        after: the value after, where it is the same for all.
+        before: the value before; where they differ, an example.
+        after: the value after; where they differ, that of the same customer.
     """
 
     field: str
@@ -64,11 +64,13 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     def text(self) -> str:
         """The group on one line."""
         who = f"{self.customers:,} customer{'' if self.customers == 1 else 's'}: {one_line(self.field)}"
+        before, after = one_line(self.before), one_line(self.after)
         if len(self.differ) == 2:
-            return f"{who}, different values"
-        before, after = (
-            "different values" if side in self.differ else one_line(getattr(self, side)) for side in ("before", "after")
-        )
+            return f"{who}, different values, such as {before} → {after}"
+        if self.differ:
+            example = before if "before" in self.differ else after
+            pair = f"different values → {after}" if "before" in self.differ else f"{before} → different values"
+            return f"{who} {pair}, such as {example}"
         return f"{who} {before} → {after}"
 
 
@@ -133,8 +135,7 @@ def _name(names: dict[Alike, Group], groups: Sequence[Alike], field: str, before
             continue
         if one.before in (None, hash_of(before)) and one.after in (None, hash_of(after)):
             differ = [side for side in ("before", "after") if getattr(one, side) is None]
-            values = {side: value for side, value in (("before", before), ("after", after)) if side not in differ}
-            names[one] = Group(one.field, one.customers, differ, **values)
+            names[one] = Group(one.field, one.customers, differ, before, after)
 
 
 def value_of(group: Alike, entries: Iterable[Entry]) -> Any:
