@@ -17,6 +17,7 @@ from importing import Json, account, shop, table
 from sizes import examples
 from support import Direct
 
+from connector.push.account.customer import Customer
 from connector.push.file.rows import read_rows
 from connector.push.plan.entry import Entry
 from connector.push.plan.groups import Group, largest, named
@@ -188,6 +189,25 @@ def test_small_files_are_not_asked_about() -> None:
     assert guards(cells(them, name=lambda n, row: f"Company {n ^ 1:03d}" if n < 10 else ""), them) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "passes", "trips", "new"),
+    [
+        ("max_field_share", 22, 23, lambda n, row: f"New {n}"),
+        ("max_moved", 10, 11, lambda n, row: f"Company {n + 50:03d}"),
+        ("max_same", 20, 21, lambda n, row: "One"),
+    ],
+)
+def test_each_guard_at_its_limit_and_above_it(name: str, passes: int, trips: int, new: Any) -> None:
+    """Of 110 customers: 20 % of one field, ten moved values and twenty of one name pass, and one more does not."""
+    for count, wanted in ((passes, []), (trips, [name])):
+        text = cells(people(), name=lambda n, row, count=count: new(n, row) if n < count else "")  # type: ignore[misc]
+        assert [guard.name for guard in guards(text) if guard.name == name] == wanted
+    few = people(40)
+    for count in (20, 21):
+        text = cells(few, name=lambda n, row, count=count: f"New {n}" if n < count else "")  # type: ignore[misc]
+        assert [guard.name for guard in guards(text, few)] == ["max_field_share"] * (count == 21)
+
+
 # --- one value for many -------------------------------------------------------------------------------------------
 
 
@@ -341,3 +361,24 @@ def test_guards_count_what_a_plain_count_finds(drawn: list[tuple[str, str]]) -> 
         if after and (merged > 1 or merged + befores[""] > max(5, 0.5 * len(drawn))):
             same.append(merged + befores[""])
     assert found.get("max_same", 0) == max(same)
+
+
+NAMES = st.lists(st.integers(0, 60), min_size=30, max_size=60)
+
+
+@given(NAMES, st.data())
+@settings(max_examples=examples(200), deadline=None)
+def test_moved_values_are_those_that_another_customer_has(held: list[int], data: Any) -> None:
+    """Against a plain count: each taken value counts as often as it is held, where most values of the field differ."""
+    new = data.draw(st.lists(st.integers(0, 90), min_size=len(held), max_size=len(held)))
+    pairs = [(f"v{a}", f"v{b}") for a, b in zip(held, new, strict=True) if a != b]
+    patterns = Patterns(["name"])
+    patterns.hold([Customer(id=f"{n}", name=f"v{a}") for n, a in enumerate(held)])
+    for pair in pairs:
+        patterns.add(update(name=pair))
+    limits = Limits(max_field_share=1.0, max_moved=0, max_same=10**9)
+    found = {guard.name: guard.found for guard in unusual(patterns, 1000, limits, lambda: ())}
+    owners, wanted = Counter(f"v{a}" for a in held), Counter(after for _, after in pairs)
+    taken = sum(min(count, owners[after]) for after, count in wanted.items() if owners[after] <= 3)
+    if len(owners) >= 0.8 * len(held):
+        assert found.get("max_moved", 0) == (taken if taken >= len(pairs) / 2 else 0)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from connector.plurals import counted
 from connector.push.file.wording import one_line
 from connector.push.plan.entry import Entry
 from connector.push.plan.patterns import Patterns, changes, hash_of
@@ -63,7 +64,7 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """The group on one line."""
-        who = f"{self.customers:,} customer{'' if self.customers == 1 else 's'}: {one_line(self.field)}"
+        who = f"{counted(self.customers, 'customer', mark=',')}: {one_line(self.field)}"
         before, after = one_line(self.before), one_line(self.after)
         if len(self.differ) == 2:
             return f"{who}, different values, such as {before} → {after}"

@@ -72,7 +72,7 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
     share = touched / existing if existing else 0.0
     found = []
     if share > limits.max_share and touched > limits.few:
-        of = f"{touched} of {counted(existing, 'existing customer')}"
+        of = f"{touched:,} of {counted(existing, 'existing customer', mark=',')}"
         text = f"{of} would change ({share:.0%}; limit {limits.max_share:.0%})"
         found.append(Guard("max_share", round(share, 4), limits.max_share, text))
     for name, count, most, what in (
@@ -92,7 +92,7 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
         ("max_doubts", counts.doubts, limits.max_doubts, ("row looks like a mistake", "rows look like a mistake")),
     ):
         if count > most:
-            found.append(Guard(name, count, most, f"{counted(count, *what)} (limit {most})"))
+            found.append(Guard(name, count, most, f"{counted(count, *what, mark=',')} (limit {most:,})"))
     return found
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from connector.plurals import counted
 from connector.push.account.customer import DEFAULTS
 from connector.push.file.wording import one_line
 from connector.push.plan.entry import Entry
@@ -64,7 +65,7 @@ def _changed(patterns: Patterns, existing: int, limits: Limits) -> Iterator[Guar
             found.append((count, name))
     for count, name, others in _worst(found):
         share, most = count / existing, limits.max_field_share
-        who = f"{count:,} of {_customers(existing, 'existing ')}"
+        who = f"{count:,} of {_customers(existing, 'existing customer')}"
         text = f"{who} would get another {name} ({share:.0%}; limit {most:.0%}){others}"
         yield Guard("max_field_share", round(share, 4), most, text)
 
@@ -87,7 +88,7 @@ def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
         if count > limits.max_moved:
             found.append((count, name))
     for count, name, others in _worst(found):
-        text = f"{_customers(count)} would take the {name} that another customer has today (limit {limits.max_moved})"
+        text = f"{_customers(count)} would take the {name} that another customer has today (limit {limits.max_moved:,})"
         asked = "were columns" if others else "was the column"
         yield Guard("max_moved", count, limits.max_moved, f"{text}{others}: {asked} shifted or sorted?")
 
@@ -146,7 +147,7 @@ def _same(patterns: Patterns, limits: Limits, entries: Callable[[], Iterable[Ent
         after, count, most = _most_common(_halves(pairs), created, limits.max_same)
         if count:
             value = one_line(value_of(Alike(name, count, after=after), entries()))
-            text = f"{_customers(count)} would get the same {name}, {value} (limit {most})"
+            text = f"{_customers(count)} would get the same {name}, {value} (limit {most:,})"
             yield Guard("max_same", count, most, text)
 
 
@@ -215,5 +216,5 @@ def _worst(found: _Found) -> Iterator[tuple[int, str, str]]:
     yield count, name, f"; likewise {', '.join(said)}" if said else ""
 
 
-def _customers(count: int, kind: str = "") -> str:
-    return f"{count:,} {kind}customer{'' if count == 1 else 's'}"
+def _customers(count: int, kind: str = "customer") -> str:
+    return counted(count, kind, mark=",")
