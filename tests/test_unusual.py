@@ -18,9 +18,10 @@ from sizes import examples
 from support import Direct
 
 from connector.push.account.customer import Customer
+from connector.push.file.row import Row
 from connector.push.file.rows import read_rows
 from connector.push.plan.entry import Entry
-from connector.push.plan.groups import Group, largest, named
+from connector.push.plan.groups import Group, largest
 from connector.push.plan.guards import Guard, Limits
 from connector.push.plan.options import Options
 from connector.push.plan.patterns import Patterns
@@ -68,7 +69,7 @@ def looked_at(text: str, them: list[Json] | None = None, **given: Any) -> tuple[
         with read_rows(io.BytesIO(text.encode())) as rows:
             rows.check()
             patterns, kept = Patterns.of(rows.columns), []
-            async for batch in planned(rows, Options(), Direct(sandbox).send, met=patterns.hold):
+            async for batch in planned(rows, Options(), Direct(sandbox).send, met=patterns.meet):
                 kept += [entry for entry in batch if entry.do != "unchanged"]
             for entry in kept:
                 patterns.add(entry)
@@ -129,11 +130,15 @@ def test_values_of_customers_that_keep_them_count_too(what: str) -> None:
     assert (len(changed) >= 20, texts(found)) == (True, [f"{takes}: was the column shifted or sorted?"])
 
 
-def test_a_sorted_column_of_values_that_many_have_is_recognized() -> None:
-    """Cities in the order of the alphabet: each is taken as often as it is given up, and from many to many."""
-    them = people()
-    ordered = sorted(row["address_city"] for row in them)
-    _, found, changed = looked_at(cells(them, address_city=lambda n, _: ordered[n]))
+@pytest.mark.parametrize("blanks", [0, 3])
+@pytest.mark.parametrize("order", [sorted, lambda values: [values[-1], *values[:-1]]])
+def test_a_column_of_values_that_many_have_is_recognized(order: Any, blanks: int) -> None:
+    """Cities sorted, or shifted by a row, with blanks or without: the file has each as often as the account."""
+    them = people(200)
+    for row in them[:: blanks or 1000]:
+        row["address_city"] = ""
+    ordered = order([row["address_city"] for row in them])
+    _, found, changed = looked_at(cells(them, address_city=lambda n, _: ordered[n]), them)
     (text,) = (guard.text for guard in found if guard.name == "max_moved")
     assert text == (
         f"{len(changed)} customers would take the address_city that another customer has today (limit 10):"
@@ -263,7 +268,7 @@ def groups(entries: Iterable[Entry]) -> list[Group]:
     patterns, kept = Patterns(), [*entries]
     for entry in kept:
         patterns.add(entry)
-    return named(largest(patterns), kept)
+    return largest(patterns, kept)
 
 
 def update(**pairs: Any) -> Entry:
@@ -373,7 +378,7 @@ def test_moved_values_are_those_that_another_customer_has(held: list[int], data:
     new = data.draw(st.lists(st.integers(0, 90), min_size=len(held), max_size=len(held)))
     pairs = [(f"v{a}", f"v{b}") for a, b in zip(held, new, strict=True) if a != b]
     patterns = Patterns(["name"])
-    patterns.hold([Customer(id=f"{n}", name=f"v{a}") for n, a in enumerate(held)])
+    patterns.meet([(Row(n, ""), Customer(id=f"{n}", name=f"v{a}")) for n, a in enumerate(held)])
     for pair in pairs:
         patterns.add(update(name=pair))
     limits = Limits(max_field_share=1.0, max_moved=0, max_same=10**9)

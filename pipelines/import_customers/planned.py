@@ -24,7 +24,7 @@ from connector.push.file.row import Checked
 from connector.push.plan.counts import Counts
 from connector.push.plan.doubts import Decisions, doubt
 from connector.push.plan.entry import Entry
-from connector.push.plan.groups import Group, largest, named
+from connector.push.plan.groups import Group, largest
 from connector.push.plan.guards import Guard, Limits, tripped
 from connector.push.plan.patterns import Patterns
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
@@ -173,7 +173,7 @@ class Draft:
         planned.guards = tripped(counts, planned.existing, limits)
         if not undoes:  # an undo puts back what customers had, and must not be asked whether that is a mistake
             planned.guards += unusual(self.patterns, planned.existing, limits, self.writer.entries)
-        planned.groups = named(largest(self.patterns), self.writer.entries())
+        planned.groups = largest(self.patterns, self.writer.entries())
         if counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out:
             header = Header(
                 run=new_run(now),

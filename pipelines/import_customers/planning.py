@@ -139,7 +139,7 @@ class _Planning:
         async with self.account.open() as api:
             found.existing, environment = await total(api.send)
             self.progress.step("compare", found.source.rows, ("row", "rows"))
-            async for entries in planned(rows, self._options(), api.send, met=draft.patterns.hold):
+            async for entries in planned(rows, self._options(), api.send, met=draft.patterns.meet):
                 draft.take(entries)
                 _check_onboarding(given.onboarding, found.counts, entries)
                 self.progress.advance("compare", len(entries))
@@ -168,7 +168,7 @@ class _Planning:
         if meant := draft.review(self.decided, twins):
             only = {entry.line: external_id for external_id, entry in meant.items()}
             as_they_stand = {entry.line: entry for entry in meant.values()}
-            async for entries in planned(rows, self._options(), send, only, draft.patterns.hold):
+            async for entries in planned(rows, self._options(), send, only, draft.patterns.meet):
                 draft.take_meant(entries, as_they_stand, self.decided)
         found.unused = self.decided.unused
 

@@ -20,7 +20,7 @@ from connector.push.file.wording import one_line
 from connector.push.plan.entry import Entry
 from connector.push.plan.patterns import Patterns, changes, hash_of
 
-__all__ = ["Alike", "Group", "largest", "named", "value_of"]
+__all__ = ["Alike", "Group", "largest", "value_of"]
 
 SHOWN = 3  # groups of a plan
 FEW = 10  # so many changes that share one value, or none, are no group
@@ -75,10 +75,17 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{who} {before} → {after}"
 
 
-def largest(patterns: Patterns) -> list[Alike]:
-    """The largest groups of updates, at most three."""
+def largest(patterns: Patterns, entries: Iterable[Entry]) -> list[Group]:
+    """The largest groups of updates, at most three.
+
+    Args:
+        patterns: the changes of a plan.
+        entries: of the plan; read until every group has its values.
+    """
     found = [group for name, pairs in patterns.updated.items() if len(pairs) > 1 for group in _groups(name, pairs)]
-    return sorted(found, key=lambda group: -group.customers)[:SHOWN]
+    wanted = sorted(found, key=lambda group: -group.customers)[:SHOWN]
+    names = _named(found, wanted, entries)
+    return [names[group] for group in wanted if group in names]
 
 
 def _groups(name: str, pairs: Any) -> Iterator[Alike]:
@@ -111,34 +118,30 @@ def _taken(left: Any, keys: Any, least: int) -> tuple[list[int], list[int], Any]
     return values[often].tolist(), counts[often].tolist(), left[~np.isin(inverse.reshape(-1), often)]
 
 
-def named(groups: Sequence[Alike], entries: Iterable[Entry]) -> list[Group]:
-    """Find the values of groups.
-
-    Args:
-        groups: see `largest`.
-        entries: of the plan; read until every group is named.
-    """
+def _named(groups: Iterable[Alike], wanted: Sequence[Alike], entries: Iterable[Entry]) -> dict[Alike, Group]:
+    """The values of the wanted groups, from the first change of each that is in no group before it."""
     names: dict[Alike, Group] = {}
-    fields = {group.field for group in groups}
-    for entry in entries:
-        if len(names) == len(set(groups)):
+    known = {(group.field, group.before, group.after): group for group in groups}
+    fields = {group.field for group in wanted}
+    for entry in entries if wanted else ():
+        for field, before, after in changes(entry) if entry.do == "update" else ():
+            if field not in fields:
+                continue
+            old, new = hash_of(before), hash_of(after)
+            ways = ((field, old, new), (field, None, new), (field, old, None), (field, None, None))
+            group = next((known[way] for way in ways if way in known), None)
+            if group is not None and group in wanted and group not in names:
+                differ = [side for side in ("before", "after") if getattr(group, side) is None]
+                names[group] = Group(field, group.customers, differ, before, after)
+        if len(names) == len(wanted):
             break
-        for field, before, after in changes(entry) if entry.do in ("create", "update") else ():
-            if field in fields:
-                _name(names, groups, field, before, after)
-    return [names[group] for group in groups if group in names]
+    return names
 
 
-def _name(names: dict[Alike, Group], groups: Sequence[Alike], field: str, before: Any, after: Any) -> None:
-    """Name the groups that a change is in."""
-    for one in groups:
-        if one in names or one.field != field:
-            continue
-        if one.before in (None, hash_of(before)) and one.after in (None, hash_of(after)):
-            differ = [side for side in ("before", "after") if getattr(one, side) is None]
-            names[one] = Group(one.field, one.customers, differ, before, after)
-
-
-def value_of(group: Alike, entries: Iterable[Entry]) -> Any:
-    """The value after, of a group for which it is the same."""
-    return next((found.after for found in named([group], entries)), None)
+def value_of(name: str, after: int, entries: Iterable[Entry]) -> Any:
+    """The value that a field gets where its hash is this one."""
+    for entry in entries:
+        for field, _, value in changes(entry) if entry.do in ("create", "update") else ():
+            if field == name and hash_of(value) == after:
+                return value
+    return None

@@ -13,7 +13,7 @@ import msgspec
 from connector.plurals import counted
 from connector.push.plan.counts import Counts
 
-__all__ = ["Guard", "Limits", "too_old", "tripped"]
+__all__ = ["Guard", "Limits", "percent", "too_old", "tripped"]
 
 
 _CLOCKS_DIFFER = timedelta(minutes=10)  # by which those of two machines differ in practice
@@ -73,7 +73,7 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
     found = []
     if share > limits.max_share and touched > limits.few:
         of = f"{touched:,} of {counted(existing, 'existing customer', mark=',')}"
-        text = f"{of} would change ({share:.0%}; limit {limits.max_share:.0%})"
+        text = f"{of} would change ({percent(share, limits.max_share)})"
         found.append(Guard("max_share", round(share, 4), limits.max_share, text))
     for name, count, most, what in (
         ("max_creates", counts.create, limits.max_creates, ("customer would be created", "customers would be created")),
@@ -94,6 +94,12 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
         if count > most:
             found.append(Guard(name, count, most, f"{counted(count, *what, mark=',')} (limit {most:,})"))
     return found
+
+
+def percent(share: float, limit: float) -> str:
+    """A share and its limit, with as many digits as tell them apart."""
+    digits = next((n for n in range(4) if f"{share:.{n}%}" != f"{limit:.{n}%}"), 0)
+    return f"{share:.{digits}%}; limit {limit:.0%}"
 
 
 def too_old(made_at: datetime, now: datetime, limits: Limits) -> Guard | None:

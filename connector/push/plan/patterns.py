@@ -2,7 +2,8 @@
 
 A changed value is kept as eight bytes: a hash of four bytes before it, and one after it. Two different values have the
 same hash once in four thousand million pairs, which moves a count by one and decides nothing. Of the file's customers
-the present values of the file's own columns are kept too, four bytes each.
+the present values of the file's own columns are kept too, four bytes each, and of its rows how often they have which
+value.
 
 Promised: each key of metadata is a field of its own, `metadata.KEY`; an empty value and none are alike. Never done:
 judging (see `connector.push.plan.unusual`), naming values (see `connector.push.plan.groups`).
@@ -11,12 +12,13 @@ judging (see `connector.push.plan.unusual`), naming values (see `connector.push.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
-from operator import attrgetter
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from connector.push.account.customer import Customer
 from connector.push.file.columns import PREFIX, Columns
+from connector.push.file.row import Row
 from connector.push.plan.entry import Entry
 
 __all__ = ["EMPTY", "SHARED", "Change", "Patterns", "changes", "hash_of"]
@@ -28,6 +30,7 @@ SHARED = ("name", "email")
 """Fields of new customers that are kept: one value for many of them looks like a mistake."""
 
 _MASK = 2**32 - 1
+_MOST_VALUES = 20_000  # of a field that are counted
 _MOST_FIELDS = 1000  # of which changes are kept: a file may have any number of metadata keys
 
 
@@ -71,12 +74,15 @@ class Patterns:
         updated: field → before and after of each update, the hash before in the upper four bytes.
         created: field of `SHARED` → the value of each new customer.
         held: field of the file → the present value of each customer that a row of it meets.
+        said: field of the file → how often these rows have each value; fields of very many values are left out.
     """
 
     def __init__(self, fields: Collection[str] = (), *, metadata: bool = False) -> None:
         self.updated: dict[str, array[int]] = {}
         self.created: dict[str, array[int]] = {}
         self.held: dict[str, array[int]] = {name: array("I") for name in fields}
+        self.said: dict[str, Counter[int]] = {}
+        self._manifold: set[str] = set()  # fields of which values are not counted
         self._metadata = metadata
 
     @classmethod
@@ -108,21 +114,36 @@ class Patterns:
             kept = self.updated[name] = array("Q")
         kept.append((hash(before or "") & _MASK) << 32 | hash(after or "") & _MASK)  # a call would take twice as long
 
-    def hold(self, customers: Sequence[Customer]) -> None:
-        """Keep what existing customers hold in the file's columns."""
+    def meet(self, met: Sequence[tuple[Row, Customer]]) -> None:
+        """Keep what rows say in the file's columns, and what their customers hold there."""
         for name, kept in self.held.items():
             if not name.startswith(PREFIX):
-                kept.extend([hash(value or "") & _MASK for value in map(attrgetter(name), customers)])
+                kept.extend([hash(value or "") & _MASK for value in (getattr(held, name) for _, held in met)])
+                self._count(name, [hash(row.fields.get(name) or "") & _MASK for row, _ in met])
         if not self._metadata:
             return
-        for customer in customers:
-            for key, value in (customer.metadata or {}).items():
+        for row, held in met:
+            for key, value in (held.metadata or {}).items():
                 name = PREFIX + key
                 if name not in self.held:
                     if len(self.held) >= _MOST_FIELDS:
                         continue
                     self.held[name] = array("I")
                 self.held[name].append(hash(value) & _MASK)
+            for key, text in (row.metadata or {}).items():
+                self._count(PREFIX + key, (hash(text or "") & _MASK,))
+
+    def _count(self, name: str, values: Iterable[int]) -> None:
+        """Count what rows say in a column, unless that has too many values."""
+        kept = self.said.get(name)
+        if kept is None:
+            if name in self._manifold or len(self.said) >= _MOST_FIELDS:
+                return
+            kept = self.said[name] = Counter()
+        kept.update(values)
+        if len(kept) > _MOST_VALUES:
+            del self.said[name]
+            self._manifold.add(name)
 
     def restart(self) -> None:
         """Forget the changes; what customers hold stays known."""

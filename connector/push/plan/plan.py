@@ -31,7 +31,7 @@ async def planned(
     options: Options,
     send: Send,
     only: Mapping[int, str] | None = None,
-    met: Callable[[Sequence[Customer]], object] | None = None,
+    met: Callable[[Sequence[tuple[Row, Customer]]], object] | None = None,
 ) -> AsyncIterator[list[Entry]]:
     """Decide every row, in the order of the file, a batch of a thousand at a time.
 
@@ -40,7 +40,7 @@ async def planned(
         options: how to match and merge.
         send: makes one call; reads only.
         only: line → external_id: decide these rows alone, as rows of that external_id.
-        met: hears of the existing customers of each batch.
+        met: hears of the rows of each batch that meet an existing customer, each with that.
 
     Yields:
         Entries of a batch, `unchanged` ones among them.
@@ -94,11 +94,12 @@ async def _decide(
     rows: Rows,
     options: Options,
     send: Send,
-    met: Callable[[Sequence[Customer]], object] | None,
+    met: Callable[[Sequence[tuple[Row, Customer]]], object] | None,
 ) -> list[Entry]:
     found = await find([row for row in batch if _lookable(row)], options, send)
     if met is not None:
-        met([*found.by_key.values()])
+        keys = ((row, getattr(row, options.match)) for row in batch)
+        met([(row, found.by_key[key]) for row, key in keys if key in found.by_key and _lookable(row)])
     return [
         decided(row, found, options, rows.columns) if _lookable(row) else invalid(row, row.faults, rows)
         for row in batch

@@ -10,15 +10,16 @@ Never done: finding which rows are wrong: a plan cannot tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from connector.plurals import counted
 from connector.push.account.customer import DEFAULTS
 from connector.push.file.wording import one_line
 from connector.push.plan.entry import Entry
-from connector.push.plan.groups import Alike, value_of
-from connector.push.plan.guards import Guard, Limits
+from connector.push.plan.groups import value_of
+from connector.push.plan.guards import Guard, Limits, percent
 from connector.push.plan.patterns import EMPTY, SHARED, Patterns, hash_of
 
 __all__ = ["unusual"]
@@ -27,8 +28,10 @@ _OWN_GUARD = frozenset({"external_id"})
 _IDENTIFIES = 0.8  # of a field's present values differ: a name or a telephone does, a country does not
 _HOLDERS = 3  # customers that have the same value of an identifying field
 _MOST = 0.5  # of the changes of an identifying field take another customer's value
-_PERMUTED = 50  # changes of another field, from which on an even exchange of its values is no accident
-_VALUES = 5  # likewise, different values
+_PERMUTED = 50  # changes of another field, from which on it is no accident that its values stay as frequent
+_VALUES = 4  # likewise, different values
+_UNEVEN = 100  # likewise, changes that may come to one more or one less of a value
+_WAYS = 1.5  # times the values before: so many pairs of values, or every value is recoded in its own way
 _FILLS = 5  # times `max_same` may get one name or e-mail, where none is replaced: accounts of one reseller do
 _SAME_SHARE = 0.5  # likewise, of the names or e-mails that a plan writes
 _LISTED = 3  # further fields that a guard names
@@ -66,7 +69,7 @@ def _changed(patterns: Patterns, existing: int, limits: Limits) -> Iterator[Guar
     for count, name, others in _worst(found):
         share, most = count / existing, limits.max_field_share
         who = f"{count:,} of {_customers(existing, 'existing customer')}"
-        text = f"{who} would get another {name} ({share:.0%}; limit {most:.0%}){others}"
+        text = f"{who} would get another {name} ({percent(share, most)}){others}"
         yield Guard("max_field_share", round(share, 4), most, text)
 
 
@@ -84,7 +87,7 @@ def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
     for name, pairs in patterns.updated.items():
         if name in _OWN_GUARD or len(pairs) <= limits.max_moved:
             continue
-        count = _taken(pairs, patterns.held.get(name))
+        count = _taken(pairs, patterns.held.get(name), patterns.said.get(name))
         if count > limits.max_moved:
             found.append((count, name))
     for count, name, others in _worst(found):
@@ -93,33 +96,37 @@ def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
         yield Guard("max_moved", count, limits.max_moved, f"{text}{others}: {asked} shifted or sorted?")
 
 
-def _taken(pairs: Any, held: Any) -> int:
-    """How many customers take a value that another one has, where that is no accident; else 0."""
+def _taken(pairs: Any, held: Any, said: Counter[int] | None) -> int:
+    """How many customers take a value that another one has, where that is no accident; else 0.
+
+    Args:
+        pairs: the changes.
+        held: what the file's customers have.
+        said: how often its rows have which value.
+    """
     import numpy as np
 
+    now = np.frombuffer(held, dtype=np.uint32) if held else np.zeros(0, dtype=np.uint32)
+    values, holders = _counted(now)
+    if len(values) >= _IDENTIFIES * holders.sum():
+        taken = _both(values, np.where(holders <= _HOLDERS, holders, 0), *_counted(_halves(pairs)[1]))
+        return taken if taken >= _MOST * len(pairs) else 0
+    if said is None or len(pairs) <= _PERMUTED or len(values) < _VALUES:
+        return 0
+    owned = dict(zip(values.tolist(), holders.tolist(), strict=True))
+    return len(pairs) if _permuted(pairs, owned, said) else 0
+
+
+def _permuted(pairs: Any, held: Mapping[int, int], said: Mapping[int, int]) -> bool:
+    """Whether rows have each value as often as customers do, and yet others; in no fixed way, as a recoding would."""
+    apart = sum(abs(held.get(one, 0) - said.get(one, 0)) for one in held.keys() | said.keys() if one != EMPTY)
+    if apart > 2 + len(pairs) // _UNEVEN:
+        return False
     before, after = _halves(pairs)
-    now = np.frombuffer(held, dtype=np.uint32) if held else before
-    values, holders = np.unique(now[now != EMPTY], return_counts=True)
-    if len(values) < _IDENTIFIES * holders.sum():
-        return _permuted(before, after)
-    taken = _both(values, np.where(holders <= _HOLDERS, holders, 0), *_counted(after))
-    return taken if taken >= _MOST * len(pairs) else 0
-
-
-def _permuted(before: Any, after: Any) -> int:
-    """How many customers exchange values that many have: as many take each value as give it up, in no fixed way."""
-    import numpy as np
-
     full = (before != EMPTY) & (after != EMPTY)
-    before, after = before[full], after[full]
-    if len(before) <= _PERMUTED:
-        return 0
-    values, given = _counted(before)
-    ways = len(np.unique(_joined(before, after)))
-    if len(values) < _VALUES or ways < 1.5 * len(values):
-        return 0
-    kept = _both(values, given, *_counted(after))
-    return kept if len(before) - kept <= 2 + len(before) // 200 else 0
+    values, _ = _counted(before[full])
+    ways, _ = _counted(_joined(before[full], after[full]))
+    return len(ways) >= _WAYS * len(values)
 
 
 def _counted(values: Any) -> tuple[Any, Any]:
@@ -146,7 +153,7 @@ def _same(patterns: Patterns, limits: Limits, entries: Callable[[], Iterable[Ent
             continue
         after, count, most = _most_common(_halves(pairs), created, limits.max_same)
         if count:
-            value = one_line(value_of(Alike(name, count, after=after), entries()))
+            value = one_line(value_of(name, after, entries()))
             text = f"{_customers(count)} would get the same {name}, {value} (limit {most:,})"
             yield Guard("max_same", count, most, text)
 
