@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from connector.push.account.customer import Customer
@@ -81,6 +82,7 @@ class Patterns:
         self.updated: dict[str, array[int]] = {}
         self.created: dict[str, array[int]] = {}
         self.held: dict[str, array[int]] = {name: array("I") for name in fields}
+        self._texts = tuple(fields)
         self.said: dict[str, Counter[int]] = {}
         self._manifold: set[str] = set()  # fields of which values are not counted
         self._metadata = metadata
@@ -116,13 +118,12 @@ class Patterns:
 
     def meet(self, met: Sequence[tuple[Row, Customer]]) -> None:
         """Keep what rows say in the file's columns, and what their customers hold there."""
-        for name, kept in self.held.items():
-            if not name.startswith(PREFIX):
-                kept.extend([hash(value or "") & _MASK for value in (getattr(held, name) for _, held in met)])
-                self._count(name, [hash(row.fields.get(name) or "") & _MASK for row, _ in met])
-        if not self._metadata:
-            return
-        for row, held in met:
+        given, customers = [row.fields for row, _ in met], [held for _, held in met]
+        for name in self._texts:
+            self.held[name].extend([hash(value or "") & _MASK for value in map(attrgetter(name), customers)])
+            if name not in self._manifold:
+                self._count(name, [hash(fields.get(name) or "") & _MASK for fields in given])
+        for row, held in met if self._metadata else ():
             for key, value in (held.metadata or {}).items():
                 name = PREFIX + key
                 if name not in self.held:
