@@ -387,3 +387,30 @@ def test_moved_values_are_those_that_another_customer_has(held: list[int], data:
     taken = sum(min(count, owners[after]) for after, count in wanted.items() if owners[after] <= 3)
     if len(owners) >= 0.8 * len(held):
         assert found.get("max_moved", 0) == (taken if taken >= len(pairs) / 2 else 0)
+
+
+# --- what is kept -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_does_not_grow_with_the_texts() -> None:
+    """Twelve bytes a value that a row meets and changes, however long; no counts of a field with very many values."""
+    rows = 20_001
+    patterns = Patterns(["name", "timezone"])
+    for n in range(rows):
+        said: dict[str, Any] = {"name": f"B {n}" * 99, "timezone": "Europe/Berlin"}
+        held: dict[str, Any] = {"name": f"A {n}" * 99, "timezone": "UTC"}
+        patterns.meet([(Row(n, "", fields=said), Customer(id=f"{n}", **held))])
+        patterns.add(update(**{name: (held[name], said[name]) for name in said}))
+    kept = [*patterns.updated.values(), *patterns.held.values()]
+    assert sum(len(values) * values.itemsize for values in kept) == 2 * rows * 12
+    assert {name: len(counts) for name, counts in patterns.said.items()} == {"timezone": 1}
+
+
+def test_a_file_of_ever_new_metadata_keys_is_not_kept_whole() -> None:
+    """Of a thousand keys changes are kept; those of further ones are planned all the same."""
+    patterns = Patterns(metadata=True)
+    for n in range(1100):
+        keys = {f"k{n}": "v"}
+        patterns.meet([(Row(n, "", metadata={**keys}), Customer(id=f"{n}", metadata={f"l{n}": "v"}))])
+        patterns.add(update(metadata=({}, keys)))
+    assert (len(patterns.updated), len(patterns.held), len(patterns.said)) == (1000, 1000, 1000)
