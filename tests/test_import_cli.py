@@ -297,7 +297,7 @@ def test_what_comes_next_can_be_pasted(run: Any, live: tuple[Sandbox, str], tmp_
     (following,) = re.findall("^next +flexsync import (.*)$", done.out, re.M)
     assert f"flexsync import {following}" in shown(tmp_path / "p.html")
     assert "--yes" not in following
-    hint = "t asks first; without a terminal it needs --yes --yes-really COUNT"
+    hint = "t asks for the number of writes; without a terminal it needs --yes --yes-really COUNT"
     assert (hint in done.out, hint in shown(tmp_path / "p.html")) == (True, True)
     done = run(*shlex.split(following), "--yes", "--yes-really", 2)
     assert done.code == 0, done.err
@@ -348,8 +348,8 @@ def test_a_guard_needs_exactly_the_number_of_writes(run: Any, live: tuple[Sandbo
     assert "guard     12 customers would be created (limit 10)" in done.out
     assert "apply customers.plan --config few.toml\n" in done.out
     for flags, told in (
-        (("--yes",), "Add --yes-really 12."),
-        (("--yes", "--yes-really", "11"), "is not what the plan shows"),
+        (("--yes",), "Add --yes-really COUNT, with the number of writes from the summary"),
+        (("--yes", "--yes-really", "11"), "--yes-really 11 is not the number of writes that the plan shows"),
     ):
         done = run("apply", "customers.plan", *flags)
         assert (done.code, told in done.err) == (2, True), done.err
@@ -494,6 +494,34 @@ def test_a_terminal_is_asked_and_the_canary_shown(live: tuple[Sandbox, str], tmp
     terminal.until("The canary")
     terminal.type("y\n")
     assert (terminal.end(), written(sandbox)) == (0, 20)
+
+
+def test_a_terminal_is_asked_for_a_number_that_it_does_not_show(live: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """Where a guard trips, apply shows guards and groups, and writes only once the number of writes was typed."""
+    sandbox, base_url = live
+    for number in range(23):
+        sandbox.create_customer(external_id=f"c-{number:02d}", name=f"Before {number}")
+    rows = [f"c-{number:02d},Before {number - 1}\n" for number in range(1, 23)]
+    (tmp_path / "customers.csv").write_text(f"external_id,name\n{''.join(rows)}")
+    env, apply = environment(base_url), ("import", "apply", "customers.plan")
+    done = command("import", "plan", "customers.csv", "--json", env=env, cwd=tmp_path)
+    assert done.json["groups"] == [
+        {"field": "name", "customers": 22, "differ": ["before", "after"], "before": "Before 1", "after": "Before 0"}
+    ]
+    done = command("import", "plan", "customers.csv", env=env, cwd=tmp_path)
+    assert "changes   22 customers: name, different values, such as Before 1 → Before 0\nguard     22 of " in done.out
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("from the summary at the top of customers.plan:")
+    assert "21 customers would take the name that another customer has today" in terminal.seen
+    assert "changes: 22 customers: name, different values, such as Before 1 → Before 0" in terminal.seen
+    assert "22 writes" not in terminal.seen
+    terminal.type("y\n")
+    terminal.until("y is not the number of writes that the plan shows: nothing was changed.")
+    assert (terminal.end(), written(sandbox)) == (2, 0)
+    terminal = Terminal(*apply, env=env, cwd=tmp_path)
+    terminal.until("How many writes does it make?")
+    terminal.type("22\n")
+    assert (terminal.end(), written(sandbox)) == (0, 22)
 
 
 @pytest.mark.sampled

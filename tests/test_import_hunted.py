@@ -315,7 +315,7 @@ def test_a_plan_that_is_edited_in_place_under_an_apply_is_not_followed(desk: Des
 
     desk.sandbox.between_calls(after_the_first_create)
     with pytest.raises(FixInput, match=r"changed while in use|changed or truncated"):
-        job.apply(desk.settings(), path, job.Confirmed(True), pace=Pace(batch=20))
+        job.apply(desk.settings(), path, job.Confirmed(True, 300), pace=Pace(batch=20))
     _, _, body = desk.sandbox.answer("POST", "/customers/search", body={"limit": 1000})
     assert {row["name"] for row in json.loads(body)["items"]} <= {"New", *(f"Customer {n}" for n in range(6))}
 

@@ -12,7 +12,10 @@ from importing import account as account_of
 from connector.errors import FixInput
 from connector.plurals import counted
 from connector.push.plan.counts import Counts
+from connector.push.plan.entry import Entry
 from connector.push.plan.guards import Limits, tripped
+from connector.push.plan.patterns import Patterns
+from connector.push.plan.unusual import unusual
 from connector.sandbox import Faults
 from pipelines.report.sync_summary import sync_summary
 from pipelines.summary import Report
@@ -68,6 +71,11 @@ def test_guards_say_one_in_the_singular() -> None:
     counts = Counts(create=1, archive=1, key_changes=1, doubts=1)
     found = tripped(counts, 1, Limits(few=0, max_creates=0))
     assert len(found) == 5
+    patterns, entry = Patterns(), Entry("update", set={"name": ("A", "B")})
+    patterns.add(entry)
+    none = Limits(max_field_share=0.0, few_of_field=0, max_moved=0, max_same=0)
+    found += unusual(patterns, 1, none, lambda: [entry])
+    assert [guard.name for guard in found[5:]] == ["max_field_share", "max_same"]
     assert disagreeing("\n".join(guard.text for guard in found)) == []
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from sizes import examples, sampled
 
 from connector.push.apply.results import neutral
@@ -31,6 +32,7 @@ from connector.push.file.advice import Advice
 from connector.push.file.headers import Bound
 from connector.push.file.rules import Fault
 from connector.push.plan.entry import Entry
+from connector.push.plan.groups import Group
 from connector.push.plan.guards import Guard
 from connector.push.plan.planfile import Header, Source
 from pipelines.report.plan_page import page
@@ -198,24 +200,36 @@ def test_the_head_summarizes_the_plan() -> None:
         "9f86d081884c ",
         "mode upsert, match external_id, archive_missing yes, onboarding not set",
         f"sha256:{DIGEST}",
-        "No guard trips. apply will ask for --yes-archive 3.",
+        "No guard trips. apply will ask for the number of archives (--yes-archive).",
         "flexsync import apply PLAN",
     ):
         assert part in text
 
 
 def test_guards_and_the_flags_for_apply_come_first() -> None:
-    """Every guard has its text; archives need a flag with their number, even where no guard trips."""
+    """Every guard has its text; archives need a flag, even where no guard trips; numbers are figures."""
     guards = [Guard("max_share", 0.38, 0.3, "697 of 1811 <would> change"), Guard("max_archives", 3, 0, "3 for good")]
     text = squeezed(Shown(html(guards=guards)).text)
     for part in ("2 guards trip", "697 of 1811 <would> change max_share", "3 for good max_archives"):
         assert text.index(part) < text.index("Rows")
-    assert "apply will ask for --yes-really 698 and --yes-archive 3." in text
+    assert "apply will ask for the number of writes (--yes-really) and the number of archives (--yes-archive)." in text
     counts = header().counts | {"archive": 0, "writes": 695}
     text = squeezed(Shown(html(guards=guards[:1], counts=counts)).text)
     assert "1 guard trips" in text
-    assert "apply will ask for --yes-really 695." in text
+    assert "apply will ask for the number of writes (--yes-really)." in text
     assert "--yes-" not in html(counts=counts)
+
+
+def test_the_largest_groups_stand_above_the_rows() -> None:
+    """Each group is a line of text, with what nobody sees in it marked; a plan of an older version has none."""
+    groups = [Group("timezone", 1204, [], "UTC", "Europe/Berlin"), Group("name", 699, ["before", "after"], "A", "B"),
+              Group("email", 12, ["before"], "o@x", "a\u200b<b>@x.example")]  # fmt: skip
+    text = squeezed(Shown(html(groups=groups)).text)
+    for part in ("1,204 customers: timezone UTC → Europe/Berlin 699 customers: name, different values, such as A → B",
+                 '12 customers: email different values → "a[U+200B]<b>@x.example", such as o@x'):  # fmt: skip
+        assert 0 < text.index(part) < text.index("Rows")
+    assert "like changes" in text
+    assert "like changes" not in html(groups=UNSET)
 
 
 def test_an_undo_names_the_run_that_it_reverses() -> None:
@@ -237,6 +251,7 @@ def test_a_plan_without_writes_has_no_next_command() -> None:
 
 def test_a_hostile_head_is_text() -> None:
     """File names, options, guards and runs may hold anything, even surrogates, and stay text."""
+    guards = [Guard("x", 1, 0, "x")]
     for evil in (*HOSTILE, "bad\udcff"):
         text = html(
             run=evil,
@@ -246,10 +261,11 @@ def test_a_hostile_head_is_text() -> None:
             source=Source(evil, evil, evil, evil, unit=evil),
             options={evil: evil, "list": [evil]},
             guards=[Guard(evil, 1, 0, evil)],
+            groups=[Group(evil, 2, before=evil, after=evil)],
         )
         assert text.encode("utf-8")
         assert sorted(Shown(text).tags) == sorted(
-            Shown(html(undoes="x", guards=[Guard("x", 1, 0, "x")], options={"x": 1, "y": 2})).tags
+            Shown(html(undoes="x", guards=guards, groups=[Group("x", 2)], options={"x": 1, "y": 2})).tags
         )
     assert "<code>&#x27;=1.csv</code>" in html(source=Source("=1.csv"))
 

@@ -243,6 +243,25 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
         NotNegative,
         about("Rows with a doubt that `accept` lets pass. Above it, apply needs `--yes-really COUNT`."),
     ] = 0
+    max_field_share: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        about(
+            "Share of existing customers of which a plan may replace the same field, 0 to 1; twenty are always allowed."
+            " Above it, apply needs `--yes-really COUNT`."
+        ),
+    ] = 0.2
+    max_moved: Annotated[
+        NotNegative,
+        about(
+            "Customers that may take a value that another one has today, as by a shifted column. Above it, apply needs"
+            " `--yes-really COUNT`."
+        ),
+    ] = 10
+    max_same: Annotated[
+        NotNegative,
+        about("Customers that may get one and the same name, or e-mail. Above it, apply needs `--yes-really COUNT`."),
+    ] = 20
     max_age: Annotated[
         timedelta, about("Age of a plan when it is applied. Above it, apply needs `--yes-really COUNT`.")
     ] = timedelta(hours=24)

@@ -100,14 +100,19 @@ def follow(
             with registered(db, before=before):
                 before = db.sql(_text(_UNDATED, name, column), params=given).to_arrow_table()
             db.execute(_text(_UNDO, name, column), given)
-        if unhashed:  # restored from a publication that leaves columns out
-            left_out = frozenset(without(versions_of(name), restored.noted(db)))
-            db.execute(_text(_COMPLETE, name, column, left_out))
+        if unhashed:
+            _complete(db, name, column)
         latest = _latest(db, name, column) if of_run or unhashed else latest
         with registered(db, latest=latest, before=before):
             if ends:
                 db.execute(_text(_END, name, column), {**given, "now": now})
             db.execute(_text(_ADD, name, column), {**given, "now": now})
+
+
+def _complete(db: Database, name: str, column: str) -> None:
+    """Complete versions that were restored from a publication that leaves columns out."""
+    left_out = frozenset(without(versions_of(name), restored.noted(db)))
+    db.execute(_text(_COMPLETE, name, column, left_out))
 
 
 def _latest(db: Database, name: str, column: str) -> pa.Table:

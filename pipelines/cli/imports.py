@@ -245,7 +245,8 @@ def apply(
     from pipelines.report.progress import show_progress
     from pipelines.report.streams import write_json, write_report
 
-    confirmed = job.Confirmed(yes, yes_really, yes_archive, _ask if sys.stdin.isatty() else None)
+    asks = (_ask, _ask_number) if sys.stdin.isatty() else (None, None)
+    confirmed = job.Confirmed(yes, yes_really, yes_archive, *asks)
     settings = load_settings(**flags, max_failures=max_failures)
     following, given = _following(), {"canary": canary, "results_to": results, "store": flags["store"]}
     with show_progress(quiet=quiet) as progress:
@@ -265,6 +266,15 @@ def _ask(question: str) -> bool:
     except click.Abort as abort:
         if isinstance(abort.__context__, EOFError):  # Ctrl-D means no; Ctrl-C is not an answer
             return False
+        raise
+
+
+def _ask_number(question: str) -> str:
+    try:
+        return str(click.prompt(question, default="", show_default=False, err=True))
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            return ""
         raise
 
 

@@ -93,7 +93,8 @@ class _Applying:
 
     def apply(self, path: Path, confirmed: Confirmed, orders: Orders, store: Path | None) -> Applied:
         """Hold the plan, the run and the store; check everything; then write."""
-        confirmed = replace(confirmed, ask=quietly(confirmed.ask, self.progress))
+        ask, number = quietly(confirmed.ask, self.progress), quietly(confirmed.number, self.progress)
+        confirmed = replace(confirmed, ask=ask, number=number)
         with alone(path), _opened(store) as kept, ExitStack() as stack:
             plan = Plan.read(path)
             header = plan.header

@@ -25,9 +25,12 @@ from connector.push.file.row import Checked
 from connector.push.plan.counts import Counts
 from connector.push.plan.doubts import Decisions, doubt
 from connector.push.plan.entry import Entry
+from connector.push.plan.groups import Group, largest
 from connector.push.plan.guards import Guard, Limits, tripped
+from connector.push.plan.patterns import Patterns
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
 from connector.push.plan.twins import Twins
+from connector.push.plan.unusual import unusual
 from pipelines.artifacts import doubted_of, put_aside, rejected_of
 
 __all__ = ["KINDS", "Draft", "Planned", "shown_kinds"]
@@ -50,6 +53,7 @@ class Planned:
         counts: entries of each kind.
         existing: published customers.
         guards: those that trip.
+        groups: the largest groups of like changes.
         refused: entries, where no plan holds them; the first ten thousand.
         strangers: conflicts without a published customer.
         rejected: where refused rows were written, and how many.
@@ -68,6 +72,7 @@ class Planned:
     counts: Counts = field(default_factory=Counts)
     existing: int = 0
     guards: list[Guard] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
     refused: list[Entry] = field(default_factory=list)
     strangers: int = 0
     rejected: tuple[Path, int] | None = None
@@ -96,6 +101,7 @@ class Draft:
         doubted: whether any entry is doubted.
         read: the file that is planned, where it has a path.
         note: is told of every file that is moved.
+        patterns: what its changes have in common.
     """
 
     planned: Planned
@@ -104,12 +110,14 @@ class Draft:
     doubted: bool = False
     read: Path | None = None
     note: Callable[[str], None] = lambda _: None
+    patterns: Patterns = field(default_factory=Patterns)
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
         planned, seen = self.planned, self.seen
         for entry in entries:
             planned.counts.add(entry)
+            self.patterns.add(entry)
             planned.strangers += entry.stranger
             self.doubted = self.doubted or bool(entry.doubts)
             if seen is not None:
@@ -130,6 +138,7 @@ class Draft:
         if twins is None and not self.doubted:
             return meant
         counts = Counts(unchanged=self.planned.counts.unchanged)
+        self.patterns.restart()
 
         def reviewed(entry: Entry) -> Entry | None:
             doubt(entry, twins.doubts(entry) if twins is not None else ())
@@ -138,6 +147,7 @@ class Draft:
                 if len(found) == 1 and meant.setdefault(found[0].external_id, entry) is entry:
                     return None
             counts.add(entry := decisions.settle(entry))
+            self.patterns.add(entry)
             return entry
 
         self.writer.revise(reviewed)
@@ -169,6 +179,9 @@ class Draft:
         """
         planned, counts = self.planned, self.planned.counts
         planned.guards = tripped(counts, planned.existing, limits)
+        if not undoes:  # an undo puts back what customers had, and must not be asked whether that is a mistake
+            planned.guards += unusual(self.patterns, planned.existing, limits, self.writer.entries)
+        planned.groups = largest(self.patterns, self.writer.entries())
         some = counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out
         header = planned.header = Header(
             run=new_run(now) if some else "",
@@ -183,6 +196,7 @@ class Draft:
             undoes=undoes,
             columns=planned.columns or UNSET,
             twins=planned.twins or UNSET,
+            groups=planned.groups or UNSET,
         )
         if some:
             planned.plan = self.writer.finish(header, _summary(header), self._older_aside)
@@ -232,6 +246,7 @@ def _summary(header: Header) -> str:
         else f"from {source.name}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
         ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
+        *(f"changes: {group.text}" for group in header.groups or ()),
         *(f"guard: {guard.text}" for guard in header.guards),
         *([f"new external_ids: {header.twins}"] if header.twins else []),
         "One JSON object a line follows; unchanged rows are only counted. The last line is a digest: do not edit.",

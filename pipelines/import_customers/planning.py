@@ -27,6 +27,7 @@ from connector.push.plan.decide import invalid
 from connector.push.plan.doubts import Decisions
 from connector.push.plan.entry import Entry
 from connector.push.plan.options import Options
+from connector.push.plan.patterns import Patterns
 from connector.push.plan.plan import planned
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Import, Settings
@@ -124,7 +125,8 @@ class _Planning:
                     _refuse_archives(found.source.name, checked.invalid)
                 self.account.require_key()
             with PlanWriter(out) as writer:
-                draft = Draft(found, writer, seen, read=_path_of(source), note=self.progress.note)
+                patterns = Patterns.of(rows.columns)
+                draft = Draft(found, writer, seen, read=_path_of(source), note=self.progress.note, patterns=patterns)
                 if checked.usable:
                     return run(self._compare(rows, draft))
                 draft.take(invalid(row, row.faults, rows) for row in rows.as_given())
@@ -135,7 +137,7 @@ class _Planning:
         async with self.account.open() as api:
             found.existing, environment = await total(api.send)
             self.progress.step("compare", found.source.rows, ("row", "rows"))
-            async for entries in planned(rows, self._options(), api.send):
+            async for entries in planned(rows, self._options(), api.send, met=draft.patterns.meet):
                 draft.take(entries)
                 _check_onboarding(given.onboarding, found.counts, entries)
                 self.progress.advance("compare", len(entries))
@@ -169,7 +171,7 @@ class _Planning:
         if meant := draft.review(self.decided, twins):
             only = {entry.line: external_id for external_id, entry in meant.items()}
             as_they_stand = {entry.line: entry for entry in meant.values()}
-            async for entries in planned(rows, self._options(), send, only):
+            async for entries in planned(rows, self._options(), send, only, draft.patterns.meet):
                 draft.take_meant(entries, as_they_stand, self.decided)
         found.unused = self.decided.unused
 

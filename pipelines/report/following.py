@@ -69,6 +69,7 @@ class Following:
 
 def asks(found: Planned) -> str:
     """What `apply` asks for, without the numbers that its guards want: whoever applies a plan has looked at it."""
-    wanted = ["--yes", *(["--yes-really COUNT"] if found.guards else [])]
-    wanted += ["--yes-archive COUNT"] if found.counts.archive else []
-    return f"it asks first; without a terminal it needs {' '.join(wanted)}"
+    numbers = {"writes": "--yes-really COUNT"} if found.guards else {}
+    numbers |= {"archives": "--yes-archive COUNT"} if found.counts.archive else {}
+    asked = " and ".join(f"for the number of {what}" for what in numbers) or "first"
+    return f"it asks {asked}; without a terminal it needs {' '.join(['--yes', *numbers.values()])}"

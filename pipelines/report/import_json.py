@@ -24,7 +24,7 @@ def _ended(code: int) -> dict[str, Any]:
 
 
 def plan_json(found: Planned) -> dict[str, Any]:
-    """Counts, guards, every fault, conflict, doubt and piece of advice of a plan."""
+    """Counts, guards, groups of like changes, every fault, conflict, doubt and piece of advice of a plan."""
     entries = list(entries_of(found))
     plan = found.plan
     return {
@@ -36,6 +36,7 @@ def plan_json(found: Planned) -> dict[str, Any]:
         "counts": found.counts.plain(),
         "existing": found.existing,
         "guards": msgspec.to_builtins(found.guards),
+        "groups": [msgspec.structs.asdict(group) for group in found.groups],
         "faults": [msgspec.to_builtins(fault) for entry in entries for fault in entry.faults],
         "conflicts": [
             {"line": e.line, "external_id": e.external_id, "id": e.id, "why": e.why}

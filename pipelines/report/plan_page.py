@@ -96,6 +96,7 @@ def _top(header: Header, digest: str, aside: Aside) -> Html:
         key_changes=_key_changes(header),
         warnings=_warnings(aside),
         held=_held(header, aside),
+        groups=_groups(header),
         guards=_guards(header) if header.run else NOTHING,
         next=_next(header, aside),
         facts=join(_facts(header, digest)),
@@ -180,7 +181,7 @@ def _guards(header: Header) -> Html:
     count = len(header.guards)
     if not count:
         return _fill("guards_passed", flags=_flags(header))
-    guards = join(_fill("guard", text=guard.text, name=guard.name) for guard in header.guards)
+    guards = join(_fill("guard", text=_seen(guard.text), name=guard.name) for guard in header.guards)
     title = f"{count} guard{'s trip' if count > 1 else ' trips'}"
     return _fill("guards_tripped", title=title, guards=guards, flags=_flags(header))
 
@@ -188,9 +189,20 @@ def _guards(header: Header) -> Html:
 def _flags(header: Header) -> Html:
     """What `apply` asks for: the number of writes where a guard trips, and always the number of archives."""
     writes, archives = header.counts.get("writes", 0), header.counts.get("archive", 0)
-    flags = [_fill("flag", name="--yes-really", count=writes)] if header.guards and writes else []
-    flags += [_fill("flag", name="--yes-archive", count=archives)] if archives else []
+    flags = [_fill("flag", name="--yes-really", what="writes")] if header.guards and writes else []
+    flags += [_fill("flag", name="--yes-archive", what="archives")] if archives else []
     return _fill("flags", flags=join(flags, " and ")) if flags else NOTHING
+
+
+def _groups(header: Header) -> Html:
+    """The largest groups of like changes."""
+    groups = join(_fill("group", text=_seen(group.text)) for group in header.groups or ())
+    return _fill("groups", groups=groups) if groups else NOTHING
+
+
+def _seen(text: str) -> str:
+    """The text with invisible characters marked, as the script marks them in the rows."""
+    return "".join(char if char.isprintable() else f"[U+{ord(char):04X}]" for char in text)
 
 
 # --- what the plan was made from --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The summary of a plan: a few labelled lines for people, and the command that comes next.
 
-Promised: faults are grouped by rule, each with line, column, value and remedy; every guard that trips is named.
+Promised: faults are grouped by rule, each with line, column, value and remedy; every guard that trips is named; the
+command that comes next holds no number that a guard asks for.
 Never done here: deciding.
 """
 
@@ -48,6 +49,7 @@ def plan_summary(found: Planned, html: Path | None = None, following: Following 
     lines += _examples(found, "conflict", lambda entry: [entry.why] if entry.do == "conflict" else [])
     lines += _advice(found)
     lines += _doubts(found)
+    lines += [f"{'' if number else 'changes':<9} {group.text}" for number, group in enumerate(found.groups)]
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
     lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []

@@ -9,11 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
+from connector.push.file.wording import one_line
 
 __all__ = ["as_text", "jsonable", "one_line"]
-
-MAX_LENGTH = 60  # characters of a value on one line
 
 
 def as_text(value: Any) -> str:
@@ -37,13 +35,3 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return as_text(value)
-
-
-def one_line(value: Any) -> str:
-    """A value on one line, cut after 60 characters, and quoted where its ends would be invisible."""
-    if value is None:
-        return "nothing"
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = text if text.isprintable() else msgspec.json.encode(text).decode()
-    shown = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
-    return shown if shown and shown == shown.strip() and "→" not in shown else f'"{shown}"'

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
 
 from connector.push.file.record import printable
 
-__all__ = ["LISTED", "SHOWN", "cut", "listed"]
+__all__ = ["LISTED", "SHOWN", "cut", "listed", "one_line"]
 
 SHOWN = 120  # characters of a value that a message or a fault carries
+MAX_LENGTH = 60  # characters of a value on one line
 LISTED = 100  # columns and warnings that a message lists one by one
 
 
@@ -22,3 +26,13 @@ def listed(sentences: Sequence[str]) -> Iterator[str]:
     yield from sentences[:LISTED]
     if len(sentences) > LISTED:
         yield f"and {len(sentences) - LISTED} more like these."
+
+
+def one_line(value: Any) -> str:
+    """A value on one line, cut after 60 characters, and quoted where its ends would be invisible."""
+    if value is None:
+        return "nothing"
+    text = printable(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = text if text.isprintable() else msgspec.json.encode(text).decode()
+    shown = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return shown if shown and shown == shown.strip() and "→" not in shown else f'"{shown}"'

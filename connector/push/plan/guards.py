@@ -13,7 +13,7 @@ import msgspec
 from connector.plurals import counted
 from connector.push.plan.counts import Counts
 
-__all__ = ["Guard", "Limits", "too_old", "tripped"]
+__all__ = ["Guard", "Limits", "percent", "too_old", "tripped"]
 
 
 _CLOCKS_DIFFER = timedelta(minutes=10)  # by which those of two machines differ in practice
@@ -47,6 +47,10 @@ class Limits:
         max_key_changes: changes of external_id.
         max_doubts: rows that look like a mistake and are written because their kind of doubt was accepted as a whole.
         max_age: of the plan when it is applied.
+        max_field_share: of existing customers of which one field goes from one value to another, 0.2 = 20 %.
+        few_of_field: so many of them never count as a large share.
+        max_moved: customers that take a value that another customer has today.
+        max_same: customers that get one and the same name, or e-mail.
     """
 
     max_share: float = 0.3
@@ -56,6 +60,10 @@ class Limits:
     max_key_changes: int = 0
     max_doubts: int = 0
     max_age: timedelta = timedelta(hours=24)
+    max_field_share: float = 0.2
+    few_of_field: int = 20
+    max_moved: int = 10
+    max_same: int = 20
 
 
 def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
@@ -64,8 +72,8 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
     share = touched / existing if existing else 0.0
     found = []
     if share > limits.max_share and touched > limits.few:
-        of = f"{touched} of {counted(existing, 'existing customer')}"
-        text = f"{of} would change ({share:.0%}; limit {limits.max_share:.0%})"
+        of = f"{touched:,} of {counted(existing, 'existing customer', mark=',')}"
+        text = f"{of} would change ({percent(share, limits.max_share)})"
         found.append(Guard("max_share", round(share, 4), limits.max_share, text))
     for name, count, most, what in (
         ("max_creates", counts.create, limits.max_creates, ("customer would be created", "customers would be created")),
@@ -84,8 +92,14 @@ def tripped(counts: Counts, existing: int, limits: Limits) -> list[Guard]:
         ("max_doubts", counts.doubts, limits.max_doubts, ("row looks like a mistake", "rows look like a mistake")),
     ):
         if count > most:
-            found.append(Guard(name, count, most, f"{counted(count, *what)} (limit {most})"))
+            found.append(Guard(name, count, most, f"{counted(count, *what, mark=',')} (limit {most:,})"))
     return found
+
+
+def percent(share: float, limit: float) -> str:
+    """A share and its limit, with as many digits as tell them apart."""
+    digits = next((n for n in range(4) if f"{share:.{n}%}" != f"{limit:.{n}%}"), 0)
+    return f"{share:.{digits}%}; limit {limit:.0%}"
 
 
 def too_old(made_at: datetime, now: datetime, limits: Limits) -> Guard | None:

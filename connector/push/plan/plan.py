@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from connector.api.calls import PAGE
-from connector.push.account.customer import Send
+from connector.push.account.customer import Customer, Send
 from connector.push.file.row import Row
 from connector.push.file.rows import Rows
 from connector.push.file.rules import EXCUSABLE
@@ -27,7 +27,11 @@ AHEAD = 8  # batches that are looked up while an earlier one is decided
 
 
 async def planned(
-    rows: Rows, options: Options, send: Send, only: Mapping[int, str] | None = None
+    rows: Rows,
+    options: Options,
+    send: Send,
+    only: Mapping[int, str] | None = None,
+    met: Callable[[Sequence[tuple[Row, Customer]]], object] | None = None,
 ) -> AsyncIterator[list[Entry]]:
     """Decide every row, in the order of the file, a batch of a thousand at a time.
 
@@ -36,6 +40,7 @@ async def planned(
         options: how to match and merge.
         send: makes one call; reads only.
         only: line → external_id: decide these rows alone, as rows of that external_id.
+        met: hears of the rows of each batch that meet an existing customer, each with that.
 
     Yields:
         Entries of a batch, `unchanged` ones among them.
@@ -48,7 +53,7 @@ async def planned(
     try:
         while True:
             for batch in islice(batches, AHEAD - len(waiting)):
-                waiting.append(asyncio.ensure_future(_decide(batch, rows, options, send)))
+                waiting.append(asyncio.ensure_future(_decide(batch, rows, options, send, met)))
             if not waiting:
                 return
             yield await waiting.popleft()
@@ -84,8 +89,17 @@ def _lookable(row: Row) -> bool:
     return all(fault.rule in EXCUSABLE for fault in row.faults)
 
 
-async def _decide(batch: Sequence[Row], rows: Rows, options: Options, send: Send) -> list[Entry]:
+async def _decide(
+    batch: Sequence[Row],
+    rows: Rows,
+    options: Options,
+    send: Send,
+    met: Callable[[Sequence[tuple[Row, Customer]]], object] | None,
+) -> list[Entry]:
     found = await find([row for row in batch if _lookable(row)], options, send)
+    if met is not None:
+        keys = ((row, getattr(row, options.match)) for row in batch)
+        met([(row, found.by_key[key]) for row, key in keys if key in found.by_key and _lookable(row)])
     return [
         decided(row, found, options, rows.columns) if _lookable(row) else invalid(row, row.faults, rows)
         for row in batch

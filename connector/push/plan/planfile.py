@@ -24,6 +24,7 @@ from connector.errors import FixInput
 from connector.files import atomic_write, no_room, set_aside
 from connector.push.file.headers import Bound
 from connector.push.plan.entry import Entry
+from connector.push.plan.groups import Group
 from connector.push.plan.guards import Guard
 
 __all__ = ["Header", "Plan", "PlanWriter", "new_run"]
@@ -76,6 +77,7 @@ class Header(msgspec.Struct, kw_only=True):
         undoes: the run that it undoes, or "".
         columns: what became of each column of the file.
         twins: with what new external_ids were compared, or that they were not; "" where there was none.
+        groups: the largest groups of like changes.
     """
 
     flexsync_plan: int = VERSION
@@ -89,8 +91,9 @@ class Header(msgspec.Struct, kw_only=True):
     existing: int
     guards: list[Guard]
     undoes: str = ""
-    columns: list[Bound] | msgspec.UnsetType = msgspec.UNSET  # older plans have neither
+    columns: list[Bound] | msgspec.UnsetType = msgspec.UNSET  # older plans have none of these
     twins: str | msgspec.UnsetType = msgspec.UNSET
+    groups: list[Group] | msgspec.UnsetType = msgspec.UNSET
 
 
 _header = msgspec.json.Decoder(Header).decode
