@@ -14,6 +14,7 @@ from connector.api.fields import TEXTS
 from connector.errors import FixInput
 from connector.push.file import rules
 from connector.push.file.headers import PREFIX, Bound, Headers, Unknown, is_target
+from connector.push.file.marks import ROW
 from connector.push.file.record import Record, is_readable
 from connector.push.file.wording import cut, listed
 
@@ -91,6 +92,12 @@ class Columns:
             constants=dict(constants or {}),
             bound=headers.bound,
         )
+
+    def named(self) -> dict[int, str]:
+        """Position → field, `external_id` or ``metadata.KEY``, of the columns that are read; and the row itself."""
+        keys = {position: key for key, position in self.keys.items()}
+        fields = {position: name for position, name, _ in self.fields}
+        return {**keys, **fields, **{position: PREFIX + key for position, key in self.metadata}, ROW: ""}
 
     def name(self, target: str) -> str:
         """The file's own header of a field or ``metadata.KEY``; the field itself where there is none."""
