@@ -29,11 +29,16 @@ __all__ = ["imports"]
 ACCOUNT_FLAGS = ("config", "profile", "base_url", "environment_id")  # a plan is for one account
 
 html_option = click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as an HTML page.")
+rejected_option = click.option(
+    "--rejected",
+    type=click.Path(path_type=Path),
+    help="Rows that were not taken, .csv or .xlsx. Default: beside the plan.",
+)
 
 
 @click.group("import", cls=Group)
 def imports() -> None:
-    """Import customers from a CSV file: plan, review, apply."""
+    """Import customers from a CSV file or a workbook: plan, review, apply."""
 
 
 @imports.command("template")
@@ -118,6 +123,8 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 )
 @click.option("--encoding", help="Encoding of FILE. Default: detected.")
 @click.option("--delimiter", help="Delimiter of FILE: , ; tab or |. Default: detected.")
+@click.option("--sheet", metavar="NAME|NUMBER", help="Sheet of a workbook. Default: the only visible one with data.")
+@rejected_option
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as JSON on stdout.")
 def plan(
@@ -128,34 +135,37 @@ def plan(
     no_twins: bool,
     maps: tuple[str, ...],
     write_mapping: Path | None,
+    sheet: str | None,
+    rejected: Path | None,
     html: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Compare FILE (CSV; - for standard input) with the account, and write a plan. Changes no customer."""
+    """Compare FILE (CSV or .xlsx; - for standard input) with the account, and write a plan. Changes no customer."""
     from pipelines import import_customers as job
     from pipelines.artifacts import free_for_page
     from pipelines.report.progress import show_progress
 
     settings = plan_settings(flags, maps, no_twins)
     if file.endswith(".plan"):
-        raise FixInput(f"{file} is a plan, not a CSV file.", remedy=f"flexsync import apply {file}")
+        raise FixInput(f"{file} is a plan, not a file of customers.", remedy=f"flexsync import apply {file}")
     if write_mapping is not None:
-        return _write_mapping(settings, file, write_mapping)
+        return _write_mapping(settings, file, write_mapping, sheet)
     out = out or Path(f"{'stdin' if file == '-' else Path(file).stem}.plan")
     if html is not None:
         free_for_page(html)
     given: dict[str, Any] = {"archive_missing": archive_missing, "decisions": decisions, "store": flags["store"]}
+    given |= {"sheet": sheet, "rejected_to": rejected}
     with show_progress() as progress:
         found = job.plan(settings, file, out, **given, progress=progress)
     return _show_plan(found, html, as_json, settings.imports.neutralise, flags)
 
 
-def _write_mapping(settings: Settings, file: str, out: Path) -> int:
+def _write_mapping(settings: Settings, file: str, out: Path, sheet: str | None) -> int:
     from pipelines.import_customers.mapping import write_mapping
     from pipelines.report.streams import write_message
 
-    for line in write_mapping(settings.imports, file, out):
+    for line in write_mapping(settings.imports, file, out, sheet):
         write_message(line)
     return DONE
 
@@ -201,8 +211,11 @@ def _account_flags(flags: dict[str, Any]) -> str:
 )
 @click.option("--max-failures", type=click.IntRange(1), help=with_default("Stop after this many refused rows.", "50"))
 @click.option(
-    "--results", type=click.Path(path_type=Path), help="Results to write, .csv or .parquet. Default: beside the plan."
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Results to write, .csv, .xlsx or .parquet. Default: beside the plan.",
 )
+@rejected_option
 @pace_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
 def apply(
@@ -213,6 +226,7 @@ def apply(
     canary: int,
     max_failures: int | None,
     results: Path | None,
+    rejected: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -226,9 +240,8 @@ def apply(
     confirmed = job.Confirmed(yes, yes_really, yes_archive, _ask if sys.stdin.isatty() else None)
     settings = load_settings(**flags, max_failures=max_failures)
     with show_progress() as progress:
-        found = job.apply(
-            settings, plan, confirmed, canary=canary, results_to=results, store=flags["store"], progress=progress
-        )
+        given: dict[str, Any] = {"results_to": results, "rejected_to": rejected, "store": flags["store"]}
+        found = job.apply(settings, plan, confirmed, canary=canary, **given, progress=progress)
     if as_json:
         write_json(apply_json(found))
     write_message(apply_summary(found))

@@ -90,12 +90,14 @@ class Draft:
         writer: collects its entries.
         seen: hashes of the ids of its customers, where somebody needs them.
         doubted: whether any entry is doubted.
+        rejected_to: where refused rows go; None for beside the plan.
     """
 
     planned: Planned
     writer: PlanWriter
     seen: set[int] | None = None
     doubted: bool = False
+    rejected_to: Path | None = None
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
@@ -181,7 +183,7 @@ class Draft:
 
     def reject(self) -> Planned:
         """Write the refused rows."""
-        planned, path = self.planned, rejected_of(self.writer.path)
+        planned, path = self.planned, self.rejected_to or rejected_of(self.writer.path)
         if planned.plan is None:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
         planned.rejected = (path, write_rejected(path, planned.source, self.writer.entries(), {}))

@@ -30,7 +30,7 @@ from connector.push.plan.options import Options
 from connector.push.plan.plan import planned
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Import, Settings
-from pipelines.artifacts import alone, put_aside
+from pipelines.artifacts import alone, check_rejected, put_aside
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.comparing import Comparing
@@ -49,6 +49,8 @@ def plan(
     archive_missing: bool = False,
     decisions: Path | None = None,
     store: Path | None = None,
+    sheet: str | None = None,
+    rejected_to: Path | None = None,
     progress: Progress | None = None,
     clock: Clock = exact_now,
 ) -> Planned:
@@ -56,11 +58,13 @@ def plan(
 
     Args:
         settings: account and [import].
-        source: a CSV file (path, ``-``, binary file object), a DataFrame or an Arrow table.
+        source: a CSV file or a workbook (path, ``-``, binary file object), a DataFrame or an Arrow table.
         out: where the plan goes.
         archive_missing: plan an archive for every customer that the file does not name.
         decisions: the file of doubts that an earlier plan wrote, with yes or no for its rows.
         store: a synced store, whose external_ids new ones are compared with instead of the account's.
+        sheet: name or number of a workbook's sheet; without it the only visible one with data.
+        rejected_to: where refused rows go (.csv or .xlsx), instead of beside the plan.
         progress: hears how far it is.
         clock: this machine's.
 
@@ -75,17 +79,20 @@ def plan(
     given = settings.imports
     decided = _decided(given, decisions)
     compares = Comparing(store, shown, clock) if given.twins else None
+    check_rejected(rejected_to)
     with alone(out):
         if aside := put_aside(out):
             shown.note(aside)
         account = Account.of(settings, shown)
-        work = _Planning(account, given, archive_missing, decided, decisions, compares, shown, clock)
+        work = _Planning(
+            account, given, archive_missing, decided, decisions, compares, sheet, rejected_to, shown, clock
+        )
         return work.plan(source, out)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], what was decided and in which file, the ids to compare with, the clock."""
+    """One plan job: the account, [import], decisions, ids to compare with, the sheet, where refused rows go, the clock."""
 
     account: Account
     given: Import
@@ -93,13 +100,15 @@ class _Planning:
     decided: Decisions
     decisions: Path | None
     compares: Comparing | None
+    sheet: str | None
+    rejected_to: Path | None
     progress: Progress
     clock: Clock
 
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
         given = self.given
-        for own in (rejected_of(out), doubted_of(out)):
+        for own in (self.rejected_to or rejected_of(out), doubted_of(out)):
             _check_not_own(source, own)
         with read_rows(
             source,
@@ -110,6 +119,7 @@ class _Planning:
             delimiter=given.delimiter or None,
             fixes=given.fix,
             unknown=given.unknown_columns,
+            sheet=self.sheet,
         ) as rows:
             self.progress.step("read")
             checked = rows.check()
@@ -127,7 +137,7 @@ class _Planning:
                     _refuse_archives(found.source.name, checked.invalid)
                 self.account.require_key()
             with PlanWriter(out) as writer:
-                draft = Draft(found, writer, seen)
+                draft = Draft(found, writer, seen, rejected_to=self.rejected_to)
                 if checked.usable:
                     return run(self._compare(rows, draft))
                 draft.take(invalid(row, row.faults, rows) for row in rows)
@@ -235,5 +245,5 @@ def _source(rows: Rows, checked: Checked) -> Source:
     header = next(r.raw for r in source.records() if r.line == rows.columns.line)
     return Source(
         source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
-        checked.rows, checked.blank,
+        checked.rows, checked.blank, source.sheet,
     )  # fmt: skip

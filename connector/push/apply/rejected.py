@@ -7,18 +7,21 @@ to correct is kept. Never done: neutralising formulas; calls.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
+from connector.push.apply.workbook import write_workbook
 from connector.push.file.delimited import DELIMITERS
+from connector.push.file.lines import Lines, parsed
 from connector.push.file.record import quoted
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
 
-__all__ = ["front", "numbered", "reason", "rejected", "top", "write_rejected"]
+__all__ = ["cells_of", "front", "numbered", "reason", "rejected", "top", "write_rejected"]
 
 _REFUSED = ("skipped", "failed")
 _REASONS = ("flexsync_line", "flexsync_reason")
@@ -52,10 +55,10 @@ def rejected(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tup
 
 
 def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled: dict[int, Line]) -> int:
-    """Write `rejected.csv` in the encoding and with the delimiter of the person's file.
+    """Write `rejected.csv` in the encoding and with the delimiter of the person's file, or a workbook of its cells.
 
     Args:
-        path: where; an older file with other content is kept beside it with a ``~``, because somebody may have begun
+        path: where, .csv or .xlsx; an older file with other content is kept beside it with a ``~``, because somebody may have begun
             to correct it.
         source: the person's file.
         entries: of the plan.
@@ -73,6 +76,10 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         if path.exists():
             set_aside(path)
         return 0
+    if path.suffix == ".xlsx":
+        with atomic_write(path, keep_other=True) as file:
+            header = [*_REASONS, *cells_of(source.header, source)]
+            return write_workbook(file, path, header, (_cells(one, why, source) for one, why in chain([first], rows)))
     written = 0
     with atomic_write(path, keep_other=True) as file:
         file.write(top(list(_REASONS), source))
@@ -80,6 +87,17 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
             file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
             written += 1
     return written
+
+
+def _cells(entry: Entry, why: str, source: Source) -> list[str]:
+    raw = entry.raw or entry.raw_bytes.decode(source.encoding, "replace")
+    return [str(entry.line), why, *cells_of(raw, source)]
+
+
+def cells_of(raw: str, source: Source) -> list[str]:
+    """The cells of a row of the person's file; the row as one cell where its quotes are broken."""
+    record = next(parsed(Lines(io.StringIO(raw, newline=""), 1), source.delimiter), None)
+    return record.cells if record is not None and not record.trouble else [raw.rstrip("\r\n")]
 
 
 def top(names: list[str], source: Source) -> bytes:

@@ -65,7 +65,9 @@ def doubt_of(name: str, text: str, mark: Mark, country: str) -> Doubt | None:
     if mark.kind == HIDDEN:
         return Doubt(HIDDEN, "the row is hidden in the workbook, as a filter does")
     if mark.kind == MERGED:
-        return Doubt(MERGED, f"{name} is blank, in a cell that is merged with {mark.shown[:_SHOWN]!r} in row {mark.line}")
+        return Doubt(
+            MERGED, f"{name} is blank, in a cell that is merged with {mark.shown[:_SHOWN]!r} in row {mark.line}"
+        )
     if mark.kind == DATE and not name.startswith("metadata.") and name != "":
         return Doubt(DATE, f"{name} is a date in the workbook")
     if mark.kind == NUMBER:
