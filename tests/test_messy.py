@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import messy
+import messy_book
 import pytest
 from importing import Shop, account, shop
 from sizes import thorough
@@ -38,14 +39,8 @@ def counted(entries: list[Entry], what: Any) -> Counter[messy.Where]:
     return Counter((entry.line, kind) for entry in entries for kind in what(entry))
 
 
-@pytest.mark.parametrize("rows", [400, thorough(40_000)])
-def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
-    """In a CRM export all faults, doubts and proposals are found at their lines: none missed, none too many."""
-    made = messy.write(tmp_path / "crm.csv", rows)
-    with served(tmp_path, made) as it:
-        found, entries = planned(it, made)
-    assert (found.source.encoding, found.source.delimiter, found.source.rows) == ("cp1252", ";", rows)
-    assert [one.target for one in found.columns] == list(messy.HEADERS)
+def compared(made: messy.Mess, found: Planned, entries: list[Entry]) -> None:
+    """Every fault, doubt and proposal is told at its line, and every right row is planned."""
     told = counted(entries, lambda entry: (fault.rule for fault in entry.faults))
     assert (told - made.faults, made.faults - told) == (Counter(), Counter())
     told = counted(entries, lambda entry: entry.kinds if entry.do == "held" else ())
@@ -56,6 +51,28 @@ def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
     assert writes == made.right
     assert found.counts.kinds == Counter(kind for _, kind in made.doubts.elements())
     assert found.counts.advice == Counter(kind for _, kind in made.advice.elements())
+
+
+@pytest.mark.parametrize("rows", [400, thorough(40_000)])
+def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
+    """In a CRM export all faults, doubts and proposals are found at their lines: none missed, none too many."""
+    made = messy.write(tmp_path / "crm.csv", rows)
+    with served(tmp_path, made) as it:
+        found, entries = planned(it, made)
+    assert (found.source.encoding, found.source.delimiter, found.source.rows) == ("cp1252", ";", rows)
+    assert [one.target for one in found.columns] == list(messy.HEADERS)
+    compared(made, found, entries)
+
+
+@pytest.mark.parametrize("rows", [600, thorough(40_000)])
+def test_everything_in_a_messy_workbook_is_found(tmp_path: Path, rows: int) -> None:
+    """In a workbook too, with its numbers, dates, errors, formulas, merged and hidden cells, at their physical rows."""
+    made = messy_book.write(tmp_path / "crm.xlsx", rows)
+    with served(tmp_path, made) as it:
+        found, entries = planned(it, made)
+    assert (found.source.sheet, found.source.rows, found.source.unit) == (messy_book.SHEET, made.rows, "row")
+    assert [one.target for one in found.columns] == list(messy.HEADERS)
+    compared(made, found, entries)
 
 
 @pytest.mark.parametrize("rows", [400, thorough(40_000)])

@@ -92,7 +92,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], decisions, ids to compare with, the sheet, where refused rows go, the clock."""
+    """One plan job: the account, [import], decisions, ids to compare with, the sheet, where rows go, the clock."""
 
     account: Account
     given: Import

@@ -55,11 +55,11 @@ def rejected(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tup
 
 
 def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled: dict[int, Line]) -> int:
-    """Write `rejected.csv` in the encoding and with the delimiter of the person's file, or a workbook of its cells.
+    """Write `rejected.csv` as the person's file is written, in encoding and delimiter; or a workbook of its cells.
 
     Args:
-        path: where, .csv or .xlsx; an older file with other content is kept beside it with a ``~``, because somebody may have begun
-            to correct it.
+        path: where, .csv or .xlsx; an older file with other content is kept beside it with a ``~``, because somebody
+            may have begun to correct it.
         source: the person's file.
         entries: of the plan.
         settled: outcomes so far, by the number of the write.
@@ -79,7 +79,8 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
     if path.suffix == ".xlsx":
         with atomic_write(path, keep_other=True) as file:
             header = [*_REASONS, *cells_of(source.header, source)]
-            return write_workbook(file, path, header, (_cells(one, why, source) for one, why in chain([first], rows)))
+            every = (_cells(entry, why, source) for entry, why in chain([first], rows))
+            return write_workbook(file, path, header, every)
     written = 0
     with atomic_write(path, keep_other=True) as file:
         file.write(top(list(_REASONS), source))

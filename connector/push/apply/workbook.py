@@ -21,7 +21,7 @@ __all__ = ["check_can_write", "workbook_begins", "write_workbook"]
 LONGEST = 32_767  # characters of a cell, in UTF-16 as Excel counts
 LAST_ROW, LAST_COLUMN = 2**20, 2**14
 _PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "constant_memory": True}
-_MADE = datetime(2000, 1, 1)  # noqa: DTZ001  # a workbook says when it was made: always the same, so that bytes are too
+_MADE = datetime(2000, 1, 1)  # a workbook says when it was made: always the same, so that bytes are too
 _WIDTH = 18  # characters of a column
 
 

@@ -149,7 +149,7 @@ def opened(
     delimiter: str | None = None,
     sheet: str | None = None,
 ) -> Iterator[Delimited | Tabular | Workbook]:
-    """Open the text table of a file, a workbook, a DataFrame or an Arrow table. Arguments and errors as for `read_rows`."""
+    """Open the table of a file, a workbook, a DataFrame or an Arrow table. Arguments and errors as for `read_rows`."""
     if not isinstance(source, Path | str) and not hasattr(source, "read"):
         yield Tabular(source)
         return

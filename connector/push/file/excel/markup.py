@@ -20,7 +20,7 @@ class BrokenError(Exception):
 
 
 def parser() -> expat.XMLParserType:
-    """A parser that refuses a document type with `BrokenError`: Excel writes none, and an entity may grow without end."""
+    """A parser that refuses a document type with `BrokenError`: Excel writes none, and entities can grow for ever."""
     made = expat.ParserCreate()
     made.StartDoctypeDeclHandler = without_document_type
     made.buffer_text = True

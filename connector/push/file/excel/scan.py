@@ -1,5 +1,6 @@
-"""One reading of a sheet's XML, for what calamine does not tell: errors, formulas without a result, numbers as they are
-written, hidden rows and columns, merged cells, and how far the sheet reaches.
+"""One reading of a sheet's XML, for what calamine does not tell, and how far the sheet reaches.
+
+That is errors, formulas without a result, numbers as they are written, hidden rows and columns, merged cells.
 
 calamine gives "" for an error and for a formula without a result, rounds long numbers, and allocates the whole
 rectangle that the outermost cells span.
@@ -182,9 +183,8 @@ class Scan:
             self._parser.CharacterDataHandler = None
         elif name == "c" or name.endswith(":c"):
             self._end_cell()
-        elif name == "row" or name.endswith(":row"):
-            if self._cells or self._hidden:
-                self._keep()
+        elif (name == "row" or name.endswith(":row")) and (self._cells or self._hidden):
+            self._keep()
 
     def _end_cell(self) -> None:
         text = "".join(self._text).strip() if self._value and self._type in ("n", "e") else ""

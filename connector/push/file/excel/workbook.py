@@ -19,8 +19,7 @@ import msgspec
 
 from connector.plurals import counted
 from connector.push.file.excel.grid import Grid, check_installed
-from connector.push.file.excel.markup import BrokenError
-from connector.push.file.excel.package import Package, refuse
+from connector.push.file.excel.package import Package
 from connector.push.file.excel.scan import Scan
 from connector.push.file.excel.sheets import Sheet, chosen, sheets_of
 from connector.push.file.excel.styles import styles_of
@@ -175,7 +174,8 @@ def _of_cells(scan: Scan, columns: _Columns) -> Iterator[str]:
 
 def _of_dates(dates: dict[int, int], columns: _Columns) -> Iterator[str]:
     for position, count in sorted(dates.items()):
-        yield f"column {columns.called(position)}: {counted(count, 'cell is a date', 'cells are dates')}, read as 2024-12-31"
+        dates_are = counted(count, "cell is a date", "cells are dates")
+        yield f"column {columns.called(position)}: {dates_are}, read in the form 2024-12-31"
 
 
 def _some(names: list[str]) -> str:
