@@ -22,11 +22,22 @@ __all__ = ["Package", "is_workbook", "refuse"]
 LARGEST = 2**30  # bytes of all parts, unpacked: a million rows of 13 columns take 600 MB
 MOST_PARTS = 10_000
 ENDINGS = (".xlsx", ".xlsm")
+TEXTS = (".csv", ".txt", ".tsv", ".tab")
 WORKBOOK = "xl/workbook.xml"
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _SAVE = "Save it as .xlsx (Excel workbook) or as CSV in UTF-8."
-_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
+# What zipfile raises for broken archives; LookupError is expat's for an unknown encoding.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+)
 
 
 def is_workbook(path: Path, name: str) -> bool:
@@ -37,14 +48,14 @@ def is_workbook(path: Path, name: str) -> bool:
         name: what messages call it.
 
     Raises:
-        FixInput: it is a workbook of another kind, or its name says text where its content says workbook or otherwise.
+        FixInput: it is an old or encrypted workbook, or its name says text and its content workbook, or the reverse.
     """
     head = _head(path)
     ending = Path(name).suffix.lower() if name != "standard input" else ""
     if head.startswith(_OLD):
         _refuse_old(path, name)
     packed = head.startswith(_ZIP)
-    if packed and ending not in ("", *ENDINGS):
+    if packed and ending in TEXTS:
         _check_kind(path, name)
         right = Path(name).with_suffix(".xlsx").name
         raise FixInput(f"{name} is an Excel workbook, not text.", remedy=f"Rename it to {right}, or save it as CSV.")
@@ -88,7 +99,8 @@ def _check_kind(path: Path, name: str) -> None:
 def refuse(name: str, why: str) -> NoReturn:
     """Refuse a broken workbook. Raises `FixInput`."""
     remedy = "Open it in Excel or LibreOffice, which may repair it, and save it again as .xlsx."
-    raise FixInput(f"{name} cannot be read as a workbook: {why.rstrip('.')}.", remedy=remedy)
+    reason = why.rstrip(".") or "it ends too early"
+    raise FixInput(f"{name} cannot be read as a workbook: {reason}.", remedy=remedy)
 
 
 class Package:
