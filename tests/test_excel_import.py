@@ -237,7 +237,8 @@ def test_without_the_extra_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.
         assert found.plan is not None
         monkeypatch.setitem(sys.modules, "xlsxwriter", None)
         calls = sum(it.sandbox.calls.values())
-        for given in ({"results_to": tmp_path / "r.xlsx"}, {"rejected_to": tmp_path / "r.xlsx"}):
+        wanted: tuple[dict[str, Any], ...] = ({"results_to": tmp_path / "r.xlsx"}, {"rejected_to": tmp_path / "r.xlsx"})
+        for given in wanted:
             with pytest.raises(FixInput, match=r"not installed.*flexsync\[excel\]"):
                 job.apply(it.settings(), found.plan.path, Confirmed(True, 1, 0), **given)
         with pytest.raises(FixInput, match="not installed"):

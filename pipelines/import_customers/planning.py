@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
@@ -72,43 +72,58 @@ def plan(
         What came of it; nothing was written to the account.
 
     Raises:
-        FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with
-            invalid or doubted rows; decisions that cannot be read, a kind of doubt that does not exist.
+        FixInput: what `flexsync import plan` refuses: a file, a decision or a choice that is wrong or missing.
     """
+    asked = _Asked(archive_missing, decisions, sheet, rejected_to)
     shown = progress or Progress()
-    given = settings.imports
-    decided = _decided(given, decisions)
-    compares = Comparing(store, shown, clock) if given.twins else None
-    check_rejected(rejected_to)
+    compares = Comparing(store, shown, clock) if settings.imports.twins else None
+    return _begun(settings, asked, compares, shown, clock, source, out)
+
+
+class _Asked(NamedTuple):
+    """What is asked of one plan: archives, where decisions stand, the sheet of a workbook, where refused rows go."""
+
+    archive_missing: bool
+    decisions: Path | None
+    sheet: str | None
+    rejected_to: Path | None
+
+
+def _begun(
+    settings: Settings,
+    asked: _Asked,
+    compares: Comparing | None,
+    shown: Progress,
+    clock: Clock,
+    source: Any,
+    out: Path,
+) -> Planned:
+    """Check what is asked, hold the plan's name, and plan."""
+    decided = _decided(settings.imports, asked.decisions)
+    check_rejected(asked.rejected_to)
     with alone(out):
         if aside := put_aside(out):
             shown.note(aside)
         account = Account.of(settings, shown)
-        work = _Planning(
-            account, given, archive_missing, decided, decisions, compares, sheet, rejected_to, shown, clock
-        )
-        return work.plan(source, out)
+        return _Planning(account, settings.imports, asked, decided, compares, shown, clock).plan(source, out)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], decisions, ids to compare with, the sheet, where rows go, the clock."""
+    """One plan job: the account, [import], what is asked and decided, the ids to compare with, the clock."""
 
     account: Account
     given: Import
-    archive_missing: bool
+    asked: _Asked
     decided: Decisions
-    decisions: Path | None
     compares: Comparing | None
-    sheet: str | None
-    rejected_to: Path | None
     progress: Progress
     clock: Clock
 
     def plan(self, source: Any, out: Path) -> Planned:
         """Read the file, then the account."""
         given = self.given
-        for own in (self.rejected_to or rejected_of(out), doubted_of(out)):
+        for own in (self.asked.rejected_to or rejected_of(out), doubted_of(out)):
             _check_not_own(source, own)
         with read_rows(
             source,
@@ -119,7 +134,7 @@ class _Planning:
             delimiter=given.delimiter or None,
             fixes=given.fix,
             unknown=given.unknown_columns,
-            sheet=self.sheet,
+            sheet=self.asked.sheet,
         ) as rows:
             self.progress.step("read")
             checked = rows.check()
@@ -131,13 +146,13 @@ class _Planning:
                 )
             found = Planned(_source(rows, checked), checked, rows.source.guessed, columns=rows.columns.bound)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
-            seen: set[int] | None = set() if self.archive_missing else None
+            seen: set[int] | None = set() if self.asked.archive_missing else None
             if checked.usable:
-                if self.archive_missing and not EXCUSABLE.issuperset(checked.faults):
+                if self.asked.archive_missing and not EXCUSABLE.issuperset(checked.faults):
                     _refuse_archives(found.source.name, checked.invalid)
                 self.account.require_key()
             with PlanWriter(out) as writer:
-                draft = Draft(found, writer, seen, rejected_to=self.rejected_to)
+                draft = Draft(found, writer, seen, rejected_to=self.asked.rejected_to)
                 if checked.usable:
                     return run(self._compare(rows, draft))
                 draft.take(invalid(row, row.faults, rows) for row in rows)
@@ -160,10 +175,10 @@ class _Planning:
             raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
         options = {
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
-            "archive_missing": self.archive_missing,
+            "archive_missing": self.asked.archive_missing,
         }  # fmt: skip
         draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
-        draft.write_doubted(self.decisions)
+        draft.write_doubted(self.asked.decisions)
         return found
 
     async def _review(self, rows: Rows, draft: Draft, environment: str, send: Send) -> None:

@@ -111,8 +111,7 @@ def read_rows(
     """Open customers for reading.
 
     Args:
-        source: a CSV file or a workbook (path, ``-`` for standard input, binary file object), a DataFrame or an Arrow
-            table.
+        source: a CSV file or a workbook (path, ``-``, binary file object), a DataFrame or an Arrow table.
         mapping: header → field, where names differ; "" leaves the column out.
         constants: field → text for every row, for columns that the file does not have.
         match: the column that identifies the customer of a row, `external_id` or `id`.
@@ -130,9 +129,8 @@ def read_rows(
     """
 
     def bound(opened: Delimited | Tabular | Workbook) -> Rows:
-        header = header_of(opened)
         columns = Columns.bind(
-            header, mapping=mapping, constants=constants, match=match, unknown=unknown, name=opened.name
+            header_of(opened), mapping=mapping, constants=constants, match=match, unknown=unknown, name=opened.name
         )
         return Rows(opened, columns, match, frozenset(fixes))
 
