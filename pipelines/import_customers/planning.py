@@ -22,7 +22,6 @@ from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
 from connector.push.plan import mirror
-from connector.push.plan.counts import Counts
 from connector.push.plan.decide import invalid
 from connector.push.plan.doubts import Decisions
 from connector.push.plan.entry import Entry
@@ -165,7 +164,7 @@ class _Planning:
             self.progress.step("compare", found.source.rows, ("row", "rows"))
             async for entries in planned(rows, self._options(), api.send):
                 draft.take(entries)
-                _check_onboarding(given.onboarding, found.counts, entries)
+                _check_onboarding(given.onboarding, found, entries)
                 self.progress.advance("compare", len(entries))
             await self._review(rows, draft, environment, api.send)
             if draft.seen is not None:
@@ -243,13 +242,13 @@ def _refuse_archives(name: str, rows: int) -> NoReturn:
     )
 
 
-def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> None:
-    if choice or not counts.create:
+def _check_onboarding(choice: str, found: Planned, entries: Sequence[Entry]) -> None:
+    if choice or not found.counts.create:
         return
     first = next(entry for entry in entries if entry.do == "create")
     raise FixInput(
-        f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
-        " onboarding workflow.",
+        f"{found.source.unit} {first.line}, {first.external_id!r}, would be created, and creating a customer can start"
+        " the account's onboarding workflow.",
         remedy="If it should exist already, correct its external_id, or say --mode update. To create it, say"
         " --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
     )

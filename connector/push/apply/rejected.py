@@ -80,7 +80,7 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         with atomic_write(path, keep_other=True) as file:
             header = [*_REASONS, *cells_of(source.header, source)]
             every = (_cells(entry, why, source) for entry, why in chain([first], rows))
-            return write_workbook(file, path, header, every)
+            return write_workbook(file, path, "rejected", header, every)
     written = 0
     with atomic_write(path, keep_other=True) as file:
         file.write(top(list(_REASONS), source))

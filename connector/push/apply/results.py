@@ -71,7 +71,7 @@ def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line]
         return _parquet(path, rows)
     if path.suffix == ".xlsx":
         with atomic_write(path) as file:
-            return write_workbook(file, path, COLUMNS, map(_cells, rows))
+            return write_workbook(file, path, "results", COLUMNS, map(_cells, rows))
     return _csv(path, rows, neutralise)
 
 

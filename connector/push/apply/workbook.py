@@ -36,12 +36,15 @@ def check_can_write(path: Path) -> None:
         ) from None
 
 
-def write_workbook(file: IO[bytes], path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+def write_workbook(
+    file: IO[bytes], path: Path, title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> int:
     """Write a workbook of one sheet.
 
     Args:
         file: where to.
         path: what messages call it.
+        title: of the sheet.
         header: the first row.
         rows: the others.
 
@@ -56,7 +59,7 @@ def write_workbook(file: IO[bytes], path: Path, header: Sequence[str], rows: Ite
 
     with xlsxwriter.Workbook(file, _PLAIN) as book:
         book.set_properties({"created": _MADE})
-        sheet = book.add_worksheet()
+        sheet = book.add_worksheet(title)
         text = book.add_format({"num_format": "@"})  # what is corrected there stays a text too
         sheet.set_column(0, min(max(len(header), 1), LAST_COLUMN) - 1, _WIDTH, text)
         sheet.freeze_panes(1, 0)

@@ -62,6 +62,7 @@ class Columns:
         match: str = "external_id",
         unknown: Unknown = "refuse",
         name: str = "the file",
+        unit: str = "line",
     ) -> Columns:
         """Find the field of every header.
 
@@ -72,6 +73,7 @@ class Columns:
             match: the column that identifies the customer of a row.
             unknown: what to do with an unknown column: `refuse` the file, `leave` it out, make it `metadata`.
             name: of the file, for messages.
+            unit: what the number of the header counts, for messages.
 
         Raises:
             FixInput: lists every unknown or duplicate header, with the nearest known one.
@@ -81,7 +83,7 @@ class Columns:
         wrong = [*headers.wrong, *_bad_constants(constants or {}, found)]
         if match not in found:
             wrong.append(f"there is no column {match}: it identifies the customer of a row.")
-        _refuse(wrong, f"{name} line {record.line}" if record.line else name)
+        _refuse(wrong, f"{name} {unit} {record.line}" if record.line else name)
         return cls(
             header=record.cells,
             line=record.line,

@@ -129,9 +129,8 @@ def read_rows(
     """
 
     def bound(opened: Delimited | Tabular | Workbook) -> Rows:
-        columns = Columns.bind(
-            header_of(opened), mapping=mapping, constants=constants, match=match, unknown=unknown, name=opened.name
-        )
+        given: Any = {"mapping": mapping, "constants": constants, "match": match, "unknown": unknown}
+        columns = Columns.bind(header_of(opened), **given, name=opened.name, unit=opened.unit)
         return Rows(opened, columns, match, frozenset(fixes))
 
     with opened(source, mapping=mapping, encoding=encoding, delimiter=delimiter, sheet=sheet) as table:
