@@ -5,6 +5,7 @@ finds the field of each header (`headers`, `synonyms`), `parser` makes a row of 
 and the proposals in `advice`, `duplicates` compares rows, `damage` knows what spoils values, `marks` what a workbook's
 cell is besides its text, and `folding` what rewrites ids.
 
-In: a path (text or a workbook), standard input, a DataFrame or an Arrow table. Out: `Rows` of `Row`, with
-`Fault`s; for an export, lines of CSV. Never done here: writing to FlexPrice; changing a value, unless a person named the kind of proposal.
+In: a path (text or a workbook), standard input, a DataFrame or an Arrow table. Out: `Rows` of `Row`, with `Fault`s; for
+an export, lines of CSV. Never done here: writing to FlexPrice; changing a value, unless a person named the kind of
+proposal.
 """

@@ -79,8 +79,7 @@ class Columns:
             FixInput: lists every unknown or duplicate header, with the nearest known one.
         """
         headers = Headers(record.cells, mapping or {}, unknown)
-        found = headers.found
-        wrong = [*headers.wrong, *_bad_constants(constants or {}, found)]
+        found, wrong = headers.found, [*headers.wrong, *_bad_constants(constants or {}, headers.found)]
         if match not in found:
             wrong.append(f"there is no column {match}: it identifies the customer of a row.")
         _refuse(wrong, f"{name} {unit} {record.line}" if record.line else name)

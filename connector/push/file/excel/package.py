@@ -7,6 +7,7 @@ sizes are known and not only claimed. Never done: reading cells.
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from connector.errors import FixInput
+from connector.files import FULL, no_room
 from connector.push.file.excel.markup import CHUNK, BrokenError
 
 __all__ = ["Package", "is_workbook", "refuse"]
@@ -74,11 +76,13 @@ def _head(path: Path) -> bytes:
 
 
 def _refuse_old(path: Path, name: str) -> NoReturn:
+    tail = b""
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
-            if _ENCRYPTED in piece:
+            if _ENCRYPTED in tail + piece:
                 remedy = "Open it in Excel, take the password off (File, Info, Protect Workbook), and save it."
                 raise FixInput(f"{name} is encrypted with a password.", remedy=remedy)
+            tail = piece[-len(_ENCRYPTED) :]
     raise FixInput(f"{name} is an old Excel workbook (.xls), which is not read.", remedy=_SAVE)
 
 
@@ -130,6 +134,8 @@ class Package:
                 package._measure()
                 yield package
         except (*_BROKEN, BrokenError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:  # of the temporary files that hold its cells
+                raise no_room(Path(tempfile.gettempdir()), error) from None
             refuse(name, str(error))
 
     def _measure(self) -> None:
