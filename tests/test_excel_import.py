@@ -144,6 +144,19 @@ def test_refused_rows_of_a_workbook_come_back_as_they_were(tmp_path: Path) -> No
         assert job.plan(it.settings(), out, it.path("other.plan")).counts.invalid == len(ODD)
 
 
+def test_refused_rows_say_what_their_cells_would_be_doubted_for(tmp_path: Path) -> None:
+    """What a text no longer shows (that an id was a number, the row hidden) stands in the reason of a refused row."""
+    path = sheet(tmp_path / "crm.xlsx", HEADER, (42, "A", "bad"), (43, "B"))
+    out = tmp_path / "out.xlsx"
+    with shop(tmp_path) as it:
+        plan(it, path, rejected_to=out)
+        (_, first), number = cells(out)[1][:2], "Also: external_id is a number in the workbook"
+        assert (first.startswith("email: Write one plain address"), number in first) == (True, True)
+        found = job.plan(it.settings(mode="update"), path, it.path("b.plan"), rejected_to=out)
+        assert (found.counts.invalid, found.counts.conflict) == (1, 1)
+        assert number in cells(out)[2][1]
+
+
 def test_refused_rows_of_a_csv_file_as_a_workbook(tmp_path: Path) -> None:
     """Rows of a text file are divided into their cells; one with a broken quote or odd bytes keeps its text."""
     source = Source("a.csv", encoding="cp1252", delimiter=";", header="external_id;name\r\n")

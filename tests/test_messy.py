@@ -10,7 +10,7 @@ import messy
 import messy_book
 import pytest
 from importing import Shop, account, shop
-from sizes import thorough
+from sizes import sampled, thorough
 
 from connector.push.plan.entry import Entry
 from pipelines import import_customers as job
@@ -75,10 +75,13 @@ def test_everything_in_a_messy_workbook_is_found(tmp_path: Path, rows: int) -> N
     compared(made, found, entries)
 
 
-@pytest.mark.parametrize("rows", [400, thorough(40_000)])
-def test_taken_proposals_leave_only_what_nobody_can_fix(tmp_path: Path, rows: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("crm.csv", 400), sampled("crm.xlsx", 600), thorough("crm.csv", 40_000), thorough("crm.xlsx", 40_000)],
+)
+def test_taken_proposals_leave_only_what_nobody_can_fix(tmp_path: Path, kind: str, rows: int) -> None:
     """With --fix each proposal is taken and shown, its row is planned, and no external_id is touched."""
-    made = messy.write(tmp_path / "crm.csv", rows)
+    made = (messy_book if kind == "crm.xlsx" else messy).write(tmp_path / kind, rows)
     with served(tmp_path, made) as it:
         _, entries = planned(it, made, fix=FIXES)
     taken = counted(entries, lambda entry: (one.fix for one in entry.advice if one.taken))

@@ -30,12 +30,18 @@ _REASONS = ("flexsync_line", "flexsync_reason")
 def reason(entry: Entry, settled: Line | None) -> str:
     """Why a row is not done; "" when it is, or may still be."""
     if entry.do == "invalid":
-        return " ".join(f"{fault.column + ': ' if fault.column else ''}{fault.remedy}" for fault in entry.faults)
+        faults = (f"{fault.column + ': ' if fault.column else ''}{fault.remedy}" for fault in entry.faults)
+        return " ".join([*faults, *_told(entry)])
     if entry.do == "conflict":
-        return entry.why
+        return " ".join([entry.why, *_told(entry)])
     if entry.do in ("held", "left_out"):
         return ""  # they have a file of their own
     return settled.why if settled is not None and settled.outcome in _REFUSED else ""
+
+
+def _told(entry: Entry) -> list[str]:
+    """What else is worth knowing of a refused row, as sentences."""
+    return [f"Also: {note}." for note in entry.notes]
 
 
 def numbered(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tuple[Entry, Line | None]]:

@@ -115,7 +115,12 @@ def _conflict(row: Row, held: Customer | None, why: str) -> Entry:
     external_id = row.external_id or (held.external_id if held else "")
     stranger = held is None or held.status != "published"
     id = held.id if held else row.id
-    return Entry("conflict", row.line, external_id, id, why=why, raw=row.raw, stranger=stranger)
+    return Entry("conflict", row.line, external_id, id, why=why, raw=row.raw, stranger=stranger, notes=_cells_told(row))
+
+
+def _cells_told(row: Row) -> list[str]:
+    """What the row's cells are besides their texts: refused, it becomes a text that no longer shows it."""
+    return [doubt.text for doubt in row.doubts.values()]
 
 
 def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entry:
@@ -127,7 +132,7 @@ def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entr
         rows: the file, where the row may have bytes that are not text: they are kept exactly.
     """
     entry = Entry("invalid", row.line, printable(row.external_id), printable(row.id), faults=list(faults), raw=row.raw)
-    entry.advice = row.advice
+    entry.advice, entry.notes = row.advice, _cells_told(row)
     if rows is not None and printable(row.raw) != row.raw:
         entry.raw, entry.raw_bytes = "", rows.source.encode(row.raw)
     return entry

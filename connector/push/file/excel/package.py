@@ -53,7 +53,7 @@ def is_workbook(path: Path, name: str) -> bool:
         FixInput: it is an old or encrypted workbook, or its name says text and its content workbook, or the reverse.
     """
     head = _head(path)
-    ending = Path(name).suffix.lower() if name != "standard input" else ""
+    ending = Path(name).suffix.lower()
     if head.startswith(_OLD):
         _refuse_old(path, name)
     packed = head.startswith(_ZIP)
