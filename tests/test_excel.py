@@ -222,8 +222,8 @@ def test_what_is_hidden_or_merged_is_told(tmp_path: Path) -> None:
     }
     assert notes_of(path) == [
         "of the workbook only sheet 'Kunden' is read, not 'Alt' (hidden)",
-        "1 column is hidden, and is read: C, 'metadata.a'",
-        "1 row is hidden, and is read",
+        "1 column of the sheet is hidden: C, 'metadata.a'",
+        "1 row of the sheet is hidden",
         "1 range of cells is merged: only the first cell of each has a value",
     ]
 

@@ -58,6 +58,7 @@ def test_a_workbook_is_planned_applied_and_taken_back(tmp_path: Path) -> None:
     with shop(tmp_path, {"external_id": "a-1", "name": "Before"}) as it:
         before = state(it.sandbox)
         found = plan(it, path)
+        assert "crm.xlsx, sheet Kunden, 2 rows" in it.path("customers.plan").read_text(encoding="utf-8")
         header = Plan.read(it.path("customers.plan")).header
         assert (header.source.sheet, header.source.unit, len(header.source.sha256)) == ("Kunden", "row", 64)
         assert found.plan is not None

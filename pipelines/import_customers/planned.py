@@ -213,11 +213,12 @@ def doubted_of(out: Path) -> Path:
 def _summary(header: Header) -> str:
     """The top of a plan file, for people."""
     counts, source = header.counts, header.source
+    sheet = f", sheet {source.sheet}" if source.sheet else ""
     lines = [
         f"Flexsync plan {header.run} for {header.base_url} {header.environment_id}".rstrip(),
         f"undoes {header.undoes}"
         if header.undoes
-        else f"from {source.name}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
+        else f"from {source.name}{sheet}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
         ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"guard: {guard.text}" for guard in header.guards),

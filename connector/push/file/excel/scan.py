@@ -168,6 +168,8 @@ class Scan:
         self._formula = True
 
     def _columns(self, given: Mapping[str, str]) -> None:
+        if len(self.hidden_columns) > LAST_COLUMN:
+            raise BrokenError("it describes more columns than there are")
         if given.get("hidden") in ("1", "true"):
             self.hidden_columns.append((_whole(given.get("min", "")) - 1, _whole(given.get("max", "")) - 1))
 

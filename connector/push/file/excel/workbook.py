@@ -164,9 +164,10 @@ def _of_cells(scan: Scan, columns: _Columns) -> Iterator[str]:
         if any(first <= position + columns.first <= last for first, last in scan.hidden_columns)
     ]
     if hidden:
-        yield f"{counted(len(hidden), 'column is hidden, and is', 'columns are hidden, and are')} read: {_some(hidden)}"
+        columns_are = counted(len(hidden), "column of the sheet is hidden", "columns of the sheet are hidden")
+        yield f"{columns_are}: {_some(hidden)}"
     if scan.hidden_rows:
-        yield f"{counted(scan.hidden_rows, 'row is hidden, and is', 'rows are hidden, and are')} read"
+        yield counted(scan.hidden_rows, "row of the sheet is hidden", "rows of the sheet are hidden")
     if scan.merged:
         ranges = counted(len(scan.merged), "range of cells is merged", "ranges of cells are merged")
         yield f"{ranges}: only the first cell of each has a value"
