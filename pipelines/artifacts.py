@@ -15,8 +15,9 @@ from connector.errors import FixInput, LockHeld
 from connector.files import set_aside
 from connector.locks import Lock, TakenError
 from connector.push.apply.journal import path_of, read
+from connector.push.apply.rejected import REASONS
 from connector.push.apply.results import COLUMNS
-from connector.push.apply.workbook import check_can_write, workbook_begins
+from connector.push.apply.workbook import check_can_write, table_begins
 from connector.push.plan.counts import customers_written
 from connector.push.plan.planfile import Plan
 
@@ -127,7 +128,7 @@ def _free_for_results(path: Path) -> None:
         raise FixInput(f"--results {path} {what}.", remedy="End its name with one of them.")
     if path.suffix == ".xlsx":
         check_can_write(path)
-        _ours(path, lambda _: workbook_begins(path, COLUMNS), "results", "--results")
+        _ours(path, lambda _: table_begins(path, COLUMNS), "results", "--results")
     elif path.suffix == ".csv":
         _ours(path, lambda head: head.startswith(",".join(COLUMNS).encode()), "results", "--results")
     elif path.exists() and not _parquet_of_ours(path):
@@ -150,10 +151,9 @@ def check_rejected(path: Path | None) -> None:
         return
     if path.suffix not in (".csv", ".xlsx"):
         raise FixInput(f"--rejected {path} is neither .csv nor .xlsx.", remedy="End its name with one of them.")
-    if not path.parent.is_dir():
-        raise FixInput(f"{path.parent} does not exist.", remedy="Make the folder, or give another --rejected.")
     if path.suffix == ".xlsx":
         check_can_write(path)
+    _ours(path, lambda _: table_begins(path, REASONS), "a file of refused rows", "--rejected")
 
 
 def free_for_page(path: Path) -> None:

@@ -13,7 +13,7 @@ from workbooks import book, sheet
 
 from connector.errors import FixInput
 from connector.push.apply.journal import Line
-from connector.push.apply.rejected import write_rejected
+from connector.push.apply.rejected import REASONS, write_rejected
 from connector.push.apply.results import COLUMNS, write_results
 from connector.push.apply.workbook import LONGEST
 from connector.push.file.rows import opened
@@ -190,9 +190,16 @@ def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
         for _ in range(2):
             plan(it, path, rejected_to=out)
         assert not (tmp_path / "out.xlsx~").exists()
-        sheet(out, HEADER, ("mine",))
+        with pytest.raises(FixInput, match="would be written over itself"):
+            plan(it, out, rejected_to=out)
+        sheet(out, *(edited := [[*REASONS, *HEADER], ["2", "why", "a", "corrected", "", ""]]))
         plan(it, path, rejected_to=out)
-    assert cells(tmp_path / "out.xlsx~") == [list(HEADER), ["mine", "", "", ""]]
+        assert cells(tmp_path / "out.xlsx~") == edited
+        for name in ("mine.xlsx", "mine.csv"):
+            sheet(it.path("mine.xlsx"), HEADER, ("mine",))
+            it.path("mine.csv").write_text("external_id\nmine\n")
+            with pytest.raises(FixInput, match="exists and is not a file of refused rows: it is not overwritten"):
+                plan(it, path, rejected_to=it.path(name))
 
 
 def test_results_as_a_workbook(tmp_path: Path) -> None:
@@ -291,4 +298,4 @@ def test_the_command_chooses_a_sheet_and_says_so(tmp_path: Path) -> None:
         code, said = run("plan", "crm.xlsx", "--sheet", "A", "--rejected", "r.txt")
         assert (code, "--rejected r.txt is neither .csv nor .xlsx" in said) == (2, True), said
         code, said = run("plan", "crm.xlsx", "--sheet", "A", "--rejected", "crm.xlsx")
-        assert (code, "would be written over itself" in said) == (2, True), said
+        assert (code, "is not a file of refused rows" in said) == (2, True), said

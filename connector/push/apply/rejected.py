@@ -21,10 +21,10 @@ from connector.push.file.record import quoted
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
 
-__all__ = ["cells_of", "front", "numbered", "reason", "rejected", "top", "write_rejected"]
+__all__ = ["REASONS", "cells_of", "front", "numbered", "reason", "rejected", "top", "write_rejected"]
 
 _REFUSED = ("skipped", "failed")
-_REASONS = ("flexsync_line", "flexsync_reason")
+REASONS = ("flexsync_line", "flexsync_reason")
 
 
 def reason(entry: Entry, settled: Line | None) -> str:
@@ -84,12 +84,12 @@ def write_rejected(path: Path, source: Source, entries: Iterable[Entry], settled
         return 0
     if path.suffix == ".xlsx":
         with atomic_write(path, keep_other=True) as file:
-            header = [*_REASONS, *cells_of(source.header, source)]
+            header = [*REASONS, *cells_of(source.header, source)]
             every = (_cells(entry, why, source) for entry, why in chain([first], rows))
             return write_workbook(file, path, "rejected", header, every)
     written = 0
     with atomic_write(path, keep_other=True) as file:
-        file.write(top(list(_REASONS), source))
+        file.write(top(list(REASONS), source))
         for entry, why in chain([first], rows):
             file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
             written += 1

@@ -16,7 +16,7 @@ from typing import IO
 from connector.errors import FixInput
 from connector.push.file.record import printable
 
-__all__ = ["check_can_write", "workbook_begins", "write_workbook"]
+__all__ = ["check_can_write", "table_begins", "write_workbook"]
 
 LONGEST = 32_767  # characters of a cell, in UTF-16 as Excel counts
 LAST_ROW, LAST_COLUMN = 2**20, 2**14
@@ -83,8 +83,8 @@ def _fitting(cell: str, path: Path, row: int) -> str:
     return printable(cell)
 
 
-def workbook_begins(path: Path, header: Sequence[str]) -> bool:
-    """Whether a file is a workbook whose first row is `header`."""
+def table_begins(path: Path, header: Sequence[str]) -> bool:
+    """Whether a file is a workbook or a text table whose first columns are called so."""
     from connector.push.file.rows import header_of, opened
 
     try:
