@@ -16,13 +16,16 @@ from connector.errors import FixInput, LockHeld
 from connector.files import set_aside
 from connector.locks import Lock, TakenError
 from connector.push.apply.journal import path_of, read
+from connector.push.apply.rejected import REASONS
 from connector.push.apply.results import COLUMNS
+from connector.push.apply.workbook import check_can_write, table_begins
 from connector.push.plan.counts import customers_written
 from connector.push.plan.planfile import Plan
 
 __all__ = [
     "alone",
     "check_not_undone",
+    "check_rejected",
     "doubted_of",
     "free_for_page",
     "journal_of",
@@ -186,9 +189,13 @@ def results_of(plan: Plan, wanted: Path | None) -> Path:
 
 def _free_for_results(path: Path) -> None:
     """Make sure that results may be written there. Raises `FixInput`."""
-    if path.suffix not in (".csv", ".parquet"):
-        raise FixInput(f"--results {path} is neither .csv nor .parquet.", remedy="End its name with one of them.")
-    if path.suffix == ".csv":
+    if path.suffix not in (".csv", ".xlsx", ".parquet"):
+        what = "is neither .csv nor .xlsx nor .parquet"
+        raise FixInput(f"--results {path} {what}.", remedy="End its name with one of them.")
+    if path.suffix == ".xlsx":
+        check_can_write(path)
+        _ours(path, lambda _: table_begins(path, COLUMNS), "results", "--results")
+    elif path.suffix == ".csv":
         _ours(path, lambda head: head.startswith(",".join(COLUMNS).encode()), "results", "--results")
     elif path.exists() and not _parquet_of_ours(path):
         raise FixInput(f"{path} exists and is not results: it is not overwritten.", remedy="Give another --results.")
@@ -202,6 +209,17 @@ def _parquet_of_ours(path: Path) -> bool:
         return bool(parquet.read_schema(path).names == list(COLUMNS))
     except (OSError, pa.ArrowInvalid):
         return False
+
+
+def check_rejected(path: Path | None) -> None:
+    """Make sure that rows that were not taken can go there, if a place was named. Raises `FixInput`."""
+    if path is None:
+        return
+    if path.suffix not in (".csv", ".xlsx"):
+        raise FixInput(f"--rejected {path} is neither .csv nor .xlsx.", remedy="End its name with one of them.")
+    if path.suffix == ".xlsx":
+        check_can_write(path)
+    _ours(path, lambda _: table_begins(path, REASONS), "a file of refused rows", "--rejected")
 
 
 def free_for_page(path: Path) -> None:

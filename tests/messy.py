@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 HEADERS = {
     "external_id": "Kundennummer", "name": "Company Name", "email": "E-Mail", "contact": "Telefon",
@@ -134,6 +135,19 @@ TWINS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (  # the 
 )  # fmt: skip
 
 
+class Writer(Protocol):
+    """Writes rows."""
+
+    def row(self, cells: Cells) -> int:
+        """Write a row; returns the line it begins on."""
+
+    def close(self) -> None:
+        """End the file."""
+
+
+Plant = Callable[[Mess, Writer, Cells], None]
+
+
 class _Writer:
     """Writes rows, and counts the physical lines in what it writes."""
 
@@ -149,25 +163,31 @@ class _Writer:
         self.file.write(text.encode("cp1252"))
         return begins
 
+    def close(self) -> None:
+        """End the file."""
+        self.file.close()
+
 
 def _cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ';"\n\r') else text
 
 
-def write(path: Path, rows: int = 600, seed: int = 7) -> Mess:
+def write(path: Path, rows: int = 600, seed: int = 7, writer: Writer | None = None, more: Iterable[Plant] = ()) -> Mess:
     """Write a messy file.
 
     Args:
         path: where to.
         rows: how many, 300 at least, so that every kind has its place.
         seed: what everything follows from.
+        writer: of another kind of file; without it CSV is written.
+        more: what is planted besides, in rows of its own.
 
     Returns:
         What is in it.
     """
     chance = Random(seed)
-    made, writer = Mess(path), _Writer(path)
-    plants = [*_once(), *(_again(chance, number) for number in range(rows // 5))]
+    made, writer = Mess(path), writer or _Writer(path)
+    plants = [*_once(), *(_again(chance, number) for number in range(rows // 5)), *more]
     assert len(plants) < rows // 1.5, "too few rows for every kind"
     chance.shuffle(plants)
     places = dict(zip(sorted(chance.sample(range(rows), len(plants))), plants, strict=True))
@@ -181,11 +201,8 @@ def write(path: Path, rows: int = 600, seed: int = 7) -> Mess:
         else:
             plant(made, writer, cells)
         made.rows += 1
-    writer.file.close()
+    writer.close()
     return made
-
-
-Plant = Callable[[Mess, _Writer, Cells], None]
 
 
 def _once() -> list[Plant]:
@@ -213,7 +230,7 @@ def _again(chance: Random, number: int) -> Plant:
 
 
 def _value(kind: str, name: str, text: str) -> Plant:
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         line = writer.row({**cells, name: text})
         made.doubts[line, kind] += 1
         if kind == "blank":  # which is also spaces around nothing
@@ -223,14 +240,14 @@ def _value(kind: str, name: str, text: str) -> Plant:
 
 
 def _fault(rule: str, name: str, text: str) -> Plant:
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         made.faults[writer.row({**cells, name: text}), rule] += 1
 
     return plant
 
 
 def _fix(fix: str, rule: str, name: str, text: str) -> Plant:
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         line = writer.row({**cells, name: text})
         made.advice[line, fix] += 1
         made.fixable.add(line)
@@ -241,7 +258,7 @@ def _fix(fix: str, rule: str, name: str, text: str) -> Plant:
 
 
 def _stored(kind: str, name: str, before: str, after: str) -> Plant:
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         made.existing.append({**cells, name: before})
         line = writer.row({**cells, name: after})
         made.doubts[line, kind] += 1
@@ -255,14 +272,14 @@ def _twin(number: int) -> Plant:
     before, after = TWINS[number % len(TWINS)]
     digits = str(5_000_000 + number)
 
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         made.existing.append({"external_id": before(digits), "name": "Twin"})
         made.doubts[writer.row({**cells, "external_id": after(digits)}), "twin"] += 1
 
     return plant
 
 
-def _id_spaces(made: Mess, writer: _Writer, cells: Cells) -> None:
+def _id_spaces(made: Mess, writer: Writer, cells: Cells) -> None:
     line = writer.row({**cells, "external_id": f"{cells['external_id']} "})
     made.doubts[line, "spaces"] += 1
     made.advice[line, "id-spaces"] += 1
@@ -272,7 +289,7 @@ def _doubled(kind: str) -> list[Plant]:
     """Two rows with one key, and two whose keys differ by case: neither is in the account."""
     count = 0
 
-    def plant(made: Mess, writer: _Writer, cells: Cells) -> None:
+    def plant(made: Mess, writer: Writer, cells: Cells) -> None:
         nonlocal count
         count += 1
         key = "same-1" if kind == "duplicate" or count == 1 else "SAME-2"

@@ -562,7 +562,7 @@ def test_nothing_of_a_persons_is_overwritten(run: Any, tmp_path: Path) -> None:
     for arguments, told in (
         (("plan", "customers.csv", "--onboarding", "skip", "--html", "customers.csv"), "is not a page of a plan"),
         (("apply", "customers.plan", "--yes", "--results", "customers.csv"), "is not results"),
-        (("apply", "customers.plan", "--yes", "--results", "r.xlsx"), "neither .csv nor .parquet"),
+        (("apply", "customers.plan", "--yes", "--results", "r.txt"), "neither .csv nor .xlsx nor .parquet"),
         (("plan", "customers.plan"), "flexsync import apply customers.plan"),
     ):
         done = run(*arguments)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import messy
+import messy_book
 import pytest
 from importing import Shop, account, shop
-from sizes import thorough
+from sizes import sampled, thorough
 
 from connector.push.plan.entry import Entry
 from pipelines import import_customers as job
@@ -38,14 +39,8 @@ def counted(entries: list[Entry], what: Any) -> Counter[messy.Where]:
     return Counter((entry.line, kind) for entry in entries for kind in what(entry))
 
 
-@pytest.mark.parametrize("rows", [400, thorough(40_000)])
-def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
-    """In a CRM export all faults, doubts and proposals are found at their lines: none missed, none too many."""
-    made = messy.write(tmp_path / "crm.csv", rows)
-    with served(tmp_path, made) as it:
-        found, entries = planned(it, made)
-    assert (found.source.encoding, found.source.delimiter, found.source.rows) == ("cp1252", ";", rows)
-    assert [one.target for one in found.columns] == list(messy.HEADERS)
+def compared(made: messy.Mess, found: Planned, entries: list[Entry]) -> None:
+    """Every fault, doubt and proposal is told at its line, and every right row is planned."""
     told = counted(entries, lambda entry: (fault.rule for fault in entry.faults))
     assert (told - made.faults, made.faults - told) == (Counter(), Counter())
     told = counted(entries, lambda entry: entry.kinds if entry.do == "held" else ())
@@ -59,9 +54,34 @@ def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [400, thorough(40_000)])
-def test_taken_proposals_leave_only_what_nobody_can_fix(tmp_path: Path, rows: int) -> None:
-    """With --fix each proposal is taken and shown, its row is planned, and no external_id is touched."""
+def test_everything_in_a_messy_file_is_found(tmp_path: Path, rows: int) -> None:
+    """In a CRM export all faults, doubts and proposals are found at their lines: none missed, none too many."""
     made = messy.write(tmp_path / "crm.csv", rows)
+    with served(tmp_path, made) as it:
+        found, entries = planned(it, made)
+    assert (found.source.encoding, found.source.delimiter, found.source.rows) == ("cp1252", ";", rows)
+    assert [one.target for one in found.columns] == list(messy.HEADERS)
+    compared(made, found, entries)
+
+
+@pytest.mark.parametrize("rows", [600, thorough(40_000)])
+def test_everything_in_a_messy_workbook_is_found(tmp_path: Path, rows: int) -> None:
+    """In a workbook too, with its numbers, dates, errors, formulas, merged and hidden cells, at their physical rows."""
+    made = messy_book.write(tmp_path / "crm.xlsx", rows)
+    with served(tmp_path, made) as it:
+        found, entries = planned(it, made)
+    assert (found.source.sheet, found.source.rows, found.source.unit) == (messy_book.SHEET, made.rows, "row")
+    assert [one.target for one in found.columns] == list(messy.HEADERS)
+    compared(made, found, entries)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("crm.csv", 400), sampled("crm.xlsx", 600), thorough("crm.csv", 40_000), thorough("crm.xlsx", 40_000)],
+)
+def test_taken_proposals_leave_only_what_nobody_can_fix(tmp_path: Path, kind: str, rows: int) -> None:
+    """With --fix each proposal is taken and shown, its row is planned, and no external_id is touched."""
+    made = (messy_book if kind == "crm.xlsx" else messy).write(tmp_path / kind, rows)
     with served(tmp_path, made) as it:
         _, entries = planned(it, made, fix=FIXES)
     taken = counted(entries, lambda entry: (one.fix for one in entry.advice if one.taken))

@@ -27,17 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["imports"]
 
-ONE_PLAN = ("out", "html", "quiet", "as_json", "decisions", "write_mapping", "archive_missing")  # not of the next one
+# Options that the next plan does not repeat.
+ONE_PLAN = ("out", "html", "quiet", "as_json", "decisions", "write_mapping", "archive_missing", "rejected")
 
 quiet_option = click.option(
     "--quiet", is_flag=True, help="Print nothing when every row can be applied; --json still prints its object."
 )
 html_option = click.option("--html", type=click.Path(path_type=Path), help="Also write the plan as an HTML page.")
+rejected_option = click.option(
+    "--rejected",
+    type=click.Path(path_type=Path),
+    help="Rows that were not taken, .csv or .xlsx. Default: beside the plan.",
+)
 
 
 @click.group("import", cls=Group)
 def imports() -> None:
-    """Import customers from a CSV file: plan, review, apply."""
+    """Import customers from a CSV file or a workbook: plan, review, apply."""
 
 
 @imports.command("template")
@@ -125,6 +131,8 @@ def export(out: Path | None, metadata: Any, bom: bool, **flags: Any) -> int:
 )
 @click.option("--encoding", help="Encoding of FILE. Default: detected.")
 @click.option("--delimiter", help="Delimiter of FILE: , ; tab or |. Default: detected.")
+@click.option("--sheet", metavar="NAME|NUMBER", help="Sheet of a workbook. Default: the only visible one with data.")
+@rejected_option
 @html_option
 @quiet_option
 @click.option("--json", "as_json", is_flag=True, help="Print counts, guards and all faults as one JSON object.")
@@ -136,36 +144,39 @@ def plan(
     no_twins: bool,
     maps: tuple[str, ...],
     write_mapping: Path | None,
+    sheet: str | None,
+    rejected: Path | None,
     html: Path | None,
     quiet: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Compare FILE (CSV; - for standard input) with the account, and write a plan. Changes no customer."""
+    """Compare FILE (CSV or .xlsx; - for standard input) with the account, and write a plan. Changes no customer."""
     from pipelines import import_customers as job
     from pipelines.artifacts import free_for_page
     from pipelines.report.progress import show_progress
 
     settings = plan_settings(flags, maps, no_twins)
     if file.endswith(".plan"):
-        raise FixInput(f"{file} is a plan, not a CSV file.", remedy=f"flexsync import apply {file}")
+        raise FixInput(f"{file} is a plan, not a file of customers.", remedy=f"flexsync import apply {file}")
     if write_mapping is not None:
-        return _write_mapping(settings, file, write_mapping)
+        return _write_mapping(settings, file, write_mapping, sheet)
     out = out or Path(f"{'stdin' if file == '-' else Path(file).stem}.plan")
     if html is not None:
         free_for_page(html)
     given: dict[str, Any] = {"archive_missing": archive_missing, "decisions": decisions, "store": flags["store"]}
+    given |= {"sheet": sheet, "rejected_to": rejected}
     with show_progress(quiet=quiet) as progress:
         found = job.plan(settings, file, out, **given, progress=progress)
         progress.ended(_status(found))
     return _show_plan(found, html, settings, _following(file), as_json=as_json, quiet=quiet)
 
 
-def _write_mapping(settings: Settings, file: str, out: Path) -> int:
+def _write_mapping(settings: Settings, file: str, out: Path, sheet: str | None) -> int:
     from pipelines.import_customers.mapping import write_mapping
     from pipelines.report.streams import write_report
 
-    for line in write_mapping(settings.imports, file, out):
+    for line in write_mapping(settings.imports, file, out, sheet):
         write_report(line)
     return DONE
 
@@ -219,8 +230,11 @@ def _following(file: str = "") -> Following:
 )
 @click.option("--max-failures", type=click.IntRange(1), help=with_default("Stop after this many refused rows.", "50"))
 @click.option(
-    "--results", type=click.Path(path_type=Path), help="Results to write, .csv or .parquet. Default: beside the plan."
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Results to write, .csv, .xlsx or .parquet. Default: beside the plan.",
 )
+@rejected_option
 @pace_options
 @click.option(
     "--quiet", is_flag=True, help="Print nothing when every planned change is made; --json still prints its object."
@@ -234,6 +248,7 @@ def apply(
     canary: int,
     max_failures: int | None,
     results: Path | None,
+    rejected: Path | None,
     quiet: bool,
     as_json: bool,
     **flags: Any,
@@ -249,6 +264,7 @@ def apply(
     confirmed = job.Confirmed(yes, yes_really, yes_archive, *asks)
     settings = load_settings(**flags, max_failures=max_failures)
     following, given = _following(), {"canary": canary, "results_to": results, "store": flags["store"]}
+    given["rejected_to"] = rejected
     with show_progress(quiet=quiet) as progress:
         undo_flags = following.undo_flags(plan)
         found = job.apply(settings, plan, confirmed, **given, undo_flags=undo_flags, progress=progress)

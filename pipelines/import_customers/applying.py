@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from connector.api.client import Client
 from connector.clock import Clock, exact_now
@@ -26,9 +27,9 @@ from connector.push.apply.undo import can_be_undone
 from connector.push.plan.counts import customers_written
 from connector.push.plan.guards import Limits
 from connector.push.plan.planfile import Plan
-from connector.settings import Settings
+from connector.settings import Import, Settings
 from connector.store.store import Store
-from pipelines.artifacts import alone, check_not_undone, results_of
+from pipelines.artifacts import alone, check_not_undone, check_rejected, results_of
 from pipelines.confirm import Confirmed, confirm, go_on, limits, quietly
 from pipelines.import_customers.account import Account, check_environment
 from pipelines.import_customers.applied import Applied
@@ -46,6 +47,7 @@ def apply(
     canary: int = 0,
     max_failures: int | None = None,
     results_to: Path | None = None,
+    rejected_to: Path | None = None,
     store: Path | None = None,
     pace: Pace | None = None,
     undo_flags: str = "",
@@ -60,7 +62,8 @@ def apply(
         confirmed: what was said, and who can be asked.
         canary: write so many first, read them back, then ask.
         max_failures: stop after so many refused rows.
-        results_to: where the results go (.csv or .parquet), instead of beside the plan.
+        results_to: where the results go (.csv, .xlsx or .parquet), instead of beside the plan.
+        rejected_to: where rows go that this run did not take (.csv or .xlsx), instead of beside the plan.
         store: a working store whose `flexsync.import_journal` gets the outcomes too.
         pace: how many rows are checked together, and how patiently.
         undo_flags: flags with which an undo of the run is to be called, for the note of a run that breaks off.
@@ -73,10 +76,22 @@ def apply(
         StopRun: the server is gone or refuses; what was done is in the journal.
     """
     shown, given = progress or Progress(), settings.imports
+    orders = _orders(given, canary, max_failures, pace or Pace())
+    account, out = Account.of(settings, shown), _Out(results_to, rejected_to, given.neutralise)
+    return _Applying(account, limits(given), out, shown, clock, undo_flags).apply(path, confirmed, orders, store)
+
+
+def _orders(given: Import, canary: int, max_failures: int | None, pace: Pace) -> Orders:
     failures = given.max_failures if max_failures is None else max_failures
-    orders = Orders(canary=canary, max_failures=failures, pace=pace or Pace())
-    work = _Applying(Account.of(settings, shown), limits(given), results_to, given.neutralise, shown, clock, undo_flags)
-    return work.apply(path, confirmed, orders, store)
+    return Orders(canary=canary, max_failures=failures, pace=pace)
+
+
+class _Out(NamedTuple):
+    """Where results and rows that were not taken go, and whether formulas in CSV get a quote in front."""
+
+    results: Path | None
+    rejected: Path | None
+    neutralise: bool
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,7 @@ class _Applying:
 
     account: Account
     limits: Limits
-    results_to: Path | None
-    neutralise: bool
+    out: _Out
     progress: Progress
     clock: Clock
     undo_flags: str = ""
@@ -102,7 +116,8 @@ class _Applying:
             check_not_undone(plan)
             self.account.check_address(header)
             self.account.require_key()
-            results_of(plan, self.results_to)  # a wrong place is reported before anything is written
+            results_of(plan, self.out.results)  # a wrong place is reported before anything is written
+            check_rejected(self.out.rejected)
             left = left_of(plan)
             if left.writes:  # a run of which nothing is left only tells so
                 confirm(plan, confirmed, self.limits, self.clock, left)
@@ -157,11 +172,11 @@ class _Applying:
         Rows that this run did not take have a file of their own: rows that the plan refused are in the plan's file
         already, and somebody may be correcting them there.
         """
-        rejected = plan.beside(f".{plan.header.run}.rejected.csv")
-        out = results_of(plan, self.results_to)
+        rejected = self.out.rejected or plan.beside(f".{plan.header.run}.rejected.csv")
+        out = results_of(plan, self.out.results)
         writing = (entry for entry in plan.entries() if entry.writes)
         refused = write_rejected(rejected, plan.header.source, writing, journal.settled)
-        written = write_results(out, plan.entries(), journal.settled, neutralise=self.neutralise)
+        written = write_results(out, plan.entries(), journal.settled, neutralise=self.out.neutralise)
         return (rejected, refused), (out, written)
 
 

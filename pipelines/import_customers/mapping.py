@@ -7,6 +7,7 @@ no call is made. Never done: planning.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,14 @@ _HOW = {
 }
 
 
-def write_mapping(given: Import, source: Path | str | Any, out: Path) -> list[str]:
+def write_mapping(given: Import, source: Path | str | Any, out: Path, sheet: str | None = None) -> list[str]:
     """Write the mapping that a plan of a file would use.
 
     Args:
         given: [import], with the mapping so far.
         source: the file, as for a plan.
         out: the settings file to write.
+        sheet: name or number of a workbook's sheet.
 
     Returns:
         What was written, and the way to use it, a line each.
@@ -46,17 +48,18 @@ def write_mapping(given: Import, source: Path | str | Any, out: Path) -> list[st
     """
     if out.exists():
         raise FixInput(f"{out} exists and is not overwritten.", remedy="Give another --write-mapping.")
-    named = {"encoding": given.encoding or None, "delimiter": given.delimiter or None}
+    named = {"encoding": given.encoding or None, "delimiter": given.delimiter or None, "sheet": sheet}
     with opened(source, mapping=given.mapping, **named) as table:
         headers = Headers(header_of(table).cells, given.mapping, given.unknown_columns)
         name = table.name
     with atomic_write(out) as file:
         file.write("".join(f"{line}\n" for line in _toml(name, headers)).encode("utf-8", "replace"))
     known = sum(bool(one.target) for one in headers.bound)
+    chosen = f" --sheet {shlex.quote(sheet)}" if sheet else ""
     columns = counted(len(headers.bound), "column")
     return [
         f"wrote     {out}: {columns} of {name}, {known} with a field",
-        f"next      correct it, then flexsync import plan {source} --config {out}",
+        f"next      correct it, then flexsync import plan {source}{chosen} --config {out}",
     ]
 
 

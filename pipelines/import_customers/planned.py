@@ -102,6 +102,7 @@ class Draft:
         read: the file that is planned, where it has a path.
         note: is told of every file that is moved.
         patterns: what its changes have in common.
+        rejected_to: where refused rows go; None for beside the plan.
     """
 
     planned: Planned
@@ -111,6 +112,7 @@ class Draft:
     read: Path | None = None
     note: Callable[[str], None] = lambda _: None
     patterns: Patterns = field(default_factory=Patterns)
+    rejected_to: Path | None = None
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count entries, and keep them for the file."""
@@ -206,7 +208,7 @@ class Draft:
         return planned
 
     def _write_rejected(self) -> None:
-        path, entries = rejected_of(self.writer.path), self.writer.entries()
+        path, entries = self.rejected_to or rejected_of(self.writer.path), self.writer.entries()
         read = self._reads(path)
         written = write_rejected(path, self.planned.source, entries, {}, next_round=read, aside=self._aside)
         self.planned.rejected = (path, written)
@@ -239,11 +241,12 @@ def shown_kinds(counts: Mapping[str, int]) -> list[str]:
 def _summary(header: Header) -> str:
     """The top of a plan file, for people."""
     counts, source = header.counts, header.source
+    sheet = f", sheet {source.sheet}" if source.sheet else ""
     lines = [
         f"Flexsync plan {header.run} for {header.base_url} {header.environment_id}".rstrip(),
         f"undoes {header.undoes}"
         if header.undoes
-        else f"from {source.name}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
+        else f"from {source.name}{sheet}, {counted(source.rows, 'row')}, sha256 {source.sha256}",
         ", ".join(f"{name} {counts[name]}" for name in shown_kinds(counts)),
         f"{counted(counts['writes'], 'write')}; {counted(header.existing, 'customer exists', 'customers exist')}",
         *(f"changes: {group.text}" for group in header.groups or ()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
@@ -22,7 +22,6 @@ from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
 from connector.push.plan import mirror
-from connector.push.plan.counts import Counts
 from connector.push.plan.decide import invalid
 from connector.push.plan.doubts import Decisions
 from connector.push.plan.entry import Entry
@@ -31,7 +30,7 @@ from connector.push.plan.patterns import Patterns
 from connector.push.plan.plan import planned
 from connector.push.plan.planfile import PlanWriter, Source
 from connector.settings import Import, Settings
-from pipelines.artifacts import alone, doubted_of, rejected_of, replacing
+from pipelines.artifacts import alone, check_rejected, doubted_of, rejected_of, replacing
 from pipelines.confirm import limits
 from pipelines.import_customers.account import Account
 from pipelines.import_customers.comparing import Comparing
@@ -50,6 +49,8 @@ def plan(
     archive_missing: bool = False,
     decisions: Path | None = None,
     store: Path | None = None,
+    sheet: str | None = None,
+    rejected_to: Path | None = None,
     progress: Progress | None = None,
     clock: Clock = exact_now,
 ) -> Planned:
@@ -57,11 +58,13 @@ def plan(
 
     Args:
         settings: account and [import].
-        source: a CSV file (path, ``-``, binary file object), a DataFrame or an Arrow table.
+        source: a CSV file or a workbook (path, ``-``, binary file object), a DataFrame or an Arrow table.
         out: where the plan goes.
         archive_missing: plan an archive for every customer that the file does not name.
         decisions: the file of doubts that an earlier plan wrote, with yes or no for its rows.
         store: a synced store, whose external_ids new ones are compared with instead of the account's.
+        sheet: name or number of a workbook's sheet; without it the only visible one with data.
+        rejected_to: where refused rows go (.csv or .xlsx), instead of beside the plan.
         progress: hears how far it is.
         clock: this machine's.
 
@@ -69,29 +72,48 @@ def plan(
         What came of it; nothing was written to the account.
 
     Raises:
-        FixInput: the file cannot be read at all, or has no row; creates without a choice of onboarding; archives with
-            invalid or doubted rows; decisions that cannot be read, a kind of doubt that does not exist.
+        FixInput: what `flexsync import plan` refuses: a file, a decision or a choice that is wrong or missing.
     """
+    asked = _Asked(archive_missing, decisions or _own_decisions(source, out), sheet, rejected_to)
     shown = progress or Progress()
-    given = settings.imports
-    decisions = decisions or _own_decisions(source, out)
-    decided = _decided(given, decisions)
-    compares = Comparing(store, shown, clock) if given.twins else None
-    with alone(out), alone(rejected_of(out)), replacing(out, shown.note):
+    compares = Comparing(store, shown, clock) if settings.imports.twins else None
+    return _begun(settings, asked, compares, shown, clock, source, out)
+
+
+class _Asked(NamedTuple):
+    """What is asked of one plan: archives, where decisions stand, the sheet of a workbook, where refused rows go."""
+
+    archive_missing: bool
+    decisions: Path | None
+    sheet: str | None
+    rejected_to: Path | None
+
+
+def _begun(
+    settings: Settings,
+    asked: _Asked,
+    compares: Comparing | None,
+    shown: Progress,
+    clock: Clock,
+    source: Any,
+    out: Path,
+) -> Planned:
+    """Check what is asked, hold the plan's name, and plan."""
+    decided = _decided(settings.imports, asked.decisions)
+    check_rejected(asked.rejected_to)
+    with alone(out), alone(asked.rejected_to or rejected_of(out)), replacing(out, shown.note):
         account = Account.of(settings, shown)
-        work = _Planning(account, given, archive_missing, decided, decisions, compares, shown, clock)
-        return work.plan(source, out)
+        return _Planning(account, settings.imports, asked, decided, compares, shown, clock).plan(source, out)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """One plan job: the account, [import], what was decided and in which file, the ids to compare with, the clock."""
+    """One plan job: the account, [import], what is asked and decided, the ids to compare with, the clock."""
 
     account: Account
     given: Import
-    archive_missing: bool
+    asked: _Asked
     decided: Decisions
-    decisions: Path | None
     compares: Comparing | None
     progress: Progress
     clock: Clock
@@ -108,6 +130,7 @@ class _Planning:
             delimiter=given.delimiter or None,
             fixes=given.fix,
             unknown=given.unknown_columns,
+            sheet=self.asked.sheet,
         ) as rows:
             self.progress.step("read")
             checked = rows.check()
@@ -119,14 +142,14 @@ class _Planning:
                 )
             found = Planned(_source(rows, checked), checked, rows.source.guessed, columns=rows.columns.bound)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
-            seen: set[int] | None = set() if self.archive_missing else None
+            seen: set[int] | None = set() if self.asked.archive_missing else None
             if checked.usable:
-                if self.archive_missing and not EXCUSABLE.issuperset(checked.faults):
+                if self.asked.archive_missing and not EXCUSABLE.issuperset(checked.faults):
                     _refuse_archives(found.source.name, checked.invalid)
                 self.account.require_key()
             with PlanWriter(out) as writer:
-                patterns = Patterns.of(rows.columns)
-                draft = Draft(found, writer, seen, read=_path_of(source), note=self.progress.note, patterns=patterns)
+                to, patterns = self.asked.rejected_to, Patterns.of(rows.columns)
+                draft = Draft(found, writer, seen, False, _path_of(source), self.progress.note, patterns, to)
                 if checked.usable:
                     return run(self._compare(rows, draft))
                 draft.take(invalid(row, row.faults, rows) for row in rows.as_given())
@@ -139,7 +162,7 @@ class _Planning:
             self.progress.step("compare", found.source.rows, ("row", "rows"))
             async for entries in planned(rows, self._options(), api.send, met=draft.patterns.meet):
                 draft.take(entries)
-                _check_onboarding(given.onboarding, found.counts, entries)
+                _check_onboarding(given.onboarding, found, entries)
                 self.progress.advance("compare", len(entries))
             await self._review(rows, draft, environment, api.send)
             if draft.seen is not None:
@@ -148,7 +171,7 @@ class _Planning:
         if not rows.source.unchanged():
             raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
         self._finished(draft, environment)
-        draft.write_doubted(self.decisions)
+        draft.write_doubted(self.asked.decisions)
         return found
 
     def _finished(self, draft: Draft, environment: str) -> Planned:
@@ -156,7 +179,7 @@ class _Planning:
         given = self.given
         options = {
             "mode": given.mode, "match": given.match, "metadata": given.metadata, "onboarding": given.onboarding,
-            "archive_missing": self.archive_missing,
+            "archive_missing": self.asked.archive_missing,
         }  # fmt: skip
         return draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
 
@@ -227,13 +250,13 @@ def _refuse_archives(name: str, rows: int) -> NoReturn:
     )
 
 
-def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> None:
-    if choice or not counts.create:
+def _check_onboarding(choice: str, found: Planned, entries: Sequence[Entry]) -> None:
+    if choice or not found.counts.create:
         return
     first = next(entry for entry in entries if entry.do == "create")
     raise FixInput(
-        f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
-        " onboarding workflow.",
+        f"{found.source.unit} {first.line}, {first.external_id!r}, would be created, and creating a customer can start"
+        " the account's onboarding workflow.",
         remedy="If it should exist already, correct its external_id, or say --mode update. To create it, say"
         " --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",
     )
@@ -244,5 +267,5 @@ def _source(rows: Rows, checked: Checked) -> Source:
     header = rows.given(next(r.raw for r in source.records() if r.line == rows.columns.line))
     return Source(
         source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
-        checked.rows, checked.blank,
+        checked.rows, checked.blank, source.sheet,
     )  # fmt: skip

@@ -215,8 +215,11 @@ def _facts(header: Header, digest: str) -> Iterator[Html]:
     name = "standard input" if source.name == "-" else neutral(source.name)
     blank = f", and {source.blank:,} blank" if source.blank else ""
     yield _fill("file", name=name, rows=f"{source.rows:,}", blank=blank)
-    delimiter = DELIMITERS.get(source.delimiter, source.delimiter)
-    yield _fill("read_as", encoding=source.encoding, delimiter=delimiter)
+    if source.sheet:
+        yield _fill("sheet", sheet=neutral(source.sheet))
+    else:
+        delimiter = DELIMITERS.get(source.delimiter, source.delimiter)
+        yield _fill("read_as", encoding=source.encoding, delimiter=delimiter)
     if source.sha256:
         yield _fill("sha256", whole=source.sha256, start=source.sha256[:12])
     if header.columns:

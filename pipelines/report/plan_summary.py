@@ -71,7 +71,9 @@ def _reading(found: Planned) -> str:
     """How the file was read: rows, encoding, delimiter."""
     source = found.source
     if source.unit != "line":
-        return counted(source.rows, "row")
+        sheet = f"sheet {one_line(source.sheet)}, " if source.sheet else ""
+        blank = f", {counted(source.blank, 'blank row')}" if source.sheet and source.blank else ""
+        return f"{sheet}{counted(source.rows, 'row')}{blank}"
     guess = ", encoding guessed: check the values above, or set --encoding" if found.guessed else ""
     encoding = ENCODINGS.get(source.encoding, source.encoding)
     blank = f", {counted(source.blank, 'blank line')}" if source.blank else ""

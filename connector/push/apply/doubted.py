@@ -16,8 +16,8 @@ from pathlib import Path
 from connector.errors import FixInput
 from connector.files import atomic_write, set_aside
 from connector.push.apply.rejected import front, top
-from connector.push.file.delimited import Delimited
 from connector.push.file.record import Record
+from connector.push.file.rows import opened
 from connector.push.plan.doubts import ACCEPTED, Decision, token
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
@@ -72,7 +72,7 @@ def read_decisions(path: Path) -> dict[str, Decision]:
     Raises:
         FixInput: it is no such file, or holds another word than yes, no and same.
     """
-    with Delimited.open(path, known=COLUMNS.__contains__) as table:
+    with opened(path) as table:
         records = (record for record in table.records() if record.trouble or any(record.cells))
         at = _places(path, next(records, Record(1, [], "")))
         return dict(_decided(path, records, *at))

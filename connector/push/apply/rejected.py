@@ -7,6 +7,7 @@ to correct is kept. Never done: neutralising formulas; calls.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,26 +15,34 @@ from typing import IO
 
 from connector.files import atomic_write, set_aside
 from connector.push.apply.journal import Line
+from connector.push.apply.workbook import write_workbook
 from connector.push.file.delimited import DELIMITERS
+from connector.push.file.lines import Lines, parsed
 from connector.push.file.record import quoted
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
 
-__all__ = ["front", "numbered", "reason", "rejected", "top", "write_rejected"]
+__all__ = ["REASONS", "cells_of", "front", "numbered", "reason", "rejected", "top", "write_rejected"]
 
 _REFUSED = ("skipped", "failed")
-_REASONS = ("flexsync_line", "flexsync_reason")
+REASONS = ("flexsync_line", "flexsync_reason")
 
 
 def reason(entry: Entry, settled: Line | None) -> str:
     """Why a row is not done; "" when it is, or may still be."""
     if entry.do == "invalid":
-        return " ".join(f"{fault.column + ': ' if fault.column else ''}{fault.remedy}" for fault in entry.faults)
+        faults = (f"{fault.column + ': ' if fault.column else ''}{fault.remedy}" for fault in entry.faults)
+        return " ".join([*faults, *_told(entry)])
     if entry.do == "conflict":
-        return entry.why
+        return " ".join([entry.why, *_told(entry)])
     if entry.do in ("held", "left_out"):
         return ""  # they have a file of their own
     return settled.why if settled is not None and settled.outcome in _REFUSED else ""
+
+
+def _told(entry: Entry) -> list[str]:
+    """What else is worth knowing of a refused row, as sentences."""
+    return [f"Also: {note}." for note in entry.notes]
 
 
 def numbered(entries: Iterable[Entry], settled: dict[int, Line]) -> Iterator[tuple[Entry, Line | None]]:
@@ -61,11 +70,11 @@ def write_rejected(
     next_round: bool = False,
     aside: Callable[[Path], object] = set_aside,
 ) -> int:
-    """Write `rejected.csv` in the encoding and with the delimiter of the person's file.
+    """Write `rejected.csv` as the person's file is written, in encoding and delimiter; or a workbook of its cells.
 
     Args:
-        path: where; an older file with other content is kept beside it with a ``~``, because somebody may have begun
-            to correct it.
+        path: where, .csv or .xlsx; an older file with other content is kept beside it with a ``~``, because somebody
+            may have begun to correct it.
         source: the person's file.
         entries: of the plan.
         settled: outcomes so far, by the number of the write.
@@ -86,16 +95,30 @@ def write_rejected(
             aside(path)
         return 0
     with atomic_write(path, keep_other=True, aside=aside) as file:
-        return _write(file, source, chain([first], rows))
+        return _write(file, path, source, chain([first], rows))
 
 
-def _write(file: IO[bytes], source: Source, rows: Iterable[tuple[Entry, str]]) -> int:
-    file.write(top(list(_REASONS), source))
+def _write(file: IO[bytes], path: Path, source: Source, rows: Iterable[tuple[Entry, str]]) -> int:
+    if path.suffix == ".xlsx":
+        header = [*REASONS, *cells_of(source.header, source)]
+        return write_workbook(file, path, "rejected", header, (_cells(entry, why, source) for entry, why in rows))
+    file.write(top(list(REASONS), source))
     written = 0
     for entry, why in rows:
         file.write(front([str(entry.line), why], entry.raw_bytes or entry.raw, source))
         written += 1
     return written
+
+
+def _cells(entry: Entry, why: str, source: Source) -> list[str]:
+    raw = entry.raw or entry.raw_bytes.decode(source.encoding, "replace")
+    return [str(entry.line), why, *cells_of(raw, source)]
+
+
+def cells_of(raw: str, source: Source) -> list[str]:
+    """The cells of a row of the person's file; the row as one cell where its quotes are broken."""
+    record = next(parsed(Lines(io.StringIO(raw, newline=""), 1), source.delimiter), None)
+    return record.cells if record is not None and not record.trouble else [raw.rstrip("\r\n")]
 
 
 def top(names: list[str], source: Source) -> bytes:

@@ -1,4 +1,4 @@
-"""The results of a run: what became of everything that the plan names, as a CSV or Parquet file for people.
+"""The results of a run: what became of everything that the plan names, as CSV, workbook or Parquet.
 
 Promised: a cell that a spreadsheet would run as a formula is neutralised in CSV. Never done: calls.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from connector.files import atomic_write
 from connector.push.apply.journal import Line
 from connector.push.apply.rejected import numbered, reason
+from connector.push.apply.workbook import write_workbook
 from connector.push.plan.entry import Entry
 from connector.tables.import_results import COLUMNS, schema
 
@@ -51,7 +52,7 @@ def _told(entry: Entry) -> list[str]:
 
 
 def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line], *, neutralise: bool = True) -> int:
-    """Write the results as CSV, or as Parquet when the name ends so (exact there: nobody runs formulas in it).
+    """Write the results as CSV, or as a workbook or Parquet when the name ends so (exact there: nobody runs formulas).
 
     Args:
         path: where.
@@ -68,14 +69,24 @@ def write_results(path: Path, entries: Iterable[Entry], settled: dict[int, Line]
     rows = results(entries, settled)
     if path.suffix == ".parquet":
         return _parquet(path, rows)
+    if path.suffix == ".xlsx":
+        with atomic_write(path) as file:
+            return write_workbook(file, path, "results", COLUMNS, map(_cells, rows))
+    return _csv(path, rows, neutralise)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return ["" if value is None else str(value) for value in row.values()]
+
+
+def _csv(path: Path, rows: Iterator[dict[str, Any]], neutralise: bool) -> int:
     written = 0
     with atomic_write(path) as binary:
         file = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in rows:
-            cells = ["" if value is None else str(value) for value in row.values()]
-            writer.writerow([neutral(cell) if neutralise else cell for cell in cells])
+            writer.writerow([neutral(cell) if neutralise else cell for cell in _cells(row)])
             written += 1
         file.flush()
         file.detach()

@@ -14,6 +14,7 @@ from connector.api.fields import TEXTS
 from connector.errors import FixInput
 from connector.push.file import rules
 from connector.push.file.headers import PREFIX, Bound, Headers, Unknown, is_target
+from connector.push.file.marks import ROW
 from connector.push.file.record import Record, is_readable
 from connector.push.file.wording import cut, listed
 
@@ -61,6 +62,7 @@ class Columns:
         match: str = "external_id",
         unknown: Unknown = "refuse",
         name: str = "the file",
+        unit: str = "line",
     ) -> Columns:
         """Find the field of every header.
 
@@ -71,16 +73,16 @@ class Columns:
             match: the column that identifies the customer of a row.
             unknown: what to do with an unknown column: `refuse` the file, `leave` it out, make it `metadata`.
             name: of the file, for messages.
+            unit: what the number of the header counts, for messages.
 
         Raises:
             FixInput: lists every unknown or duplicate header, with the nearest known one.
         """
         headers = Headers(record.cells, mapping or {}, unknown)
-        found = headers.found
-        wrong = [*headers.wrong, *_bad_constants(constants or {}, found)]
+        found, wrong = headers.found, [*headers.wrong, *_bad_constants(constants or {}, headers.found)]
         if match not in found:
             wrong.append(f"there is no column {match}: it identifies the customer of a row.")
-        _refuse(wrong, f"{name} line {record.line}" if record.line else name)
+        _refuse(wrong, f"{name} {unit} {record.line}" if record.line else name)
         return cls(
             header=record.cells,
             line=record.line,
@@ -91,6 +93,12 @@ class Columns:
             constants=dict(constants or {}),
             bound=headers.bound,
         )
+
+    def named(self) -> dict[int, str]:
+        """Position → field, `external_id` or ``metadata.KEY``, of the columns that are read; and the row itself."""
+        keys = {position: key for key, position in self.keys.items()}
+        fields = {position: name for position, name, _ in self.fields}
+        return {**keys, **fields, **{position: PREFIX + key for position, key in self.metadata}, ROW: ""}
 
     def name(self, target: str) -> str:
         """The file's own header of a field or ``metadata.KEY``; the field itself where there is none."""

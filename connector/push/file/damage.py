@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
 
+from connector.push.file import marks
 from connector.push.file.doubt import Doubt
 from connector.push.file.signs import (
     AROUND,
@@ -99,7 +100,7 @@ DAMAGES = (
 )  # fmt: skip
 """The damages that a value alone shows, the first that fits first."""
 
-KINDS = tuple(dict.fromkeys([*(damage.kind for damage in DAMAGES), ZEROS, TWIN]))
+KINDS = tuple(dict.fromkeys([*(damage.kind for damage in DAMAGES), ZEROS, TWIN, *marks.KINDS]))
 """Every kind of doubt, for `--accept`."""
 
 # Most values match one of these, and are looked at no further: a file has millions. Two letters outside of ASCII beside

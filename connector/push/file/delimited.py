@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -46,6 +46,8 @@ class Delimited:
         bom: the byte order mark with which it begins.
         delimiter: one character.
         unit: what `Record.line` counts.
+        sheet: "", because it has none.
+        notes: empty; see `connector.push.file.excel`.
     """
 
     path: Path
@@ -56,6 +58,8 @@ class Delimited:
     bom: bytes
     delimiter: str = ","
     unit: str = "line"
+    sheet: str = ""
+    notes: Sequence[str] = ()
     _skip: int = field(default=0, repr=False)
 
     @classmethod
@@ -67,6 +71,7 @@ class Delimited:
         encoding: str | None = None,
         delimiter: str | None = None,
         known: Callable[[str], bool] = bool,
+        name: str | None = None,
     ) -> Iterator[Delimited]:
         """Examine a file, and keep it readable until the block ends.
 
@@ -74,6 +79,7 @@ class Delimited:
             source: a path, ``-`` for standard input, or a binary file object.
             encoding: instead of the detected one.
             delimiter: instead of the detected one; a character, or comma, semicolon, tab, pipe.
+            name: what messages call it, if not its path.
             known: whether a header is an expected one; the delimiter that gives most expected headers wins.
 
         Yields:
@@ -82,7 +88,8 @@ class Delimited:
         Raises:
             FixInput: the file cannot be read, is empty or is not text, or the given encoding or delimiter is none.
         """
-        with on_disk(source) as (path, name):
+        with on_disk(source) as (path, shown):
+            name = name or shown
             found = probe(path, name)
             bom, encoding, guessed = detect(path, found, encoding)
             table = cls(path, name, found.sha256, encoding, guessed, bom)

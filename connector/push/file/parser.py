@@ -17,6 +17,7 @@ from connector.push.file.advice import Advice, advised, loose
 from connector.push.file.cells import CLEAR, Value, unescaped
 from connector.push.file.columns import PREFIX, Columns
 from connector.push.file.duplicates import SHOWN_LINES, Duplicates
+from connector.push.file.marks import FORMULA, Marks, doubt_of
 from connector.push.file.record import SURROGATE, Record, is_readable, is_text
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
@@ -25,6 +26,7 @@ from connector.push.file.wording import cut
 __all__ = ["RowParser"]
 
 LONGEST_KEY = 255  # characters
+_NO_RESULT = "The workbook holds no result of this formula: open it in Excel and save it, then plan it again."
 _NUL = "The server refuses NUL characters: remove them."
 _as_metadata = msgspec.json.Decoder(dict[str, str | None]).decode
 
@@ -54,11 +56,12 @@ class RowParser:
         self._fields = [(position, name, rules.safe_length(name), check) for position, name, check in columns.fields]
         keys = {*(key for _, key in columns.metadata), *(name.removeprefix(PREFIX) for name in columns.constants)}
         self._taxed = columns.json is not None or not rules.TAX_KEYS.isdisjoint(keys)
+        self._named = columns.named()
         self._used = {*columns.keys.values(), *(at for at, *_ in columns.fields + columns.metadata), columns.json}
 
     def parse(self, record: Record) -> Row | None:
         """Make a row; None for a blank line."""
-        line, cells, raw, trouble = record
+        line, cells, raw, trouble, marks = record
         if not trouble and not any(cells):
             return None
         row = Row(line, raw, fields={}, faults=[], advice=[])
@@ -68,6 +71,8 @@ class RowParser:
             return row
         if "\0" in raw or not (raw.isascii() or is_text(raw)):
             self._unreadable(row, cells)
+        if marks:
+            cells = self._marked(row, cells, marks)
         self._cells(row, cells)
         if self.columns.metadata or self.columns.json is not None:
             self._metadata(row, cells)
@@ -75,7 +80,28 @@ class RowParser:
             _set_constant(row, name, text)
         if self._taxed:
             self._tax(row)
+        if marks:
+            self._doubt(row, cells, marks)
         return row
+
+    def _marked(self, row: Row, cells: list[str], marks: Marks) -> list[str]:
+        """The cells that are read: a formula without a result is a fault, and nothing else is said about it."""
+        read = list(cells)
+        for position, mark in marks.items():
+            if mark.kind == FORMULA and position in self._used:
+                self._fault(row, position, cells[position], "formula", _NO_RESULT)
+                read[position] = ""
+        return read
+
+    def _doubt(self, row: Row, cells: list[str], marks: Marks) -> None:
+        """What the cells give to doubt, besides their texts."""
+        country = row.fields.get("address_country") or ""
+        row.doubts = {}
+        for position, mark in marks.items():
+            if (name := self._named.get(position)) is not None:
+                text = cells[position] if position >= 0 else ""
+                if found := doubt_of(name, text, mark, country):
+                    row.doubts[name] = found
 
     def _cells(self, row: Row, cells: list[str]) -> None:
         """Keys and text fields. The import spends its time here, so a cell without a fault costs no call."""
@@ -103,7 +129,7 @@ class RowParser:
 
     def _key(self, row: Row, key: str, position: int, cell: str) -> None:
         if not cell:
-            if key == self.match == "external_id":
+            if key == self.match == "external_id" and not any(fault.rule == "formula" for fault in row.faults):
                 self._fault(row, position, "", "required", "It identifies the customer of the row: fill it.")
             return
         text = unescaped(cell)

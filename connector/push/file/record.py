@@ -6,11 +6,15 @@ Promised: `quoted` writes what `Delimited.records` reads back as the same cells.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import NamedTuple
+
+from connector.push.file.marks import Marks
 
 __all__ = ["SURROGATE", "Record", "is_readable", "is_text", "printable", "quoted"]
 
 SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_MARKS: Marks = MappingProxyType({})
 
 
 class Record(NamedTuple):
@@ -21,12 +25,14 @@ class Record(NamedTuple):
         cells: its values; empty for a blank line.
         raw: its text exactly as in the file, line end included.
         trouble: why it could not be read, `quotes` or `unclosed`; "" when it could.
+        marks: position → what a workbook's cell is besides its text.
     """
 
     line: int
     cells: list[str]
     raw: str
     trouble: str = ""
+    marks: Marks = _NO_MARKS
 
 
 def printable(text: str) -> str:

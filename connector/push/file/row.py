@@ -12,6 +12,7 @@ import msgspec
 
 from connector.push.file.advice import Advice
 from connector.push.file.cells import Value
+from connector.push.file.doubt import Doubt
 from connector.push.file.rules import Fault
 
 __all__ = ["Checked", "Row"]
@@ -31,6 +32,7 @@ class Row(msgspec.Struct, gc=False):
         metadata: key → text, or None for "remove"; None where the row says nothing about metadata.
         faults: everything that is wrong with it.
         advice: what some of its cells certainly mean, taken or not.
+        doubts: field, or "" for the row → a doubt that its cell gives, whatever the text in it.
     """
 
     line: int
@@ -41,6 +43,7 @@ class Row(msgspec.Struct, gc=False):
     metadata: dict[str, Value] | None = None
     faults: list[Fault] = []
     advice: list[Advice] = []
+    doubts: dict[str, Doubt] = {}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-r"""CSV, DataFrame or Arrow table → rows of customer fields, with every fault in them.
+r"""CSV, workbook, DataFrame or Arrow table → rows of customer fields, with every fault in them.
 
 Promised: columns are found by header name; every fault is reported with its physical line, column, value, rule and
 remedy, not the first one only; duplicates are found over the whole file; a row with a fault is never sent. For the
@@ -19,10 +19,13 @@ from connector.push.file import own
 from connector.push.file.columns import Columns
 from connector.push.file.delimited import Delimited
 from connector.push.file.duplicates import Hashes, compared, warnings
+from connector.push.file.excel.package import is_workbook
+from connector.push.file.excel.workbook import Workbook
 from connector.push.file.headers import Unknown, bare, is_known
 from connector.push.file.parser import RowParser
 from connector.push.file.record import Record
 from connector.push.file.row import Checked, Row
+from connector.push.file.source import on_disk
 from connector.push.file.tabular import Tabular
 
 __all__ = ["Rows", "header_of", "opened", "read_rows"]
@@ -41,7 +44,7 @@ class Rows:
         alike: folding key → external_id → line, of external_ids that only look different, once `check` has run.
     """
 
-    source: Delimited | Tabular
+    source: Delimited | Tabular | Workbook
     columns: Columns
     match: str = "external_id"
     fixes: Set[str] = frozenset()
@@ -89,6 +92,7 @@ class Rows:
                 self._parser.duplicates = duplicates
                 found = self._checked()
             found.warnings += warnings(self.alike, self.source.unit)
+        found.warnings += self.source.notes
         return found
 
     def _checked(self, hashes: Hashes | None = None) -> Checked:
@@ -114,11 +118,12 @@ def read_rows(
     delimiter: str | None = None,
     fixes: Iterable[str] = (),
     unknown: Unknown = "refuse",
+    sheet: str | None = None,
 ) -> Iterator[Rows]:
     """Open customers for reading.
 
     Args:
-        source: a CSV file (path, ``-`` for standard input, binary file object), a DataFrame or an Arrow table.
+        source: a CSV file or a workbook (path, ``-``, binary file object), a DataFrame or an Arrow table.
         mapping: header → field, where names differ; "" leaves the column out.
         constants: field → text for every row, for columns that the file does not have.
         match: the column that identifies the customer of a row, `external_id` or `id`.
@@ -126,6 +131,7 @@ def read_rows(
         delimiter: instead of the detected one.
         fixes: kinds of advice to take, of `connector.push.file.advice.FIXES`: none by default.
         unknown: what to do with unknown columns: `refuse` the file, `leave` them out, make them `metadata`.
+        sheet: name or number of a workbook's sheet; without it the only visible one with data.
 
     Yields:
         The rows; iterate, or `check` first.
@@ -134,14 +140,12 @@ def read_rows(
         FixInput: the file cannot be read at all, has no header, or a column is unknown.
     """
 
-    def bound(opened: Delimited | Tabular) -> Rows:
-        header = header_of(opened)
-        columns = Columns.bind(
-            header, mapping=mapping, constants=constants, match=match, unknown=unknown, name=opened.name
-        )
+    def bound(opened: Delimited | Tabular | Workbook) -> Rows:
+        given: Any = {"mapping": mapping, "constants": constants, "match": match, "unknown": unknown}
+        columns = Columns.bind(header_of(opened), **given, name=opened.name, unit=opened.unit)
         return Rows(opened, columns, match, frozenset(fixes))
 
-    with opened(source, mapping=mapping, encoding=encoding, delimiter=delimiter) as table:
+    with opened(source, mapping=mapping, encoding=encoding, delimiter=delimiter, sheet=sheet) as table:
         yield bound(table)
 
 
@@ -152,19 +156,29 @@ def opened(
     mapping: Mapping[str, str] | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
-) -> Iterator[Delimited | Tabular]:
-    """Open the text table of a file, a DataFrame or an Arrow table. Arguments and errors as for `read_rows`."""
+    sheet: str | None = None,
+) -> Iterator[Delimited | Tabular | Workbook]:
+    """Open the table of a file, a workbook, a DataFrame or an Arrow table. Arguments and errors as for `read_rows`."""
     if not isinstance(source, Path | str) and not hasattr(source, "read"):
         yield Tabular(source)
         return
     mapped = {bare(name) for name in mapping or {}}
-    with Delimited.open(
-        source, encoding=encoding, delimiter=delimiter, known=lambda name: bare(name) in mapped or is_known(name)
-    ) as file:
-        yield file
+
+    def known(name: str) -> bool:
+        return bare(name) in mapped or is_known(name)
+
+    with on_disk(source) as (path, name):
+        if is_workbook(path, name):
+            with Workbook.open(path, name, sheet) as book:
+                yield book
+            return
+        if sheet:
+            raise FixInput(f"{name} has no sheets, and sheet {sheet!r} is asked for.", remedy="Leave out --sheet.")
+        with Delimited.open(path, encoding=encoding, delimiter=delimiter, known=known, name=name) as file:
+            yield file
 
 
-def header_of(source: Delimited | Tabular) -> Record:
+def header_of(source: Delimited | Tabular | Workbook) -> Record:
     """The record that names the columns. Raises `FixInput` where there is none."""
     header = next((record for record in source.records() if record.trouble or any(record.cells)), None)
     if header is None or header.trouble:

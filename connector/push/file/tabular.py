@@ -31,6 +31,7 @@ class Tabular:
     """
 
     encoding, bom, delimiter, guessed, unit = "utf-8", b"", ",", False, "row"
+    sheet, notes = "", ()
 
     def __init__(self, table: Any, name: str = "table") -> None:
         import pyarrow as pa

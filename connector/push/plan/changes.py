@@ -16,6 +16,7 @@ from connector.push.file.advice import Advice
 from connector.push.file.columns import KEYS, Columns
 from connector.push.file.damage import changed
 from connector.push.file.doubt import Doubt
+from connector.push.file.marks import HIDDEN, MERGED
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
 from connector.push.file.wording import SHOWN
@@ -82,7 +83,7 @@ def update(row: Row, held: Customer, changes: dict[str, Any]) -> Entry:
     state = fingerprint(held)
     advice = advice_of(row, pairs)
     made = Entry("update", row.line, held.external_id, held.id, pairs, state, notes=notes, raw=row.raw, advice=advice)
-    return doubt(made, doubts_of(pairs))
+    return doubt(made, doubts_of(pairs, row.doubts))
 
 
 def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
@@ -92,14 +93,42 @@ def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
     return [one for one in row.advice if one.field in (*pairs, *KEYS) or ("metadata" in pairs and "." in one.field)]
 
 
-def doubts_of(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[Doubt]:
-    """The doubts about values that would be written: field → (before, after)."""
+def doubts_of(pairs: Mapping[str, tuple[Any, Any]], marked: Mapping[str, Doubt]) -> Iterator[Doubt]:
+    """The doubts about what would be written.
+
+    Args:
+        pairs: field → (before, after).
+        marked: field, or "" for the row → the doubt that its cell gives. Of two doubts about a value the one that its
+            text gives is told; one about a cell without a text, whatever else is written.
+    """
+    told: set[str] = set()
+    for name, found in _of_texts(pairs):
+        told.add(name)
+        yield found
+    written = {*_written(pairs)} if marked else set()
+    for name, found in marked.items():
+        if name not in told and (name in written or found.kind in (HIDDEN, MERGED)):
+            yield found
+
+
+def _written(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """The fields and metadata keys whose value would change."""
+    for name, (before, after) in pairs.items():
+        if isinstance(after, dict):
+            held = before or {}
+            yield from (f"metadata.{key}" for key, text in after.items() if held.get(key) != text)
+        else:
+            yield name
+
+
+def _of_texts(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Doubt]]:
+    """Field, or metadata key → the doubt that its new text gives."""
     for name, (before, after) in pairs.items():
         if isinstance(after, str):
             if found := changed(name, before or "", after):
-                yield found
+                yield name, found
         elif isinstance(after, dict):
             held = before or {}
             for key, text in after.items():
                 if found := changed(f"metadata.{key}", held.get(key) or "", text):
-                    yield found
+                    yield f"metadata.{key}", found

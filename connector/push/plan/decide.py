@@ -93,7 +93,7 @@ def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry
         notes.append(f"{namesake.id} had this external_id and is archived: a new customer is made, the old one stays.")
     advice = advice_of(row, pairs)
     made = Entry("create", row.line, row.external_id, set=pairs, notes=notes, raw=row.raw, advice=advice)
-    doubt(made, doubts_of(pairs))
+    doubt(made, doubts_of(pairs, row.doubts))
     if near is not None:
         doubt(made, [Doubt(TWIN, told(row.external_id, Identified(near.external_id, near.id)))])
     return made
@@ -115,7 +115,12 @@ def _conflict(row: Row, held: Customer | None, why: str) -> Entry:
     external_id = row.external_id or (held.external_id if held else "")
     stranger = held is None or held.status != "published"
     id = held.id if held else row.id
-    return Entry("conflict", row.line, external_id, id, why=why, raw=row.raw, stranger=stranger)
+    return Entry("conflict", row.line, external_id, id, why=why, raw=row.raw, stranger=stranger, notes=_cells_told(row))
+
+
+def _cells_told(row: Row) -> list[str]:
+    """What the row's cells are besides their texts: refused, it becomes a text that no longer shows it."""
+    return [doubt.text for doubt in row.doubts.values()]
 
 
 def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entry:
@@ -127,7 +132,7 @@ def invalid(row: Row, faults: Sequence[Fault], rows: Rows | None = None) -> Entr
         rows: the file, where the row may have bytes that are not text: they are kept exactly.
     """
     entry = Entry("invalid", row.line, printable(row.external_id), printable(row.id), faults=list(faults), raw=row.raw)
-    entry.advice = row.advice
+    entry.advice, entry.notes = row.advice, _cells_told(row)
     if rows is not None and printable(row.raw) != row.raw:
         entry.raw, entry.raw_bytes = "", rows.source.encode(row.raw)
     return entry

@@ -47,6 +47,7 @@ class Source(msgspec.Struct, frozen=True):
         unit: line or row, what `Entry.line` counts.
         rows: how many rows, blank lines apart.
         blank: lines without a value.
+        sheet: of a workbook; "" for other files.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Source(msgspec.Struct, frozen=True):
     unit: str = "line"
     rows: int = 0
     blank: int = 0
+    sheet: str = ""
 
 
 class Header(msgspec.Struct, kw_only=True):
