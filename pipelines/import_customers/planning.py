@@ -18,11 +18,11 @@ from connector.push.account.customer import Send, total
 from connector.push.apply.doubted import read_decisions
 from connector.push.file.advice import FIXES
 from connector.push.file.damage import KINDS
+from connector.push.file.headers import bare
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
 from connector.push.plan import mirror
-from connector.push.plan.counts import Counts
 from connector.push.plan.decide import invalid
 from connector.push.plan.doubts import Decisions
 from connector.push.plan.entry import Entry
@@ -119,6 +119,7 @@ class _Planning:
                     f"{rows.source.name} has a header and no rows.",
                     remedy="Add a row for each customer; `flexsync import export` writes those that exist.",
                 )
+            _check_undecided(rows)
             found = Planned(_source(rows, checked), checked, rows.source.guessed, columns=rows.columns.bound)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
             seen: set[int] | None = set() if self.archive_missing else None
@@ -139,8 +140,8 @@ class _Planning:
             found.existing, environment = await total(api.send)
             self.progress.step("compare", found.source.rows, ("row", "rows"))
             async for entries in planned(rows, self._options(), api.send):
-                draft.take(entries)
-                _check_onboarding(given.onboarding, found.counts, entries)
+                draft.take(self.decided.meet(entry) for entry in entries)
+                _check_onboarding(given.onboarding, self.decided, entries)
                 self.progress.advance("compare", len(entries))
             await self._review(rows, draft, environment, api.send)
             if draft.seen is not None:
@@ -153,7 +154,8 @@ class _Planning:
             "archive_missing": self.archive_missing,
         }  # fmt: skip
         draft.finish(limits(given), self.account.base_url, environment, options, self.clock())
-        draft.write_doubted(self.decisions)
+        if aside := draft.write_doubted(self.decisions, self.decided):
+            self.progress.note(aside)
         return found
 
     async def _review(self, rows: Rows, draft: Draft, environment: str, send: Send) -> None:
@@ -169,7 +171,7 @@ class _Planning:
             as_they_stand = {entry.line: entry for entry in meant.values()}
             async for entries in planned(rows, self._options(), send, only):
                 draft.take_meant(entries, as_they_stand, self.decided)
-        found.unused = self.decided.unused
+        found.unmet, found.lapsed = self.decided.without_row, self.decided.lapsed
 
     def _options(self) -> Options:
         return Options(self.given.mode, self.given.match, self.given.metadata)
@@ -179,7 +181,7 @@ class _Planning:
         found = draft.planned
         if found.counts.invalid or found.strangers:
             _refuse_archives(found.source.name, found.counts.invalid + found.strangers)
-        if doubted := found.counts.held + found.counts.left_out:
+        if doubted := found.counts.held + found.counts.left_out + len(found.unmet):
             what = ("row that looks like a mistake", "rows that look like a mistake")
             raise FixInput(
                 f"{found.source.name} has {counted(doubted, *what)}, and --archive-missing would archive customers that"
@@ -210,6 +212,20 @@ def _check_not_own(source: Any, own: Path) -> None:
         raise FixInput(f"{own} would be written over itself.", remedy="Give another --out.")
 
 
+def _check_undecided(rows: Rows) -> None:
+    """Make sure that a file of doubts that is planned as it stands holds no decision. Raises `FixInput`."""
+    own = [one.how == "own" and bare(one.header) == "decision" for one in rows.columns.bound]
+    records = (record for record in rows.source.records() if any(own) and record.line != rows.columns.line)
+    at = own.index(True) if any(own) else 0
+    if line := next((r.line for r in records if len(r.cells) > at and r.cells[at].strip()), 0):
+        name = rows.source.name
+        raise FixInput(
+            f"{name} line {line} holds a decision, which is not looked at in a file that is planned.",
+            remedy=f"Plan the file that {name} was written for, with --decisions {name}. To plan its rows as they stand"
+            " in it, empty its column decision.",
+        )
+
+
 def _refuse_archives(name: str, rows: int) -> NoReturn:
     what = counted(rows, "row that is invalid or meets no customer", "rows that are invalid or meet no customer")
     raise FixInput(
@@ -218,10 +234,10 @@ def _refuse_archives(name: str, rows: int) -> NoReturn:
     )
 
 
-def _check_onboarding(choice: str, counts: Counts, entries: Sequence[Entry]) -> None:
-    if choice or not counts.create:
+def _check_onboarding(choice: str, decided: Decisions, entries: Sequence[Entry]) -> None:
+    first = next((entry for entry in entries if entry.do == "create" and not decided.refused(entry)), None)
+    if choice or first is None:
         return
-    first = next(entry for entry in entries if entry.do == "create")
     raise FixInput(
         f"line {first.line}, {first.external_id!r}, would be created, and creating a customer can start the account's"
         " onboarding workflow.",

@@ -41,10 +41,13 @@ def plan_json(found: Planned) -> dict[str, Any]:
                 "kinds": e.kinds,
                 "doubts": e.doubts,
                 "decision": e.decision,
+                "why": e.why,
             }
             for e in entries
-            if e.doubts
+            if e.doubts or e.do in ("held", "left_out")
         ],
+        "unmet": [{"row": sign, "decision": said} for sign, said in found.unmet.items()],
+        "lapsed": found.lapsed,
         "advice": [msgspec.to_builtins(one) for entry in entries for one in entry.advice],
         "columns": [one._asdict() for one in found.columns],
         "twins": found.twins,
