@@ -1,4 +1,4 @@
-"""Decisions about doubted rows: a refusal holds whatever else changes, a consent is for exactly what would be written."""
+"""Decisions about doubted rows: a refusal holds whatever else changes, a consent is for what would be written."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from importing import Shop, id_of, shop, state, table
+from importing import Shop, id_of, shop, table
 from test_doubts import again, decide, shown
 from test_twins import Notes
+from test_twins import planned as compared
 
 from connector.errors import FixInput
 from pipelines import import_customers as job
+from pipelines import jobs
 from pipelines.import_customers import Planned
+from pipelines.progress import Progress
 from pipelines.report.import_json import plan_json
 from pipelines.report.plan_summary import plan_summary
+from pipelines.sync import Options
 
 FOUR = {"external_id": "acct-4", "name": "Four"}
 TWIN = {"external_id": "ACCT-4", "name": "Four b"}
@@ -108,7 +112,8 @@ def test_same_is_no_consent_to_an_update(tmp_path: Path) -> None:
     with shop(tmp_path, {**FOUR, "contact": "493012345678"}, {"external_id": "other", "name": "O"}) as it:
         path, _ = it.plan(table({"external_id": "acct-4", "contact": "4,93012E+11"})).doubted or (Path(), 0)
         decide(path, "same")
-        assert (shown(found := again(it, path)), found.exit_code) == ([("acct-4", "held")], 1)
+        found = again(it, path)
+        assert (shown(found), found.exit_code) == ([("acct-4", "held")], 1)
         assert "is no new external_id" in whys(found)["acct-4"]
         path, _ = it.plan(table({"id": id_of(it.sandbox, "other"), "external_id": "ACCT-4"}), match="id").doubted or (
             Path(),
@@ -138,8 +143,27 @@ def test_same_says_why_it_is_not_met(tmp_path: Path, accept: tuple[str, ...]) ->
         found = it.plan(table(TWIN, FOUR))
         path, _ = found.doubted or (Path(), 0)
         decide(path, "same")
-        assert shown(found := again(it, path, accept=accept)) == [("ACCT-4", "held")]
+        found = again(it, path, accept=accept)
+        assert shown(found) == [("ACCT-4", "held")]
         assert found.counts.unchanged == 1
+
+
+def test_a_store_is_of_this_account_and_its_customers_exist(tmp_path: Path) -> None:
+    """`same` on a customer that is gone since the store's run creates nobody; an empty account uses no store."""
+    with shop(tmp_path, FOUR, {"external_id": "o", "name": "O"}) as it:
+        store = tmp_path / "s.duckdb"
+        jobs.sync(it.settings(store=store), Options(), Progress())
+        path, _ = compared(it, TWIN, store=store)[0].doubted or (Path(), 0)
+        decide(path, "same")
+        archived(it)
+        for accept in ((), ("twin",)):
+            found, _ = compared(it, TWIN, store=store, decisions=path, accept=accept)
+            assert shown(found) == [("ACCT-4", "held")]
+            assert "'acct-4' is not there any more" in whys(found)["ACCT-4"]
+    with shop(tmp_path) as empty:
+        found, notes = compared(empty, TWIN, store=store)
+        assert (found.counts.create, found.counts.held) == (1, 0)
+        assert any(f"{store} is not used" in text for _, text in notes.said)
 
 
 def test_a_refusal_archives_nobody(tmp_path: Path) -> None:
@@ -189,7 +213,8 @@ def test_yes_is_for_exactly_what_would_be_written(tmp_path: Path, told: Told, ch
         assert "1 decision was about something else" in plan_summary(found)
         (row,) = decide(path, "yes")
         assert row["flexsync_kind"]
-        assert (found := again(it, path, **later)).counts.writes == found.counts.update + found.counts.create == 1
+        found = again(it, path, **later)
+        assert found.counts.writes == found.counts.update + found.counts.create == 1
 
 
 def test_a_lapsed_yes_is_shown_as_a_question(tmp_path: Path) -> None:
@@ -234,7 +259,7 @@ def test_same_is_for_the_values_that_were_seen(tmp_path: Path) -> None:
 
 
 def test_decisions_without_a_row_are_told_and_kept(tmp_path: Path) -> None:
-    """A decision whose row is no more makes the exit code 1, stands in JSON, and stays in the file until it is removed."""
+    """A decision whose row is no more exits with 1, is in JSON, and stays in the file until it is removed."""
     with shop(tmp_path) as it:
         path, _ = it.plan(table({"external_id": "a-1", "name": "#N/A"}, FOUR)).doubted or (Path(), 0)
         (row,) = decide(path, "no")

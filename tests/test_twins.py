@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from importing import Shop, searches, shop, table
 from sizes import examples, sampled, thorough
-from support import customers_of
 
 from connector.clock import exact_now
 from connector.push.file import folding
@@ -149,28 +148,6 @@ def test_a_fresh_store_takes_the_place_of_the_walk(tmp_path: Path) -> None:
         assert list(doubts(none)) == ["42"]
         assert any("none.duckdb is not used" in text and "does not exist" in text for _, text in notes.said)
         assert searches(it.sandbox)
-
-
-def test_a_store_is_of_this_very_account_and_its_customers_exist(tmp_path: Path) -> None:
-    """Beside an empty account no store is used, and `same` on a customer that is gone since creates nobody."""
-    row = {"external_id": "ACCT-4", "name": "b"}
-    with shop(tmp_path, {"external_id": "acct-4", "name": "Four"}, {"external_id": "o", "name": "O"}) as it:
-        store = tmp_path / "s.duckdb"
-        jobs.sync(it.settings(store=store), Options(), Progress())
-        found, _ = planned(it, row, store=store)
-        path, _ = found.doubted or (Path(), 0)
-        path.write_text(path.read_text().replace("\n,", "\nsame,"))
-        gone = next(one["id"] for one in customers_of(it.sandbox) if one["external_id"] == "acct-4")
-        it.sandbox.request("DELETE", f"/v1/customers/{gone}", {"x-api-key": "sandbox"})
-        for accept in ((), ("twin",)):
-            found, _ = planned(it, row, store=store, decisions=path, accept=accept)
-            assert found.plan is not None
-            assert [(one.external_id, one.do) for one in found.plan.entries()] == [("ACCT-4", "held")]
-            assert "'acct-4'" in next(found.plan.entries()).why
-    with shop(tmp_path) as empty:
-        found, notes = planned(empty, row, store=store)
-        assert (found.counts.create, found.counts.held) == (1, 0)
-        assert any(f"{store} is not used" in text for _, text in notes.said)
 
 
 MEASURED = """

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from connector.errors import FixInput
 from connector.files import atomic_write, set_aside
+from connector.plurals import counted
 from connector.push.apply.rejected import front, top
 from connector.push.file.delimited import Delimited
 from connector.push.file.record import Record
-from connector.plurals import counted
 from connector.push.plan.doubts import ACCEPTED, GIVEN, Decision, Decisions, row_of
 from connector.push.plan.entry import Entry
 from connector.push.plan.planfile import Source
