@@ -114,7 +114,7 @@ def test_same_is_no_consent_to_an_update(tmp_path: Path) -> None:
         decide(path, "same")
         found = again(it, path)
         assert (shown(found), found.exit_code) == ([("acct-4", "held")], 1)
-        assert "is no new external_id" in whys(found)["acct-4"]
+        assert "exists already" in whys(found)["acct-4"]
         path, _ = it.plan(table({"id": id_of(it.sandbox, "other"), "external_id": "ACCT-4"}), match="id").doubted or (
             Path(),
             0,

@@ -215,12 +215,13 @@ def _check_not_own(source: Any, own: Path) -> None:
 def _check_undecided(rows: Rows) -> None:
     """Make sure that a file of doubts that is planned as it stands holds no decision. Raises `FixInput`."""
     own = [one.how == "own" and bare(one.header) == "decision" for one in rows.columns.bound]
-    records = (record for record in rows.source.records() if any(own) and record.line != rows.columns.line)
-    at = own.index(True) if any(own) else 0
-    if line := next((r.line for r in records if len(r.cells) > at and r.cells[at].strip()), 0):
+    if not any(own):
+        return
+    at, records = own.index(True), (one for one in rows.source.records() if one.line != rows.columns.line)
+    if line := next((one.line for one in records if len(one.cells) > at and one.cells[at].strip()), 0):
         name = rows.source.name
         raise FixInput(
-            f"{name} line {line} holds a decision, which is not looked at in a file that is planned.",
+            f"{name} line {line} holds a decision, and decisions are not taken from the file that is planned.",
             remedy=f"Plan the file that {name} was written for, with --decisions {name}. To plan its rows as they stand"
             " in it, empty its column decision.",
         )

@@ -160,7 +160,7 @@ def _doubted(found: Planned) -> list[str]:
         fit = counted(len(found.unmet), "decision fits", "decisions fit")
         lines.append(
             f"note      {fit} no row of {found.source.name}: the row was changed or removed. Look at it, then remove"
-            " the line with the decision"
+            " its line from the file of decisions"
         )
     if found.doubted and found.doubted[1]:
         path, rows = found.doubted

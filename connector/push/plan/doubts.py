@@ -165,4 +165,4 @@ class Decisions:
 
 
 def _own(entry: Entry) -> str:
-    return f"{entry.external_id!r} is no new external_id that looks like one. Correct the row, or say yes or no."
+    return f"its own customer, {entry.external_id!r}, exists already. Correct the row, or say yes or no."
