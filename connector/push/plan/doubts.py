@@ -134,7 +134,8 @@ class Decisions:
         entry.kinds, entry.doubts = [kind for kind, _ in told], [text for _, text in told]
         if not agreed and not self._same(entry):
             entry.do, entry.decision = "held", "same?"
-            entry.why = f"it means {entry.external_id!r}, and what it would change there was not seen with that"
+            what = f"it was decided to be {entry.external_id!r} (same), before these changes to it were planned"
+            entry.why = f"{what}. Say same again, or yes or no."
             self.lapsed += 1
         return entry
 
