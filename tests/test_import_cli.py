@@ -153,6 +153,16 @@ def test_creating_needs_a_word_on_onboarding(run: Any, tmp_path: Path) -> None:
     assert run("plan", "customers.csv", "--mode", "update").code == 1  # the new one is a conflict
 
 
+def test_two_fields_for_one_column_are_refused(run: Any, live: tuple[Sandbox, str]) -> None:
+    """--map that names one column twice is a slip, unless it says the same."""
+    done = run("plan", "customers.csv", "--map", "Tel=contact", "--map", "Tel=")
+    assert done.code == 2
+    assert "--map 'Tel=contact' and 'Tel=' are about one column" in done.err
+    same = run("plan", "customers.csv", "--map", "name=name", "--map", "name = name", "--mode", "update")
+    assert same.code == 1
+    assert live[0].calls_total > 0
+
+
 def test_a_persons_file_is_never_overwritten(run: Any, tmp_path: Path) -> None:
     """--out that names something else than a plan is refused, and the file stays."""
     done = run("plan", "customers.csv", "--onboarding", "skip", "--out", "customers.csv")

@@ -123,7 +123,7 @@ def test_held_rows_go_into_the_next_round_too(tmp_path: Path) -> None:
         doubts.write_text(doubts.read_text().replace("\n,3,", "\nyes,3,"))
         assert list(read_decisions(doubts).values()) == ["yes"]
         found = plan(it, "x.rejected.csv", decisions=doubts)
-        assert (found.counts.create, found.counts.held, found.counts.invalid, found.unused) == (1, 0, 1, 0)
+        assert (found.counts.create, found.counts.held, found.counts.invalid, len(found.unmet)) == (1, 0, 1, 0)
         assert [row[2] for row in rows(rejected)[1:]] == ["n-3"]
 
 

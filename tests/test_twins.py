@@ -38,7 +38,7 @@ class Notes(Progress):
 def planned(it: Shop, *rows: dict[str, str], **given: Any) -> tuple[Planned, Notes]:
     notes = Notes(it)
     it.path("customers.csv").write_text(table(*rows))
-    more = {name: given.pop(name) for name in ("store", "clock") if name in given}
+    more = {name: given.pop(name) for name in ("store", "clock", "decisions") if name in given}
     settings = it.settings(**given)
     return job.plan(settings, it.path("customers.csv"), it.path("customers.plan"), progress=notes, **more), notes
 

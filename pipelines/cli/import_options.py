@@ -35,12 +35,22 @@ def plan_settings(flags: dict[str, Any], maps: Iterable[str], no_twins: bool) ->
 
     lists = {name: _list(flags[name]) for name in _LISTS if flags.get(name)}
     settings = load_settings(**{**flags, **lists}, twins=False if no_twins else None)
-    mapping = {**settings.imports.mapping, **dict(_pair(text) for text in maps)}
+    mapping = {**settings.imports.mapping, **_mapped(maps)}
     return msgspec.structs.replace(settings, imports=msgspec.structs.replace(settings.imports, mapping=mapping))
 
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+
+
+def _mapped(maps: Iterable[str]) -> dict[str, str]:
+    """Column → field. Raises `FixInput` where two fields are named for one column."""
+    found: dict[str, str] = {}
+    for header, field in map(_pair, maps):
+        if found.setdefault(header, field) != field:
+            told = f"--map {f'{header}={found[header]}'!r} and {f'{header}={field}'!r} are about one column."
+            raise FixInput(told, remedy="Name one field for a column.")
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

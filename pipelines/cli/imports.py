@@ -1,8 +1,8 @@
 """`flexsync import …`: template, export, plan, apply, undo.
 
 Promised: stdout holds changes and reports, an export or one JSON object; stderr holds progress and notes. `plan` and
-`undo` exit with 0 when every row can be applied, 1 when some cannot or wait for a decision, 2 when none can; `apply`
-exits with 0 when every planned change is made, 1 when some are not.
+`undo` exit with 0 when every row can be applied, 1 when some cannot or wait for a decision, or a decision fits no row,
+2 when none can; `apply` exits with 0 when every planned change is made, 1 when some are not.
 """
 
 from __future__ import annotations

@@ -101,7 +101,9 @@ class Comparing:
             return "its last run is not green and whole"
         if self.clock() - run.finished_at > FRESH:
             return f"its last run ended {run.finished_at:%Y-%m-%d %H:%M} UTC, more than a day ago"
-        if environment and copy.environment_id != environment:
+        if not environment:
+            return "the account has no customer, and so does not say which environment it is"
+        if copy.environment_id != environment:
             return f"it is of environment {copy.environment_id}"
         return ""
 

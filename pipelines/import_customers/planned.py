@@ -18,18 +18,18 @@ from msgspec import UNSET
 from connector.errors import FixInput
 from connector.files import set_aside
 from connector.plurals import counted
-from connector.push.apply.doubted import write_doubts
+from connector.push.apply.doubted import keep_decided, write_doubts
 from connector.push.apply.rejected import write_rejected
 from connector.push.file.headers import Bound
 from connector.push.file.row import Checked
 from connector.push.plan.counts import Counts
-from connector.push.plan.doubts import Decisions, doubt
+from connector.push.plan.doubts import Decision, Decisions, doubt
 from connector.push.plan.entry import Entry
 from connector.push.plan.groups import Group, largest
 from connector.push.plan.guards import Guard, Limits, tripped
 from connector.push.plan.patterns import Patterns
 from connector.push.plan.planfile import Header, Plan, PlanWriter, Source, new_run
-from connector.push.plan.twins import Twins
+from connector.push.plan.twins import Twins, matched
 from connector.push.plan.unusual import unusual
 from pipelines.artifacts import doubted_of, put_aside, rejected_of
 
@@ -60,7 +60,8 @@ class Planned:
         doubted: where doubted rows were written, and how many.
         columns: what became of each column of the file.
         twins: with what new external_ids were compared, as a sentence; "" where nothing was to be compared.
-        unused: decisions that met no doubted row.
+        unmet: sign → decision, of decisions that met no row of the file.
+        lapsed: consents that were about something else than what would be written: their rows are held.
         calls: HTTP calls made, by operation.
     """
 
@@ -79,15 +80,16 @@ class Planned:
     doubted: tuple[Path, int] | None = None
     columns: list[Bound] = field(default_factory=list)
     twins: str = ""
-    unused: int = 0
+    unmet: dict[str, Decision] = field(default_factory=dict)
+    lapsed: int = 0
     calls: dict[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """0 every row can be done, 1 some cannot, 2 none can."""
+        """0 every row can be done, 1 some cannot or decisions fit no row, 2 none can."""
         if self.plan is None:
             return FixInput.exit_code
-        return 1 if self.counts.invalid or self.counts.conflict or self.counts.held else 0
+        return 1 if self.counts.invalid or self.counts.conflict or self.counts.held or self.unmet else 0
 
 
 @dataclass
@@ -136,24 +138,27 @@ class Draft:
         Returns:
             Existing external_id → entry of the row that means it, taken out of the plan: see `take_meant`.
         """
-        meant: dict[str, Entry] = {}
-        if twins is None and not self.doubted:
-            return meant
+        if twins is None and not self.doubted and not decisions.said:
+            return {}
         counts = Counts(unchanged=self.planned.counts.unchanged)
         self.patterns.restart()
+        others: list[Entry] = []
 
         def reviewed(entry: Entry) -> Entry | None:
+            if entry.do == "unchanged":  # counted already
+                return entry
             doubt(entry, twins.doubts(entry) if twins is not None else ())
-            if twins is not None and entry.do == "create" and decisions.means_another(entry):
-                found = twins.existing(entry)
-                if len(found) == 1 and meant.setdefault(found[0].external_id, entry) is entry:
-                    return None
+            if entry.do == "create" and decisions.means_another(entry):
+                others.append(entry)
+                return None
             counts.add(entry := decisions.settle(entry))
             self.patterns.add(entry)
             return entry
 
         self.writer.revise(reviewed)
         self.planned.counts = counts
+        meant, left = matched(others, twins)
+        self.take(decisions.unmet(entry, why) for entry, why in left)
         return meant
 
     def take_meant(self, entries: Iterable[Entry], twins: Mapping[int, Entry], decisions: Decisions) -> None:
@@ -213,11 +218,19 @@ class Draft:
         written = write_rejected(path, self.planned.source, entries, {}, next_round=read, aside=self._aside)
         self.planned.rejected = (path, written)
 
-    def write_doubted(self, given: Path | None) -> None:
-        """Write the doubted rows, to be decided; `given` holds the decisions that were made already."""
+    def write_doubted(self, given: Path | None, decisions: Decisions) -> None:
+        """Write the doubted rows, to be decided.
+
+        Args:
+            given: the file of the decisions that were made already.
+            decisions: that it holds.
+        """
         planned, path = self.planned, doubted_of(self.writer.path)
+        if aside := keep_decided(path, decisions, given):
+            self.note(aside)
         stays = [file for file in (given, self.read) if file is not None]
-        planned.doubted = (path, write_doubts(path, planned.source, self.writer.entries(), stays, self._aside))
+        written = write_doubts(path, planned.source, self.writer.entries(), decisions, stays, self._aside)
+        planned.doubted = (path, written)
 
     def _reads(self, path: Path) -> bool:
         """Whether that is the file which is planned."""

@@ -18,6 +18,7 @@ from connector.push.account.customer import Send, total
 from connector.push.apply.doubted import read_decisions
 from connector.push.file.advice import FIXES
 from connector.push.file.damage import KINDS
+from connector.push.file.headers import bare
 from connector.push.file.row import Checked
 from connector.push.file.rows import Rows, read_rows
 from connector.push.file.rules import EXCUSABLE
@@ -140,6 +141,8 @@ class _Planning:
                     f"{rows.source.name} has a header and no rows.",
                     remedy="Add a row for each customer; `flexsync import export` writes those that exist.",
                 )
+            if not _same_file(_path_of(source), self.asked.decisions):
+                _check_undecided(rows)
             found = Planned(_source(rows, checked), checked, rows.source.guessed, columns=rows.columns.bound)
             # Ids of the rows' customers: one may have another external_id by the time of the walk.
             seen: set[int] | None = set() if self.asked.archive_missing else None
@@ -161,8 +164,8 @@ class _Planning:
             found.existing, environment = await total(api.send)
             self.progress.step("compare", found.source.rows, ("row", "rows"))
             async for entries in planned(rows, self._options(), api.send, met=draft.patterns.meet):
-                draft.take(entries)
-                _check_onboarding(given.onboarding, found, entries)
+                draft.take(self.decided.meet(entry) for entry in entries)
+                _check_onboarding(given.onboarding, self.decided, found.source.unit, entries)
                 self.progress.advance("compare", len(entries))
             await self._review(rows, draft, environment, api.send)
             if draft.seen is not None:
@@ -171,7 +174,7 @@ class _Planning:
         if not rows.source.unchanged():
             raise FixInput(f"{found.source.name} changed while it was read.", remedy="Plan again once it is written.")
         self._finished(draft, environment)
-        draft.write_doubted(self.asked.decisions)
+        draft.write_doubted(self.asked.decisions, self.decided)
         return found
 
     def _finished(self, draft: Draft, environment: str) -> Planned:
@@ -196,7 +199,7 @@ class _Planning:
             as_they_stand = {entry.line: entry for entry in meant.values()}
             async for entries in planned(rows, self._options(), send, only, draft.patterns.meet):
                 draft.take_meant(entries, as_they_stand, self.decided)
-        found.unused = self.decided.unused
+        found.unmet, found.lapsed = self.decided.without_row, self.decided.lapsed
 
     def _options(self) -> Options:
         return Options(self.given.mode, self.given.match, self.given.metadata)
@@ -206,7 +209,7 @@ class _Planning:
         found = draft.planned
         if found.counts.invalid or found.strangers:
             _refuse_archives(found.source.name, found.counts.invalid + found.strangers)
-        if doubted := found.counts.held + found.counts.left_out:
+        if doubted := found.counts.held + found.counts.left_out + len(found.unmet):
             what = ("row that looks like a mistake", "rows that look like a mistake")
             raise FixInput(
                 f"{found.source.name} has {counted(doubted, *what)}, and --archive-missing would archive customers that"
@@ -234,12 +237,31 @@ def _check_kinds(what: str, flag: str, given: Iterable[str], known: Sequence[str
 def _own_decisions(source: Any, out: Path) -> Path | None:
     """The file itself, where it is the file of doubts: it brings its decisions."""
     path, doubts = _path_of(source), doubted_of(out)
-    return path if path and path.exists() and doubts.exists() and path.samefile(doubts) else None
+    return path if _same_file(path, doubts) else None
+
+
+def _same_file(one: Path | None, other: Path | None) -> bool:
+    return bool(one and other and one.exists() and other.exists() and one.samefile(other))
 
 
 def _path_of(source: Any) -> Path | None:
     """The file that is planned, where it has a path."""
     return Path(source) if isinstance(source, str | Path) and str(source) != "-" else None
+
+
+def _check_undecided(rows: Rows) -> None:
+    """Make sure that a file of doubts that is planned as it stands holds no decision. Raises `FixInput`."""
+    own = [one.how == "own" and bare(one.header) == "decision" for one in rows.columns.bound]
+    if not any(own):
+        return
+    at, records = own.index(True), (one for one in rows.source.records() if one.line != rows.columns.line)
+    if line := next((one.line for one in records if len(one.cells) > at and one.cells[at].strip()), 0):
+        name = rows.source.name
+        raise FixInput(
+            f"{name} line {line} holds a decision, and decisions are not taken from the file that is planned.",
+            remedy=f"Plan the file that {name} was written for, with --decisions {name}. To plan its rows as they stand"
+            " in it, empty its column decision.",
+        )
 
 
 def _refuse_archives(name: str, rows: int) -> NoReturn:
@@ -250,12 +272,12 @@ def _refuse_archives(name: str, rows: int) -> NoReturn:
     )
 
 
-def _check_onboarding(choice: str, found: Planned, entries: Sequence[Entry]) -> None:
-    if choice or not found.counts.create:
+def _check_onboarding(choice: str, decided: Decisions, unit: str, entries: Sequence[Entry]) -> None:
+    first = next((entry for entry in entries if entry.do == "create" and not decided.refused(entry)), None)
+    if choice or first is None:
         return
-    first = next(entry for entry in entries if entry.do == "create")
     raise FixInput(
-        f"{found.source.unit} {first.line}, {first.external_id!r}, would be created, and creating a customer can start"
+        f"{unit} {first.line}, {first.external_id!r}, would be created, and creating a customer can start"
         " the account's onboarding workflow.",
         remedy="If it should exist already, correct its external_id, or say --mode update. To create it, say"
         " --onboarding skip, or --onboarding run (or run:NAME); [import] onboarding keeps it.",

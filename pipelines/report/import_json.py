@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from connector.push.plan.entry import Entry
 from pipelines.import_customers import Applied, Planned
 from pipelines.report.plan_summary import entries_of
 
@@ -43,18 +44,9 @@ def plan_json(found: Planned) -> dict[str, Any]:
             for e in entries
             if e.do == "conflict"
         ],
-        "doubts": [
-            {
-                "line": e.line,
-                "external_id": e.external_id,
-                "id": e.id,
-                "kinds": e.kinds,
-                "doubts": e.doubts,
-                "decision": e.decision,
-            }
-            for e in entries
-            if e.doubts
-        ],
+        "doubts": [_doubted(e) for e in entries if e.doubts or e.do in ("held", "left_out")],
+        "unmet": [{"row": sign, "decision": said} for sign, said in found.unmet.items()],
+        "lapsed": found.lapsed,
         "advice": [msgspec.to_builtins(one) for entry in entries for one in entry.advice],
         "columns": [one._asdict() for one in found.columns],
         "twins": found.twins,
@@ -63,6 +55,12 @@ def plan_json(found: Planned) -> dict[str, Any]:
         "rejected": str(found.rejected[0]) if found.rejected and found.rejected[1] else None,
         "doubted": str(found.doubted[0]) if found.doubted and found.doubted[1] else None,
     }
+
+
+def _doubted(entry: Entry) -> dict[str, Any]:
+    """A row that looks like a mistake, or about which somebody decided; `why` it is held all the same."""
+    names = ("line", "external_id", "id", "kinds", "doubts", "decision", "why")
+    return {name: getattr(entry, name) for name in names}
 
 
 def apply_json(found: Applied) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def plan_summary(found: Planned, html: Path | None = None, following: Following 
     lines += _advice(found)
     lines += _doubts(found)
     lines += [f"{'' if number else 'changes':<9} {group.text}" for number, group in enumerate(found.groups)]
+    lines += _examples(found, "held", lambda entry: [entry.why] if entry.do == "held" and entry.why else [])
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
     lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []
@@ -153,9 +154,18 @@ def _doubts(found: Planned) -> list[str]:
 def _doubted(found: Planned, following: Following) -> list[str]:
     """The file of doubts, and how to go on with it."""
     lines = []
-    if found.unused:
-        fit = counted(found.unused, "decision fits", "decisions fit")
-        lines.append(f"note      {fit} no doubted row: what was decided about has changed, or is done")
+    if found.lapsed:
+        was = counted(found.lapsed, "decision was", "decisions were")
+        lines.append(
+            f"note      {was} about something else than what would be written now, or of an earlier version:"
+            " decide again"
+        )
+    if found.unmet:
+        fit = counted(len(found.unmet), "decision fits", "decisions fit")
+        lines.append(
+            f"note      {fit} no row of {found.source.name}: the row was changed or removed. Look at it, then remove"
+            " its line from the file of decisions"
+        )
     if found.doubted and found.doubted[1]:
         path, rows = found.doubted
         open_ones = f"{found.counts.held} to decide" if found.counts.held else "all decided"

@@ -55,7 +55,7 @@ def decided(row: Row, found: Found, options: Options, columns: Columns) -> Entry
         why = f"external_id {row.external_id!r} belongs to {holder.id}. Free it in a plan of its own first."
         return _conflict(row, held, why)
     if not changes:
-        return Entry("unchanged", row.line, held.external_id, held.id)
+        return Entry("unchanged", row.line, held.external_id, held.id, raw=row.raw)
     return update(row, held, changes)
 
 

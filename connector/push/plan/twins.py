@@ -22,7 +22,7 @@ from connector.push.file.rows import Rows
 from connector.push.file.wording import cut
 from connector.push.plan.entry import Entry
 
-__all__ = ["Identified", "Twins"]
+__all__ = ["Identified", "Twins", "matched", "told"]
 
 _SHOWN = 3  # twins that one doubt names
 
@@ -69,21 +69,23 @@ class Twins:
         new = entry.changes.get("external_id") if entry.do in ("create", "update") else None
         if not new or not (folded := fold(new)):
             return
-        if TWIN not in entry.kinds and (existing := self.existing(entry)):
-            yield Doubt(TWIN, told(new, existing[0]))
+        existing = self.existing(entry)
+        yield from (Doubt(TWIN, told(new, one)) for one in existing[:_SHOWN])
+        if len(existing) > _SHOWN:
+            yield Doubt(TWIN, f"{len(existing) - _SHOWN} more customers look like {cut(new)!r}")
         others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
         if others:
             shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
             yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
 
     def existing(self, entry: Entry) -> list[Identified]:
-        """The existing customers of whose external_id the new one of an entry is a twin."""
+        """The existing customers of whose external_id the new one of an entry is a twin, in the order of their ids."""
         new = entry.changes.get("external_id") or ""
         folded = fold(new)
         kept = dict.fromkeys(self._existing(folded) if folded else ())  # pages of a walk may repeat customers
-        return [
+        return sorted(
             one for one in kept if new != one.external_id and one.id != entry.id and fold(one.external_id) == folded
-        ]
+        )
 
     def _existing(self, folded: str) -> Iterator[Identified]:
         """The kept customers with that folding key, in the order in which they were met."""
@@ -100,6 +102,36 @@ class Twins:
             middle = self._found.index(0, begins)
             ends = self._found.index(0, middle + 1)
             yield Identified(self._found[begins:middle].decode(), self._found[middle + 1 : ends].decode())
+
+
+def matched(entries: Iterable[Entry], twins: Twins | None) -> tuple[dict[str, Entry], list[tuple[Entry, str]]]:
+    """Find the existing customers that new rows mean: one customer for one row.
+
+    Args:
+        entries: of rows that mean an existing customer.
+        twins: the existing external_ids; None where none were compared.
+
+    Returns:
+        External_id of the customer → entry; and the other entries, each with the reason as the end of a sentence.
+    """
+    found: dict[str, list[Entry]] = {}
+    left: list[tuple[Entry, str]] = []
+    for entry in entries:
+        existing = twins.existing(entry) if twins is not None else []
+        if len(existing) == 1:
+            found.setdefault(existing[0].external_id, []).append(entry)
+        elif existing:
+            left.append((entry, f"{len(existing)} customers look like it. Correct its external_id, or say yes or no."))
+        elif twins is None:
+            left.append((entry, "external_ids were not compared. Plan without --no-twins."))
+        else:
+            left.append((entry, "none looks like it, but for those that other rows name. Say yes or no."))
+    for key, rows in found.items():
+        lines = [entry.line for entry in rows]
+        for entry in rows if len(rows) > 1 else ():
+            other = next(line for line in lines if line != entry.line)
+            left.append((entry, f"so was line {other}, to be {key!r} too. Keep one of them."))
+    return {key: rows[0] for key, rows in found.items() if len(rows) == 1}, sorted(left, key=lambda one: one[0].line)
 
 
 def told(new: str, existing: Identified) -> str:
