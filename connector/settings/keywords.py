@@ -65,6 +65,9 @@ class SettingKeywords(TypedDict, total=False):
     max_archives: int | None
     max_key_changes: int | None
     max_doubts: int | None
+    max_field_share: float | None
+    max_moved: int | None
+    max_same: int | None
     max_age: timedelta | str | None
     max_failures: int | None
     neutralise: bool | None
