@@ -19,6 +19,7 @@ from connector.push.file import rules
 from connector.push.file.cells import escaped
 from connector.push.file.country_names import country_meant
 from connector.push.file.signs import AROUND
+from connector.push.file.zone_names import zone_meant
 
 __all__ = ["FIXES", "Advice", "advised", "loose"]
 
@@ -84,16 +85,6 @@ def _formed(field: str, kind: str, text: str, plain: str) -> tuple[str, str] | N
     return (kind, better) if better and check(better) is None else None
 
 
-def _zone(text: str) -> str:
-    """The zone of that spelling, or the only one of that city; "" where there are several or none."""
-    wanted = re.sub(r"\s*/\s*", "/", text).casefold().replace(" ", "_")
-    known = rules.zones()
-    if wanted in dict(known):
-        return known[wanted]
-    cities = [name for folded, name in known.items() if folded.endswith(f"/{wanted}")]
-    return cities[0] if len(cities) == 1 else ""
-
-
 def _address(text: str) -> str:
     """The one address in a text: in angle brackets, behind mailto:, before a last comma or full stop."""
     if found := _BRACKETS.fullmatch(text):
@@ -102,7 +93,7 @@ def _address(text: str) -> str:
     return found[1] if found else ""
 
 
-_MEANT: dict[str, Callable[[str], str]] = {"country": country_meant, "timezone": _zone, "email": _address}
+_MEANT: dict[str, Callable[[str], str]] = {"country": country_meant, "timezone": zone_meant, "email": _address}
 
 
 @cache

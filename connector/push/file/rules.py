@@ -14,16 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import cache
-from importlib.resources import files
 
 import msgspec
 
 from connector.api.fields import FIELDS
 from connector.countries import COUNTRIES
 from connector.push.file.country_names import country_meant
+from connector.push.file.zone_names import city_zone, is_offset, zone_meant, zones
 
-__all__ = ["EXCUSABLE", "TAX_KEYS", "Check", "Fault", "check", "check_metadata", "cleared", "safe_length", "zones"]
+__all__ = ["EXCUSABLE", "TAX_KEYS", "Check", "Fault", "check", "check_metadata", "cleared", "safe_length"]
 
 Verdict = tuple[str, str] | None  # rule and remedy; None is fine
 Check = Callable[[str], Verdict]
@@ -152,29 +151,10 @@ _CHECKS: dict[str, Callable[[], Check]] = {
 
 def _nearest(text: str) -> str:
     """The zone that is probably meant: other capitals, a city, or a few different letters; "" for none."""
-    wanted = text.strip().casefold().replace(" ", "_")
-    return (
-        zones().get(wanted)
-        or next((name for folded, name in zones().items() if folded.endswith(f"/{wanted}")), "")
-        or next(iter(get_close_matches(text, zones().values(), n=1, cutoff=0.75)), "")
-    )
-
-
-class _Zones(dict[str, str]):
-    """Folded name → name; `in` asks for the exact name."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name.casefold()) == name
-
-
-@cache
-def zones() -> dict[str, str]:
-    """Every IANA zone of the tzdata package, by its folded name; `in` asks for the exact name.
-
-    The machine's own list is not used: it may be older than the server's, or contain names that are not zones.
-    """
-    names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
-    return _Zones({name.casefold(): name for name in names if name != "Factory"})
+    if is_offset(text):
+        return ""
+    near = get_close_matches(text, zones().values(), n=1, cutoff=0.75)
+    return zone_meant(text) or city_zone(text) or next(iter(near), "")
 
 
 def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
