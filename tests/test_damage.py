@@ -62,6 +62,14 @@ def test_the_short_way_overlooks_nothing(text: str, name: str) -> None:
     assert spoilt(name, text) == damage._shown(name, text)
 
 
+@pytest.mark.parametrize("key", ["12.345", "12,345", "1.000", "1.234.567", "12,34,567", "12.345,00", "1’234"])
+def test_a_key_with_thousands_marks_is_doubted(key: str) -> None:
+    """A number with one group of thousands or more is doubted as external_id, in the marks of any country."""
+    found = spoilt("external_id", key)
+    assert found is not None
+    assert found.kind == "grouped"
+
+
 def test_damage_and_near_doubles_are_asked_about(tmp_path: Path) -> None:
     """Damaged values, and a new id that differs from an existing one by spaces, are named and held."""
     stored = {"external_id": "K-1", "name": "Köln AG", "contact": "+49221", "address_postal_code": "01067"}

@@ -25,6 +25,7 @@ from connector.push.file.signs import (
     is_boolean,
     is_date,
     is_garbled,
+    is_grouped,
     is_placeholder,
     is_rounded,
 )
@@ -84,9 +85,8 @@ DAMAGES = (
     Damage("date", TEXTS, is_date, "a date, as a spreadsheet makes of numbers and codes"),
     Damage("scientific", ALL, _SCIENTIFIC.fullmatch, "a number in scientific notation, as spreadsheets write them"),
     Damage("rounded", ALL, is_rounded, "a number rounded to 15 digits, as a spreadsheet does with long ones"),
+    Damage("grouped", KEY, is_grouped, "a number with thousands marks"),
     Damage("decimal", TEXTS, _full(r"[-+]?\d+[.,]0+"), "a whole number with decimals, as a spreadsheet writes it"),
-    Damage("grouped", KEY, _full(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:([.'’\xa0\u202f])\d{3})(?:\1\d{3})+"),
-           "a number with thousands marks"),
     Damage("encoding", ALL | EMAIL, is_garbled, "read in a wrong encoding"),
     Damage("letters", WORDS, _part("\ufffd|(?<=[^\\W\\d_])\\?(?=[a-zà-ÿ])"), "written with lost letters"),
     Damage("escape", TEXTS, ESCAPED.search, "written with the codes of a web page or a workbook"),

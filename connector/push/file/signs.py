@@ -15,6 +15,7 @@ __all__ = [
     "is_boolean",
     "is_date",
     "is_garbled",
+    "is_grouped",
     "is_placeholder",
     "is_rounded",
 ]
@@ -59,6 +60,9 @@ _DATES = re.compile(
     re.IGNORECASE,
 )
 _ROUNDED = re.compile(r"[1-9]\d{14}0{2,}")
+_GROUPED = re.compile(  # in threes, or as in India in twos; then perhaps decimals of zeros
+    r"(?:\d{1,3}(?:([.,'’\xa0\u202f])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d\d)+,\d{3})(?:(?!\1)[.,]0+)?"
+)
 _PAIR = re.compile("[^\x00-\x7f]{2}")  # a letter outside of ASCII has at least two bytes in UTF-8
 _CODINGS = ("cp1252", "latin-1", "mac_roman", "cp850", "cp437")
 
@@ -85,6 +89,11 @@ def is_date(text: str) -> bool:
 def is_rounded(text: str) -> bool:
     """Whether a text is a number of more than 16 digits of which only 15 are left. Of 16 a tenth ends so by chance."""
     return len(text) > 16 and _ROUNDED.fullmatch(text) is not None
+
+
+def is_grouped(text: str) -> bool:
+    """Whether a text is a whole number with the thousands marks of any country."""
+    return text[:1].isdigit() and _GROUPED.fullmatch(text) is not None
 
 
 def garbled(text: str) -> set[str]:
