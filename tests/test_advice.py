@@ -13,7 +13,6 @@ from connector.push.file.advice import advised
 from connector.push.file.country_names import country_meant
 from connector.push.file.zone_names import zones
 
-
 PLACES_OF_SEVERAL = (
     "San Juan", "La Rioja", "Petersburg", "East", "South", "north", "Center", "General", "act", "nsw", "Samoa", "Knox",
     "Norfolk", "Nassau", "Wallis", "Kanton", "Tripoli", "Antigua", "La Paz", "Santarem", "Palmer", "Cordoba",

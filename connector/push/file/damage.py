@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 
@@ -26,11 +26,12 @@ from connector.push.file.signs import (
     is_date,
     is_garbled,
     is_grouped,
+    is_na,
     is_placeholder,
     is_rounded,
 )
 
-__all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "spoilt", "tidy"]
+__all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "missing", "spoilt", "tidy"]
 
 KEY = frozenset({"external_id"})
 CODES = KEY | {"contact", "address_postal_code"}
@@ -42,7 +43,11 @@ EMAIL = frozenset({"email"})
 TWIN = "twin"
 ZEROS = "zeros"
 _SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}|-?\d[.,]\d+E\d{1,3}", re.IGNORECASE)
-_ERROR = re.compile(r"#[A-Z0-9/_À-Ý]+[!?]|#(?:N/A|NV|N/D|ND|NB|N/DISP|GETTING_DATA)|#{3,}|Err:\d{3}", re.IGNORECASE)
+_ERROR = re.compile(
+    r"#[¡¿]?[\w/]+[!?]|#(?:N/A|N/B|N/D|NV|ND|NB|N/DISP|I/T|Н/Д|YOK|HIÁNYZIK|GETTING_DATA)|#{3,}"
+    r"|(?:Err|Fehler|Fout|Erreur) ?:\d{3}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,19 @@ def _part(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern).search
 
 
+_MISSING = "a word for a missing value"
 _BLANK = Damage("blank", ALL, lambda text: not text.strip(AROUND), "blanks only")
 _SPACES = Damage("spaces", KEY, lambda text: text != text.strip(AROUND), "written with spaces around it")
 DAMAGES = (
     _BLANK,
     Damage("error", ALL, _ERROR.fullmatch, "an error value of a spreadsheet"),
-    Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), "a word for a missing value"),
-    Damage("placeholder", TEXTS, is_placeholder, "a word for a missing value"),
+    Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), _MISSING),
+    Damage("placeholder", TEXTS, is_placeholder, _MISSING),
+    Damage("placeholder", TEXTS - {"address_state"}, is_na, _MISSING),
     Damage("header", KEY, _full(r"external[_ ]?id|id", re.IGNORECASE), "the name of a column: is this row a header?"),
     Damage("zero", TEXTS, _full(r"[-+]?0+(?:[.,]0+)?"), "a zero, as a look-up writes for nothing found"),
     Damage("boolean", TEXTS, is_boolean, "a truth value of a spreadsheet"),
+    Damage("boolean", KEY, lambda text: is_boolean(text, wide=True), "a truth value of a spreadsheet"),
     Damage("formula", TEXTS, _full(r'="[^"]*"'), "written as a formula, to keep a spreadsheet from changing it"),
     Damage("formula", CODES, _full(r"'.+"), "written with an apostrophe in front, as a spreadsheet marks texts"),
     Damage("date", TEXTS, is_date, "a date, as a spreadsheet makes of numbers and codes"),
@@ -143,7 +151,13 @@ def _harmless(text: str) -> bool:
 
 
 def _is_word(text: str) -> object:
-    return is_placeholder(text) or is_boolean(text) or is_date(text) or text.lower().endswith("id")
+    return (
+        is_placeholder(text)
+        or is_na(text)
+        or is_boolean(text, wide=True)
+        or is_date(text)
+        or text.lower().endswith("id")
+    )
 
 
 def changed(name: str, before: str, after: str) -> Doubt | None:
@@ -155,6 +169,19 @@ def changed(name: str, before: str, after: str) -> Doubt | None:
     found = spoilt(name, after)
     was = spoilt(name, before) if found else None
     return None if was and found and was.kind == found.kind else found
+
+
+def missing(values: Mapping[str, str]) -> Iterator[Doubt]:
+    """Doubt the word NA where it may be a code: Namibia, Naples, North America. R writes it in every missing cell.
+
+    Args:
+        values: field or ``metadata.KEY`` → new value, of one row. The word is doubted where it stands twice.
+    """
+    found = [name for name, text in values.items() if is_na(text)]
+    if len(found) > 1:
+        yield from (
+            Doubt("placeholder", f"{name} is {_MISSING}") for name in found if spoilt(name, values[name]) is None
+        )
 
 
 def _damaged(before: str, after: str) -> tuple[str, str] | None:

@@ -16,6 +16,7 @@ __all__ = [
     "is_date",
     "is_garbled",
     "is_grouped",
+    "is_na",
     "is_placeholder",
     "is_rounded",
 ]
@@ -30,24 +31,23 @@ ESCAPED = re.compile(
     r"&(?:amp|lt|gt|quot|apos|nbsp|[aouAOU]uml|szlig|[aeiouAEIOU](?:acute|grave|circ)|[cC]cedil|[nN]tilde"
     r"|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});|_x[0-9A-F]{4}_"
 )
-_NOTHING = frozenset(("null", "(null)", "<null>", "[null]", "nan", "undefined", "[object object]", "#null"))
+_NOTHING = frozenset(
+    (
+        "null", "(null)", "<null>", "[null]", "#null", "nan", "-nan", "1.#qnan", "-1.#ind", "<na>", "<nil>", "<none>",
+        "undefined", "[object object]",
+    )
+)  # fmt: skip
+_NOTHING_EXACTLY = frozenset(("NaT",))  # pandas; in capitals a protocol
 _NONE = _NOTHING | {
-    "none",
-    "nil",
-    "n/a",
-    "n.a.",
-    "(none)",
-    "(blank)",
-    "(leer)",
-    "-",
-    "--",
-    "---",
-    "?",
-    "??",
-    "???",
+    "none", "nil", "n/a", "n.a.", "n/d", "n.d.", "n/v", "s/d", "k.a.", "k. a.", "k/a", "(none)", "(blank)", "(empty)",
+    "(leer)", "<empty>", "[empty]", "unknown", "unbekannt", "keine angabe", "entfällt", "inconnu", "desconocido",
+    "sconosciuto", "onbekend", "not available", "not applicable", "tbd", "n.v.t.", "-", "--", "---", "?", "??", "???",
     ".",
-}
+}  # fmt: skip
 _TRUTHS = frozenset(("true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero", "waar", "onwaar"))
+_MORE_TRUTHS = frozenset(
+    ("verdadeiro", "prawda", "fałsz", "sant", "falskt", "sand", "falsk", "sann", "usann", "tosi", "epätosi")
+)  # some of which are names
 _MONTH = (
     "jan|feb|febr|mar|mär|maer|mrz|märz|apr|may|mai|jun|juni|jul|juli|aug|sep|sept|oct|okt|nov|dec|dez"
     "|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|mrt|mei"
@@ -69,12 +69,20 @@ _CODINGS = ("cp1252", "latin-1", "mac_roman", "cp850", "cp437")
 
 def is_placeholder(text: str, narrow: bool = False) -> bool:
     """Whether a text is a word for a missing value; `narrow`: only one that no person writes."""
-    return text.lower() in (_NOTHING if narrow else _NONE)
+    return text.lower() in (_NOTHING if narrow else _NONE) or text in _NOTHING_EXACTLY
 
 
-def is_boolean(text: str) -> bool:
-    """Whether a text is a truth value as programs write it: in capitals, or an English one."""
-    return text.lower() in _TRUTHS and (text.isupper() or text in ("true", "false", "True", "False"))
+def is_na(text: str) -> bool:
+    """Whether a text is the NA of R and of forms, which is a code for Namibia, Naples and North America too."""
+    return text in ("NA", "na", "Na")
+
+
+def is_boolean(text: str, wide: bool = False) -> bool:
+    """Whether a text is a truth value as programs write it: in capitals, or an English one; `wide`: of more languages."""
+    word = text.lower()
+    return (word in _TRUTHS or (wide and word in _MORE_TRUTHS)) and (
+        text.isupper() or text in ("true", "false", "True", "False")
+    )
 
 
 def is_date(text: str) -> bool:

@@ -14,7 +14,7 @@ from connector.push.account.customer import Customer, fingerprint
 from connector.push.file import rules
 from connector.push.file.advice import Advice
 from connector.push.file.columns import KEYS, Columns
-from connector.push.file.damage import changed
+from connector.push.file.damage import changed, missing
 from connector.push.file.doubt import Doubt
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
@@ -94,12 +94,18 @@ def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
 
 def doubts_of(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[Doubt]:
     """The doubts about values that would be written: field → (before, after)."""
+    texts = {name: pair for name, pair in _texts(pairs) if pair[0] != pair[1]}
+    for name, (before, after) in texts.items():
+        if found := changed(name, before, after):
+            yield found
+    yield from missing({name: after for name, (_, after) in texts.items()})
+
+
+def _texts(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each text, and each key of metadata, before and after."""
     for name, (before, after) in pairs.items():
         if isinstance(after, str):
-            if found := changed(name, before or "", after):
-                yield found
+            yield name, (before or "", after)
         elif isinstance(after, dict):
             held = before or {}
-            for key, text in after.items():
-                if found := changed(f"metadata.{key}", held.get(key) or "", text):
-                    yield found
+            yield from ((f"metadata.{key}", (held.get(key) or "", text)) for key, text in after.items())
