@@ -39,7 +39,7 @@ def refused(header: str, **given: Any) -> str:
         ("ZIP", "address_postal_code"), ("PLZ", "address_postal_code"), ("State", "address_state"),
         ("Telefon", "contact"), ("Kundennummer", "external_id"), ("Code postal", "address_postal_code"),
         ("Kunden-Nr.", "external_id"), ("TÉLÉPHONE", "contact"), ("Straße", "address_line1"),
-        ("Land", "address_country"),
+        ("Land", "address_country"), ("Staat", "address_country"),
         ("N° client", "external_id"), ("Correo electrónico", "email"), ("Ragione sociale", "name"),
     ],
 )  # fmt: skip
@@ -73,7 +73,22 @@ def test_two_columns_of_one_field_are_refused() -> None:
     assert 'column 3, "Telefon": contact is column 2 already' in refused("external_id,Phone,Telefon")
     assert 'column 2, "Firma": name is column 3 already' in refused("external_id,Firma,name")
     assert targets("external_id,Phone,Telefon", mapping={"Telefon": "metadata.t"})[1:] == ["contact", "metadata.t"]
-    assert targets("external_id,Phone,Telefon", unknown="leave")[1:] == ["contact", ""]
+
+
+@pytest.mark.parametrize("unknown", ["refuse", "leave", "metadata"])
+def test_a_second_column_of_a_field_is_not_unknown(unknown: str) -> None:
+    """What is done with unknown columns is not done with a known one that stands twice: the file is refused."""
+    told = refused("Kundennummer,Firma,Name,Mobil,Telefon", unknown=unknown)
+    assert 'column 2, "Firma": name is column 3 already' in told
+    assert 'column 5, "Telefon": contact is column 4 already' in told
+    assert "metadata.x is column 2 already" in refused("external_id,metadata.x,metadata.x", unknown=unknown)
+    assert targets("external_id,Phone,Telefon", unknown=unknown, mapping={"Telefon": ""})[1:] == ["contact", ""]
+
+
+def test_unknown_columns_that_are_called_alike_are_not_kept_in_one_key() -> None:
+    """Of two unknown columns with one name none is dropped unsaid when both are to be kept."""
+    assert "metadata.Notiz is column 2 already" in refused("external_id,Notiz,Notiz", unknown="metadata")
+    assert targets("external_id,Notiz,Notiz", unknown="leave") == ["external_id", "", ""]
 
 
 def test_unknown_columns_are_refused_left_out_or_kept() -> None:

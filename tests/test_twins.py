@@ -75,7 +75,10 @@ def test_twins_have_one_folding_key(one: str, other: str, by: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("42", "420"), ("a-1", "a_1"), ("a-1", "a1"), ("1.5", "15"), ("12.34", "1234"), ("1.2345", "12345"), ("1001", "101"), ("a01", "a1"), ("ä", "a")],
+    [
+        ("42", "420"), ("a-1", "a_1"), ("a-1", "a1"), ("1.5", "15"), ("12.34", "1234"), ("1.2345", "12345"),
+        ("1001", "101"), ("a01", "a1"), ("ä", "a"),
+    ],
 )  # fmt: skip
 def test_other_ids_are_no_twins(one: str, other: str) -> None:
     """Ids that a person tells apart have folding keys of their own."""

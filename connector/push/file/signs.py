@@ -78,7 +78,7 @@ def is_na(text: str) -> bool:
 
 
 def is_boolean(text: str, wide: bool = False) -> bool:
-    """Whether a text is a truth value as programs write it: in capitals, or an English one; `wide`: of more languages."""
+    """Whether a text is a truth value as programs write it: in capitals, or English; `wide`: of more languages."""
     word = text.lower()
     return (word in _TRUTHS or (wide and word in _MORE_TRUTHS)) and (
         text.isupper() or text in ("true", "false", "True", "False")
