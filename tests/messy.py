@@ -140,6 +140,9 @@ STORED: tuple[tuple[str, str, str, str], ...] = (  # kind of doubt, field, store
     ("scientific", "contact", "4930123456789", "4,93012E+12"), ("encoding", "name", "Köln AG", "KÃ¶ln AG"),
     ("letters", "name", "Łódź AG", "?ód? AG"), ("escape", "name", "A & B", "A &amp; B"),
     ("decimal", "address_postal_code", "10678", "10678.0"), ("error", "name", "Acme", "#N/A"),
+    ("boolean", "metadata.tier", "true", "WAHR"), ("date", "metadata.tier", "2024-03-01", "01.03.2024"),
+    ("decimal", "metadata.tier", "0.5", "0,5"), ("grouped", "metadata.tier", "12345", "12.345"),
+    ("rounded", "metadata.tier", "1234567890123456", "1234567890123450"),
     ("blank", "name", "Acme", "  "), ("formula", "contact", "0049", '="0049"'),
 )  # fmt: skip
 TWINS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (  # the existing id, and the new one

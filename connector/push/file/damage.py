@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from html import unescape
 
 from connector.push.file.doubt import Doubt
+from connector.push.file.rewritten import rewritten
 from connector.push.file.signs import (
     AROUND,
     ESCAPED,
@@ -166,6 +167,9 @@ def changed(name: str, before: str, after: str) -> Doubt | None:
         return None
     if before and (damaged := _damaged(before, after)):
         return Doubt(damaged[0], f"{name} is {damaged[1]}")
+    saved = rewritten(before, after)
+    if saved and not (saved[0] == "decimal" and spoilt(name, before)):  # which is repaired then
+        return Doubt(saved[0], f"{name} is {saved[1]}")
     found = spoilt(name, after)
     was = spoilt(name, before) if found else None
     return None if was and found and was.kind == found.kind else found
@@ -199,8 +203,6 @@ def _damaged(before: str, after: str) -> tuple[str, str] | None:
         return "escape", "the stored value, written with the codes of a web page"
     if after in (f"'{before}", f'="{before}"'):
         return "formula", "the stored value, marked as text for a spreadsheet"
-    if before.isdigit() and after in (f"{before}.0", f"{before},0"):
-        return "decimal", "the stored number with decimals"
     return None
 
 

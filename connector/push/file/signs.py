@@ -11,6 +11,7 @@ __all__ = [
     "AROUND",
     "ESCAPED",
     "INVISIBLE",
+    "MONTHS",
     "garbled",
     "is_boolean",
     "is_date",
@@ -19,6 +20,7 @@ __all__ = [
     "is_na",
     "is_placeholder",
     "is_rounded",
+    "truth",
 ]
 
 AROUND = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" \
@@ -44,14 +46,25 @@ _NONE = _NOTHING | {
     "sconosciuto", "onbekend", "not available", "not applicable", "tbd", "n.v.t.", "-", "--", "---", "?", "??", "???",
     ".",
 }  # fmt: skip
-_TRUTHS = frozenset(("true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero", "waar", "onwaar"))
-_MORE_TRUTHS = frozenset(
-    ("verdadeiro", "prawda", "fałsz", "sant", "falskt", "sand", "falsk", "sann", "usann", "tosi", "epätosi")
-)  # some of which are names
-_MONTH = (
-    "jan|feb|febr|mar|mär|maer|mrz|märz|apr|may|mai|jun|juni|jul|juli|aug|sep|sept|oct|okt|nov|dec|dez"
-    "|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|mrt|mei"
-)
+_TRUE = frozenset(("true", "wahr", "vrai", "verdadero", "vero", "waar"))
+_FALSE = frozenset(("false", "falsch", "faux", "falso", "onwaar"))
+_MORE_TRUE = frozenset(("verdadeiro", "prawda", "sant", "sand", "sann", "tosi"))  # some of which are names
+_MORE_FALSE = frozenset(("fałsz", "falskt", "falsk", "usann", "epätosi"))
+_TRUTHS = _TRUE | _FALSE
+MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan janv ene gen", "feb febr févr", "mar mär maer mrz märz mars mrt", "apr avr abr", "may mai mag mei",
+            "jun juni juin giu", "jul juli juil lug", "aug août ago", "sep sept set", "oct okt ott", "nov",
+            "dec dez déc dic",
+        ),
+        1,
+    )
+    for name in names.split()
+}  # fmt: skip
+"""Short names of months in several languages → their number."""
+_MONTH = "|".join(MONTHS)
 _DATES = re.compile(
     rf"(\d{{1,2}})([./-])(\d{{1,2}})\2(?:\d{{2}}|\d{{4}})(?: \d{{1,2}}:\d{{2}}(?::\d{{2}})?)?"
     rf"|\d{{4}}-[01]\d-[0-3]\d(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?Z?)?"
@@ -80,9 +93,16 @@ def is_na(text: str) -> bool:
 def is_boolean(text: str, wide: bool = False) -> bool:
     """Whether a text is a truth value as programs write it: in capitals, or English; `wide`: of more languages."""
     word = text.lower()
-    return (word in _TRUTHS or (wide and word in _MORE_TRUTHS)) and (
-        text.isupper() or text in ("true", "false", "True", "False")
-    )
+    known = word in _TRUTHS or (wide and word in _MORE_TRUE | _MORE_FALSE)
+    return known and (text.isupper() or text in ("true", "false", "True", "False"))
+
+
+def truth(text: str) -> bool | None:
+    """Which truth value a text is, in any language and case; None for none."""
+    word = text.lower()
+    if word in _TRUE or word in _MORE_TRUE:
+        return True
+    return False if word in _FALSE or word in _MORE_FALSE else None
 
 
 def is_date(text: str) -> bool:
