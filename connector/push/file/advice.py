@@ -4,7 +4,8 @@
 way.
 
 Promised: advice passes the rules of its field; where two things could be meant there is none. At most one piece of
-advice a cell. Never done: an external_id, but for the spaces around it; a change that nobody named.
+advice a cell, in time that grows with its length. Never done: an external_id, but for the spaces around it; a change
+that nobody named.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 
 import msgspec
 
+from connector.api.fields import FIELDS
 from connector.push.file import rules
 from connector.push.file.cells import escaped
 from connector.push.file.country_names import country_meant
@@ -25,8 +27,10 @@ __all__ = ["FIXES", "Advice", "advised", "loose"]
 
 FIXES = ("trim", "country", "timezone", "email", "id-spaces")
 _FIELD_OF = {"address_country": "country", "timezone": "timezone", "email": "email"}
-_BRACKETS = re.compile(r"[^<>@]*<\s*(?:mailto:)?\s*([^<>\s]+@[^<>\s]+)\s*>[\s.,;]*")
-_MAILTO = re.compile(r"(?:mailto:)?\s*(.*?)[\s.,;]*", re.IGNORECASE | re.DOTALL)
+_BRACKETS = re.compile(r"[^<>@]*<([^<>]*)>")
+_MAILTO = re.compile(r"mailto:", re.IGNORECASE)
+_BEHIND = " \t\r\n.,;"  # an address in a list
+_SLACK = 200  # characters beside a value: a display name
 
 
 class Advice(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +83,7 @@ def _formed(field: str, kind: str, text: str, plain: str) -> tuple[str, str] | N
     check = _check(field)
     if plain != text and (not plain or check(plain) is None):
         return "trim", plain  # even where the rule accepts what is around it, such as a no-break space in an e-mail
-    if check(text) is None:
+    if check(text) is None or len(plain) > FIELDS[field].characters + _SLACK:
         return None
     better = _MEANT[kind](plain)
     return (kind, better) if better and check(better) is None else None
@@ -87,10 +91,11 @@ def _formed(field: str, kind: str, text: str, plain: str) -> tuple[str, str] | N
 
 def _address(text: str) -> str:
     """The one address in a text: in angle brackets, behind mailto:, before a last comma or full stop."""
-    if found := _BRACKETS.fullmatch(text):
-        return found[1]
-    found = _MAILTO.fullmatch(text)
-    return found[1] if found else ""
+    plain = text.rstrip(_BEHIND)
+    found = _BRACKETS.fullmatch(plain)
+    plain = found[1].strip() if found else plain
+    prefix = _MAILTO.match(plain)
+    return plain[prefix.end() :].strip() if prefix else plain
 
 
 _MEANT: dict[str, Callable[[str], str]] = {"country": country_meant, "timezone": zone_meant, "email": _address}

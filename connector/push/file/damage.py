@@ -31,6 +31,7 @@ from connector.push.file.signs import (
     is_placeholder,
     is_rounded,
 )
+from connector.push.file.unicode_form import in_form
 
 __all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "missing", "spoilt", "tidy"]
 
@@ -199,11 +200,19 @@ def _damaged(before: str, after: str) -> tuple[str, str] | None:
         return "scientific", "a number in scientific notation, where digits are stored"
     if _lost(before, after):
         return "letters", "the stored value with lost letters"
-    if unescape(after) == before:
+    if "&" in after and _unescaped(after) == before:
         return "escape", "the stored value, written with the codes of a web page"
     if after in (f"'{before}", f'="{before}"'):
         return "formula", "the stored value, marked as text for a spreadsheet"
     return None
+
+
+def _unescaped(text: str) -> str:
+    """A text with the characters for the codes of a web page; itself where a code has thousands of digits."""
+    try:
+        return unescape(text)
+    except ValueError:  # more digits than Python makes a number of
+        return text
 
 
 def _lost(before: str, after: str) -> bool:
@@ -216,4 +225,4 @@ def _lost(before: str, after: str) -> bool:
 def tidy(key: str) -> str:
     """A key without invisible differences: surrounding spaces, zero-width characters, two forms of accents."""
     seen = "".join(c for c in key if unicodedata.category(c) != "Cf")
-    return unicodedata.normalize("NFC", seen).strip()
+    return in_form("NFC", seen).strip()

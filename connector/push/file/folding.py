@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from connector.push.file.unicode_form import in_form
+
 __all__ = ["differences", "fold", "folds"]
 
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d]")
@@ -40,7 +42,7 @@ def _visible(text: str) -> str:
 
 
 def _form(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return in_form("NFKC", text)
 
 
 def _dashes(text: str) -> str:

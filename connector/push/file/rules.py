@@ -41,8 +41,11 @@ _GSTIN = re.compile(r"[0-9]{2}[A-Z]{5}[0-9]{4}[A-Z][A-Z0-9]Z[A-Z0-9]")
 _PAN = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
 TAX_KEYS = frozenset({"gstin", "pan", "hsn_sac"})
 _HSN = re.compile(r"(?:[0-9]{4}|[0-9]{6}|[0-9]{8})")
-_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Go trims: not \x1c to \x1f
-_AROUND = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+$")
+_SPACES = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f"
+    "\u205f\u3000"
+)
+"""What Go trims: not \\x1c to \\x1f."""
 MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: milliseconds each
 _FALSE_FRIENDS = {"EU": "the country's own code"}
 
@@ -175,7 +178,7 @@ def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 def _trimmed(text: str) -> str:
     """Trim as Go does: Python would also remove four control characters."""
-    return _AROUND.sub("", text)
+    return text.strip(_SPACES)
 
 
 def _upper(text: str) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 
+from connector.push.file.unicode_form import in_form
+
 __all__ = ["SYNONYMS", "field_called", "plain"]
 
 SYNONYMS: dict[str, str] = {
@@ -91,7 +93,7 @@ _UNFOLDED = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l
 def plain(header: str) -> str:
     """A header without case, accents, spaces and punctuation."""
     if not header.isascii():
-        parts = unicodedata.normalize("NFKD", header.translate(_UNFOLDED))
+        parts = in_form("NFKD", header.translate(_UNFOLDED))
         header = "".join(c for c in parts if not unicodedata.combining(c))
     return "".join(c for c in header.casefold() if c.isalnum())
 
