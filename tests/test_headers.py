@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from command import command, environment
 from importing import account, shop
@@ -16,7 +17,7 @@ from connector.errors import FixInput
 from connector.push.file.headers import near
 from connector.push.file.rows import read_rows
 from connector.push.file.synonyms import SYNONYMS, field_called
-from connector.settings import Import
+from connector.settings import Settings, load
 from pipelines.import_customers.mapping import write_mapping
 
 
@@ -122,7 +123,7 @@ def test_a_written_mapping_is_used_as_it_is(tmp_path: Path) -> None:
     """The mapping that is written names every column, can be corrected, and plans what it says."""
     path, out = tmp_path / "crm.csv", tmp_path / "mapping.toml"
     path.write_text('Kundennummer;Firma;"Notiz ""x"" = 1";Emial;flexsync_line;Nom\nk;N;y;;1;M\n')
-    told = write_mapping(Import(), path, out)
+    told = write_mapping(Settings(), path, out)
     text = out.read_text()
     assert tomllib.loads(text)["import"]["mapping"] == {
         "Kundennummer": "external_id", "Firma": "name", 'Notiz "x" = 1': "", "Emial": "", "Nom": ""
@@ -135,7 +136,35 @@ def test_a_written_mapping_is_used_as_it_is(tmp_path: Path) -> None:
     with read_rows(path, mapping=mapping) as rows:
         assert [one.target for one in rows.columns.bound] == ["external_id", "name", "", "email", "", ""]
     with pytest.raises(FixInput, match="is not overwritten"):
-        write_mapping(Import(), path, out)
+        write_mapping(Settings(), path, out)
+
+
+def test_a_written_mapping_keeps_every_other_setting(tmp_path: Path) -> None:
+    """What a settings file, the environment and flags said stands in the new file, so that it plans what they plan."""
+    old, out, path = tmp_path / "a.toml", tmp_path / "m.toml", tmp_path / "c.csv"
+    old.write_text(
+        '[api]\nbase_url = "http://127.0.0.1:9/v1"\n[flow]\nmax_pause = "90s"\n[import]\nmode = "update"\nfix = ["trim"]\n'
+        'max_age = "1h30m"\nmax_share = 0.5\n[import.mapping]\n"Segment" = "metadata.segment"\n'
+        '[import.constants]\n"metadata.source" = "a \\"crm\\" \\u007f\\n"\n[privacy]\nexclude = ["customers.email"]\n'
+    )
+    path.write_text("Kundennummer,Firma,Segment\nk,N,x\n")
+    given = load(config=old, environ={}, metadata="replace", twins=False)
+    write_mapping(given, path, out)
+    again = load(config=out, environ={})
+    mapping = {"Kundennummer": "external_id", "Firma": "name", "Segment": "metadata.segment"}
+    for name in ("api", "flow", "sync", "privacy", "history"):
+        assert getattr(again, name) == getattr(given, name)
+    assert again.imports == msgspec.structs.replace(given.imports, mapping=mapping)
+
+
+@pytest.mark.parametrize("header", ["a\x7fb", "a\tb", 'a"b', "a\\b", "\x85", "\u2028", "ü"])
+def test_a_mapping_of_any_header_is_a_settings_file(tmp_path: Path, header: str) -> None:
+    """Whatever characters a header has, the written file can be read, and names it."""
+    path, out = tmp_path / "c.csv", tmp_path / "m.toml"
+    doubled = header.replace('"', '""')
+    path.write_text(f'external_id|"x{doubled}y"|"x{doubled}y"\n', newline="")
+    write_mapping(load(environ={}, delimiter="|"), path, out)
+    assert f"x{header}y" in load(config=out, environ={}).imports.mapping
 
 
 def test_columns_are_named_on_the_line(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def _write_mapping(settings: Settings, file: str, out: Path) -> int:
     from pipelines.import_customers.mapping import write_mapping
     from pipelines.report.streams import write_message
 
-    for line in write_mapping(settings.imports, file, out):
+    for line in write_mapping(settings, file, out):
         write_message(line)
     return DONE
 
