@@ -143,8 +143,8 @@ def test_a_written_mapping_keeps_every_other_setting(tmp_path: Path) -> None:
     """What a settings file, the environment and flags said stands in the new file, so that it plans what they plan."""
     old, out, path = tmp_path / "a.toml", tmp_path / "m.toml", tmp_path / "c.csv"
     old.write_text(
-        '[api]\nbase_url = "http://127.0.0.1:9/v1"\n[flow]\nmax_pause = "90s"\n[import]\nmode = "update"\nfix = ["trim"]\n'
-        'max_age = "1h30m"\nmax_share = 0.5\n[import.mapping]\n"Segment" = "metadata.segment"\n'
+        '[api]\nbase_url = "http://127.0.0.1:9/v1"\n[flow]\nmax_pause = "90s"\n[import]\nmode = "update"\n'
+        'fix = ["trim"]\nmax_age = "1h30m"\nmax_share = 0.5\n[import.mapping]\n"Segment" = "metadata.segment"\n'
         '[import.constants]\n"metadata.source" = "a \\"crm\\" \\u007f\\n"\n[privacy]\nexclude = ["customers.email"]\n'
     )
     path.write_text("Kundennummer,Firma,Segment\nk,N,x\n")

@@ -67,7 +67,8 @@ def write_mapping(settings: Settings, source: Path | str | Any, out: Path) -> li
 
 
 def _toml(name: str, headers: Headers) -> Iterator[str]:
-    yield f"# What the columns of {_quoted(name) if not name.isprintable() else name} are taken for. Correct it: the file's header = the field."
+    shown = name if name.isprintable() else _quoted(name)
+    yield f"# What the columns of {shown} are taken for. Correct it: the file's header = the field."
     yield '# "" leaves a column out; "metadata.KEY" keeps its values as metadata.'
     yield "[import.mapping]"
     seen: set[str] = set()
@@ -99,7 +100,8 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, timedelta):
-        return _quoted(f"{value.total_seconds():.6f}s")
+        seconds = value.total_seconds()
+        return _quoted(f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds:.6f}s")
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return _quoted(str(value))
