@@ -113,7 +113,8 @@ VALUES: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # kind of doubt, field
     ("encoding", "email", ("mÃ¼ller@b.example",)),
 )  # fmt: skip
 KEYS: dict[str, tuple[str, ...]] = {  # kind of doubt → new keys; each is used once
-    "zero": ("0",), "boolean": ("FALSE", "WAHR", "VERDADEIRO", "SANT"), "header": ("id", "External ID"),
+    "zero": ("0",), "boolean": ("FALSE", "WAHR", "VERDADEIRO", "SANT"),
+    "header": ("id", "External ID", "Kundennummer", "N° client"),
     "date": ("01.02.2024", "04-Mar", "2024-03-04"), "decimal": ("12345.0", "777,0"),
     "rounded": ("12345678901234500000",), "scientific": ("1,23457E+11", "9.9E+12"),
     "formula": ('="001"', "'acct-1"), "grouped": ("1,234,567", "9.876.543", "54.321", "7,654", "1,23,456"),

@@ -124,6 +124,19 @@ def test_a_key_with_thousands_marks_is_doubted(key: str) -> None:
     assert found.kind == "grouped"
 
 
+@pytest.mark.parametrize(
+    "header", ["Kundennummer", "KUNDENNUMMER", "N° client", "external_id", "id", "Customer No.", "Nr"]
+)
+def test_a_header_in_the_middle_of_a_file_is_no_customer(tmp_path: Path, header: str) -> None:
+    """Files that were joined repeat their header: it is doubted under a known name, a mapped one or the field's own."""
+    with shop(tmp_path, mapping={"Nr": "external_id"} if header == "Nr" else {}) as it:
+        key = header if header != "id" else "external_id"
+        found = it.plan(f"{key};Firma;Ort\n7;Acme;Bonn\n{header};Firma;Ort\n8;Bcme;Ulm\n")
+        assert found.plan is not None
+        told = {entry.external_id: entry.kinds for entry in found.plan.entries()}
+        assert told == {"7": [], header: ["header"], "8": []}
+
+
 def test_damage_and_near_doubles_are_asked_about(tmp_path: Path) -> None:
     """Damaged values, and a new id that differs from an existing one by spaces, are named and held."""
     stored = {"external_id": "K-1", "name": "Köln AG", "contact": "+49221", "address_postal_code": "01067"}

@@ -31,9 +31,10 @@ from connector.push.file.signs import (
     is_placeholder,
     is_rounded,
 )
+from connector.push.file.synonyms import field_called, plain
 from connector.push.file.unicode_form import in_form
 
-__all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "missing", "spoilt", "tidy"]
+__all__ = ["DAMAGES", "HEADER", "KINDS", "TWIN", "Damage", "changed", "missing", "spoilt", "tidy"]
 
 KEY = frozenset({"external_id"})
 CODES = KEY | {"contact", "address_postal_code"}
@@ -44,6 +45,9 @@ ALL = TEXTS | {"metadata"}
 EMAIL = frozenset({"email"})
 TWIN = "twin"
 ZEROS = "zeros"
+HEADER = "the name of a column: is this row a header?"
+_DIGIT = re.compile(r"\d")
+_LONGEST_HEADER = 40  # characters
 _SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}|-?\d[.,]\d+E\d{1,3}", re.IGNORECASE)
 _ERROR = re.compile(
     r"#[¡¿]?[\w/]+[!?]|#(?:N/A|N/B|N/D|NV|ND|NB|N/DISP|I/T|Н/Д|YOK|HIÁNYZIK|GETTING_DATA)|#{3,}"
@@ -77,6 +81,13 @@ def _part(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern).search
 
 
+def _is_header(text: str) -> bool:
+    """Whether a text is what files call the column of external_ids. Most ids have a digit, and cost no more."""
+    if _DIGIT.search(text) or len(text) > _LONGEST_HEADER:
+        return False
+    return plain(text) in ("id", "externalid") or field_called(text) == "external_id"
+
+
 _MISSING = "a word for a missing value"
 _BLANK = Damage("blank", ALL, lambda text: not text.strip(AROUND), "blanks only")
 _SPACES = Damage("spaces", KEY, lambda text: text != text.strip(AROUND), "written with spaces around it")
@@ -86,7 +97,7 @@ DAMAGES = (
     Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), _MISSING),
     Damage("placeholder", TEXTS, is_placeholder, _MISSING),
     Damage("placeholder", TEXTS - {"address_state"}, is_na, _MISSING),
-    Damage("header", KEY, _full(r"external[_ ]?id|id", re.IGNORECASE), "the name of a column: is this row a header?"),
+    Damage("header", KEY, _is_header, HEADER),
     Damage("zero", TEXTS, _full(r"[-+]?0+(?:[.,]0+)?"), "a zero, as a look-up writes for nothing found"),
     Damage("boolean", TEXTS, is_boolean, "a truth value of a spreadsheet"),
     Damage("boolean", KEY, lambda text: is_boolean(text, wide=True), "a truth value of a spreadsheet"),
@@ -131,16 +142,16 @@ def spoilt(name: str, text: str) -> Doubt | None:
     Returns:
         The doubt, or None.
     """
-    if not text or _harmless(text):
+    if not text or (_harmless(text) and not (name == "external_id" and _is_header(text))):
         return None
     return _shown(name, text)
 
 
 def _shown(name: str, text: str) -> Doubt | None:
     """The first damage of the table that a value shows."""
-    plain = text.strip(AROUND)
+    bare = text.strip(AROUND)
     for damage in _BY_FIELD.get("metadata" if name.startswith("metadata.") else name, ()):
-        if damage.shows(text if damage in _RAW else plain):
+        if damage.shows(text if damage in _RAW else bare):
             return Doubt(damage.kind, f"{name} is {damage.doubt}")
     return None
 
