@@ -12,6 +12,8 @@ from connector.push.file import rules
 from connector.push.file.advice import advised
 from connector.push.file.country_names import country_meant
 from connector.push.file.zone_names import zones
+from pipelines.report import plan_page_rows
+from pipelines.report.plan_summary import plan_summary
 
 PLACES_OF_SEVERAL = (
     "San Juan", "La Rioja", "Petersburg", "East", "South", "north", "Center", "General", "act", "nsw", "Samoa", "Knox",
@@ -99,6 +101,24 @@ def test_nothing_is_fixed_that_was_not_named(tmp_path: Path) -> None:
         it.apply(both)
         (customer,) = state(it.sandbox).values()
         assert (customer["external_id"], customer["name"], customer["metadata"]) == ("k", "Acme", {"tier": "gold"})
+
+
+def test_only_what_is_written_is_called_fixed(tmp_path: Path) -> None:
+    """Nothing is said to be written of a row that is held, left out or invalid, though its advice is taken."""
+    rows = [
+        {"external_id": "a", "name": "#N/A", "address_country": "de"},
+        {"external_id": "b", "name": "B ", "email": "@@"},
+        {"external_id": "c", "name": "C", "address_country": "fr"},
+    ]
+    with shop(tmp_path, fix=("trim", "country")) as it:
+        found = it.plan(table(*rows))
+        assert found.counts.fixed == {"country": 1}
+        text = plan_summary(found)
+        assert text.count("plan writes") == 1
+        assert "line 4, column address_country: file said fr, plan writes FR" in text
+        assert found.plan is not None
+        shown = {entry.line: plan_page_rows._row(entry, True)["advice"][0][4] for entry in found.plan.entries()}
+        assert shown == {2: "once written", 3: "once written", 4: "taken"}
 
 
 def test_fixed_keys_are_compared_as_they_are_written(tmp_path: Path) -> None:
