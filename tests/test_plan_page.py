@@ -424,7 +424,8 @@ def test_doubts_and_advice_are_shown(tmp_path: Path) -> None:
     first, second = opened(tmp_path, html([made, left], counts=counts)).body
     assert first[:2] == ["9", "held"]
     assert first[4] == (
-        "name#N/ADoubt: name is spoiltLand: file said de, once written it is DEOrt: it means x (--fix trim), file said  x"
+        "name#N/ADoubt: name is spoilt"
+        "Land: file said de, once written it is DEOrt: it means x (--fix trim), file said  x"
     )
     assert (second[1], second[4]) == ("left out", "nameA→BDoubt: dDecided: no")
 

@@ -2,7 +2,8 @@
 
 `source` and `encoding` make text of bytes, `lines` and `delimited` (or `tabular`) make records, `columns` finds the
 field of each header (`headers`, `synonyms`), `parser` makes a row of each record with the checks in `rules` and the
-proposals in `advice`, `duplicates` compares rows, `damage` knows what spoils values and `folding` what rewrites ids.
+proposals in `advice`, `duplicates` compares rows, `damage` knows what spoils values (`signs`, `rewritten`) and
+`folding` what rewrites ids.
 
 In: a path, standard input, a DataFrame or an Arrow table. Out: `Rows` of `Row`, with `Fault`s; for an export, lines of
 CSV. Never done here: writing to FlexPrice; changing a value, unless a person named the kind of proposal.
