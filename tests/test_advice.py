@@ -54,7 +54,7 @@ def test_what_is_certain(field: str, text: str, told: tuple[str, str]) -> None:
         ("email", "a@@b"), ("email", "a@b.example, c@d.example"), ("email", "a b@c.example"), ("external_id", "42"),
         ("email", "A <a@b.example> B <c@d.example>"), ("address_country", ""),
         *(("timezone", place) for place in PLACES_OF_SEVERAL), *(("timezone", offset) for offset in OFFSETS),
-        *(("address_country", word) for word in ("na", "Na", "no", "No", "N.A.", "none", "n/a")),
+        *(("address_country", word) for word in ("na", "Na", "no", "No", "N.A.", "none", "n/a", "ß", "\ufb01", "ſk")),
     ],
 )  # fmt: skip
 def test_what_is_not_certain(field: str, text: str) -> None:
