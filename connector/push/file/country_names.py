@@ -53,9 +53,9 @@ def country_meant(text: str) -> str:
     code = said.upper()
     if code in _WORDS and said != code:
         return ""
-    if len(code) == 2 and not said.isascii():
-        return ""  # the capitals of ß are SS, which is South Sudan
-    return code if code in COUNTRIES else _meant().get(plain(text), "")
+    if code in COUNTRIES and said.isascii():  # the capitals of ß are SS, which is South Sudan
+        return code
+    return _meant().get(plain(text), "")
 
 
 @cache

@@ -22,7 +22,8 @@ _REGIONS = frozenset(
 )
 _SHARED = frozenset(
     (
-        "antigua", "belem", "chatham", "christmas", "currie", "easter", "halifax", "johnston", "kanton", "la_paz", "mahe", "merida", "midway",
+        "antigua", "belem", "chatham", "christmas", "currie", "easter", "halifax", "johnston", "kanton", "la_paz",
+        "mahe", "merida", "midway",
         "montserrat", "nassau", "norfolk", "perth", "resolute", "santa_isabel", "santarem", "santiago", "st_johns",
         "st_thomas", "stanley", "tripoli", "wake", "wallis",
     )
