@@ -77,12 +77,28 @@ def right(number: int, chance: Random) -> Cells:
 
 # --- what is planted ----------------------------------------------------------------------------------------------
 
-ERRORS = ("#NV", "#N/A", "#REF!", "#BEZUG!", "#VALUE!", "#NAME?", "#DIV/0!", "########", "Err:502")
+ERRORS = (
+    "#NV",
+    "#N/A",
+    "#REF!",
+    "#BEZUG!",
+    "#VALUE!",
+    "#NAME?",
+    "#DIV/0!",
+    "########",
+    "Err:502",
+    "#¡VALOR!",
+    "#¿NOMBRE?",
+    "#N/B",
+    "#I/T",
+)
 VALUES: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # kind of doubt, field, values of a new customer
-    ("error", "name", ERRORS), ("error", "address_city", ERRORS), ("error", "metadata.tier", ERRORS),
+    ("error", "name", ERRORS), ("error", "address_city", ERRORS[:3]),
+    ("error", "metadata.tier", ERRORS[-3:]),
     ("error", "external_id", ()),  # made unique below
-    ("placeholder", "name", ("null", "NULL", "(null)", "None", "undefined", "NaN", "n/a", "-", "?")),
-    ("placeholder", "metadata.tier", ("null", "undefined", "[object Object]")),
+    ("placeholder", "name", ("null", "NULL", "None", "undefined", "NaN", "n/a", "-", "?", "NA", "NaT", "k.A.")),
+    ("placeholder", "metadata.tier", ("null", "undefined", "[object Object]", "<NA>")),
+    ("placeholder", "contact", ("NA", "<NA>")), ("placeholder", "address_city", ("NA",)),
     ("zero", "name", ("0", "0.0")), ("zero", "contact", ("0", "0,00")), ("boolean", "name", ("TRUE", "FALSCH", "VRAI")),
     ("date", "name", ("04-Mar", "01.02.2024", "2024-02-01 00:00", "3. Mrz")),
     ("date", "address_line1", ("03-Apr", "04/03/2024")), ("date", "address_postal_code", ("01. Jan", "Jan 67")),
@@ -98,11 +114,13 @@ VALUES: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # kind of doubt, field
     ("encoding", "email", ("mÃ¼ller@b.example",)),
 )  # fmt: skip
 KEYS: dict[str, tuple[str, ...]] = {  # kind of doubt → new keys; each is used once
-    "zero": ("0",), "boolean": ("FALSE", "WAHR"), "header": ("id", "External ID"),
+    "zero": ("0",), "boolean": ("FALSE", "WAHR", "VERDADEIRO", "SANT"),
+    "header": ("id", "External ID", "Kundennummer", "N° client"),
     "date": ("01.02.2024", "04-Mar", "2024-03-04"), "decimal": ("12345.0", "777,0"),
     "rounded": ("12345678901234500000",), "scientific": ("1,23457E+11", "9.9E+12"),
-    "formula": ('="001"', "'acct-1"), "grouped": ("1,234,567", "9.876.543"), "error": ("#NV", "#REF!"),
-    "placeholder": ("null", "n/a"), "blank": ("   ",), "invisible": ("x\xady",), "break": ("x\nz",),
+    "formula": ('="001"', "'acct-1"), "grouped": ("1,234,567", "9.876.543", "54.321", "7,654", "1,23,456"),
+    "error": ("#NV", "#REF!"), "placeholder": ("null", "n/a"), "blank": ("   ",),
+    "invisible": ("x\xady",), "break": ("x\nz",),
 }  # fmt: skip
 FAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # rule, field, values that nothing certain can be made of
     ("email", "email", ("nobody", "a@@b.example", "a b@c.example")),
@@ -124,6 +142,9 @@ STORED: tuple[tuple[str, str, str, str], ...] = (  # kind of doubt, field, store
     ("scientific", "contact", "4930123456789", "4,93012E+12"), ("encoding", "name", "Köln AG", "KÃ¶ln AG"),
     ("letters", "name", "Łódź AG", "?ód? AG"), ("escape", "name", "A & B", "A &amp; B"),
     ("decimal", "address_postal_code", "10678", "10678.0"), ("error", "name", "Acme", "#N/A"),
+    ("boolean", "metadata.tier", "true", "WAHR"), ("date", "metadata.tier", "2024-03-01", "01.03.2024"),
+    ("decimal", "metadata.tier", "0.5", "0,5"), ("grouped", "metadata.tier", "12345", "12.345"),
+    ("rounded", "metadata.tier", "1234567890123456", "1234567890123450"),
     ("blank", "name", "Acme", "  "), ("formula", "contact", "0049", '="0049"'),
 )  # fmt: skip
 TWINS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (  # the existing id, and the new one
@@ -132,6 +153,7 @@ TWINS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (  # the 
     (lambda n: f"a-{n}", lambda n: f"a–{n}"), (lambda n: unicodedata.normalize("NFD", f"é{n}"), lambda n: f"é{n}"),
     (lambda n: f"z\u200b{n}", lambda n: f"z{n}"), (lambda n: f"b {n}", lambda n: f"b{n}"),
     (lambda n: f"q'{n}", lambda n: f"q’{n}"), (lambda n: f"K-0{n}", lambda n: f"K-{n}"),
+    (lambda n: f"{n[0]}.{n[1:4]}.{n[4:]}", lambda n: n), (lambda n: f"w'{n}", lambda n: f"w´{n}"),
 )  # fmt: skip
 
 

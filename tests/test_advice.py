@@ -11,6 +11,15 @@ from connector.api.fields import TEXTS
 from connector.push.file import rules
 from connector.push.file.advice import advised
 from connector.push.file.country_names import country_meant
+from connector.push.file.zone_names import zones
+from pipelines.report import plan_page_rows
+from pipelines.report.plan_summary import plan_summary
+
+PLACES_OF_SEVERAL = (
+    "San Juan", "La Rioja", "Petersburg", "East", "South", "north", "Center", "General", "act", "nsw", "Samoa", "Knox",
+    "Norfolk", "Nassau", "Wallis", "Kanton", "Tripoli", "Antigua", "La Paz", "Santarem", "Palmer", "Cordoba",
+)  # fmt: skip
+OFFSETS = ("GMT+1", "gmt-5", "GMT +1", "UTC+1", "(GMT+1)", "UTC+01:00", "CET+1", "+1")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,8 @@ def test_what_is_certain(field: str, text: str, told: tuple[str, str]) -> None:
         ("timezone", "Indianapolis"), ("timezone", "Mars"), ("timezone", "Europe/Berln"), ("timezone", "CET+1"),
         ("email", "a@@b"), ("email", "a@b.example, c@d.example"), ("email", "a b@c.example"), ("external_id", "42"),
         ("email", "A <a@b.example> B <c@d.example>"), ("address_country", ""),
+        *(("timezone", place) for place in PLACES_OF_SEVERAL), *(("timezone", offset) for offset in OFFSETS),
+        *(("address_country", word) for word in ("na", "Na", "no", "No", "N.A.", "none", "n/a", "ß", "\ufb01", "ſk")),
     ],
 )  # fmt: skip
 def test_what_is_not_certain(field: str, text: str) -> None:
@@ -92,6 +103,24 @@ def test_nothing_is_fixed_that_was_not_named(tmp_path: Path) -> None:
         assert (customer["external_id"], customer["name"], customer["metadata"]) == ("k", "Acme", {"tier": "gold"})
 
 
+def test_only_what_is_written_is_called_fixed(tmp_path: Path) -> None:
+    """Nothing is said to be written of a row that is held, left out or invalid, though its advice is taken."""
+    rows = [
+        {"external_id": "a", "name": "#N/A", "address_country": "de"},
+        {"external_id": "b", "name": "B ", "email": "@@"},
+        {"external_id": "c", "name": "C", "address_country": "fr"},
+    ]
+    with shop(tmp_path, fix=("trim", "country")) as it:
+        found = it.plan(table(*rows))
+        assert found.counts.fixed == {"country": 1}
+        text = plan_summary(found)
+        assert text.count("plan writes") == 1
+        assert "line 4, column address_country: file said fr, plan writes FR" in text
+        assert found.plan is not None
+        shown = {entry.line: plan_page_rows._row(entry, True)["advice"][0][4] for entry in found.plan.entries()}
+        assert shown == {2: "once written", 3: "once written", 4: "taken"}
+
+
 def test_fixed_keys_are_compared_as_they_are_written(tmp_path: Path) -> None:
     """Two rows whose ids are one id without spaces are duplicates once the spaces are taken off."""
     rows = table({"external_id": "k", "name": "A"}, {"external_id": "k ", "name": "B"})
@@ -105,3 +134,29 @@ def test_a_cell_of_blanks_leaves_its_field_alone_once_trimmed(tmp_path: Path, na
     """With --fix trim a cell of spaces is a blank cell, in every field."""
     with shop(tmp_path, {"external_id": "k", "name": "A"}) as it:
         assert it.plan(table({"external_id": "k", name: "  "}), fix=("trim",)).counts.unchanged == 1
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_an_offset_gets_no_zone_as_a_hint(offset: str) -> None:
+    """GMT+1 is an hour before Etc/GMT+1, and no other zone's name is a guess at an offset."""
+    verdict = rules.check("timezone")(offset)
+    assert verdict is not None
+    assert "Did you mean" not in verdict[1]
+
+
+def test_what_is_advised_for_a_zone_is_that_zone_or_a_city_in_it() -> None:
+    """Of every zone's last part only a city's is taken: none of a state, a region, a base or an offset."""
+    for name in zones().values():
+        found = advised("timezone", name.rpartition("/")[2].lower().replace("_", " "))
+        area = found[1].split("/") if found else ["Europe", ""]
+        assert len(area) <= 2, found
+        assert area[0] not in ("Etc", "US", "Brazil", "Canada", "Mexico", "Chile", "Antarctica"), found
+
+
+def test_a_code_that_means_a_missing_value_or_a_word_is_no_country() -> None:
+    """NA is Namibia where it is written so; in small letters nobody knows whether a country is meant."""
+    for word in ("na", "no", "Na", "No"):
+        verdict = rules.check("address_country")(word)
+        assert verdict is not None
+        assert "Write a code" in verdict[1]
+    assert rules.check("address_country")("NA") is None

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from command import command, environment
 from importing import account, shop
@@ -16,7 +17,7 @@ from connector.errors import FixInput
 from connector.push.file.headers import near
 from connector.push.file.rows import read_rows
 from connector.push.file.synonyms import SYNONYMS, field_called
-from connector.settings import Import
+from connector.settings import Settings, load
 from pipelines.import_customers.mapping import write_mapping
 
 
@@ -39,7 +40,7 @@ def refused(header: str, **given: Any) -> str:
         ("ZIP", "address_postal_code"), ("PLZ", "address_postal_code"), ("State", "address_state"),
         ("Telefon", "contact"), ("Kundennummer", "external_id"), ("Code postal", "address_postal_code"),
         ("Kunden-Nr.", "external_id"), ("TÉLÉPHONE", "contact"), ("Straße", "address_line1"),
-        ("Land", "address_country"),
+        ("Land", "address_country"), ("Staat", "address_country"),
         ("N° client", "external_id"), ("Correo electrónico", "email"), ("Ragione sociale", "name"),
     ],
 )  # fmt: skip
@@ -73,7 +74,22 @@ def test_two_columns_of_one_field_are_refused() -> None:
     assert 'column 3, "Telefon": contact is column 2 already' in refused("external_id,Phone,Telefon")
     assert 'column 2, "Firma": name is column 3 already' in refused("external_id,Firma,name")
     assert targets("external_id,Phone,Telefon", mapping={"Telefon": "metadata.t"})[1:] == ["contact", "metadata.t"]
-    assert targets("external_id,Phone,Telefon", unknown="leave")[1:] == ["contact", ""]
+
+
+@pytest.mark.parametrize("unknown", ["refuse", "leave", "metadata"])
+def test_a_second_column_of_a_field_is_not_unknown(unknown: str) -> None:
+    """What is done with unknown columns is not done with a known one that stands twice: the file is refused."""
+    told = refused("Kundennummer,Firma,Name,Mobil,Telefon", unknown=unknown)
+    assert 'column 2, "Firma": name is column 3 already' in told
+    assert 'column 5, "Telefon": contact is column 4 already' in told
+    assert "metadata.x is column 2 already" in refused("external_id,metadata.x,metadata.x", unknown=unknown)
+    assert targets("external_id,Phone,Telefon", unknown=unknown, mapping={"Telefon": ""})[1:] == ["contact", ""]
+
+
+def test_unknown_columns_that_are_called_alike_are_not_kept_in_one_key() -> None:
+    """Of two unknown columns with one name none is dropped unsaid when both are to be kept."""
+    assert "metadata.Notiz is column 2 already" in refused("external_id,Notiz,Notiz", unknown="metadata")
+    assert targets("external_id,Notiz,Notiz", unknown="leave") == ["external_id", "", ""]
 
 
 def test_unknown_columns_are_refused_left_out_or_kept() -> None:
@@ -107,7 +123,7 @@ def test_a_written_mapping_is_used_as_it_is(tmp_path: Path) -> None:
     """The mapping that is written names every column, can be corrected, and plans what it says."""
     path, out = tmp_path / "crm.csv", tmp_path / "mapping.toml"
     path.write_text('Kundennummer;Firma;"Notiz ""x"" = 1";Emial;flexsync_line;Nom\nk;N;y;;1;M\n')
-    told = write_mapping(Import(), path, out)
+    told = write_mapping(Settings(), path, out)
     text = out.read_text()
     assert tomllib.loads(text)["import"]["mapping"] == {
         "Kundennummer": "external_id", "Firma": "name", 'Notiz "x" = 1': "", "Emial": "", "Nom": ""
@@ -120,7 +136,35 @@ def test_a_written_mapping_is_used_as_it_is(tmp_path: Path) -> None:
     with read_rows(path, mapping=mapping) as rows:
         assert [one.target for one in rows.columns.bound] == ["external_id", "name", "", "email", "", ""]
     with pytest.raises(FixInput, match="is not overwritten"):
-        write_mapping(Import(), path, out)
+        write_mapping(Settings(), path, out)
+
+
+def test_a_written_mapping_keeps_every_other_setting(tmp_path: Path) -> None:
+    """What a settings file, the environment and flags said stands in the new file, so that it plans what they plan."""
+    old, out, path = tmp_path / "a.toml", tmp_path / "m.toml", tmp_path / "c.csv"
+    old.write_text(
+        '[api]\nbase_url = "http://127.0.0.1:9/v1"\n[flow]\nmax_pause = "90s"\n[import]\nmode = "update"\n'
+        'fix = ["trim"]\nmax_age = "1h30m"\nmax_share = 0.5\n[import.mapping]\n"Segment" = "metadata.segment"\n'
+        '[import.constants]\n"metadata.source" = "a \\"crm\\" \\u007f\\n"\n[privacy]\nexclude = ["customers.email"]\n'
+    )
+    path.write_text("Kundennummer,Firma,Segment\nk,N,x\n")
+    given = load(config=old, environ={}, metadata="replace", twins=False)
+    write_mapping(given, path, out)
+    again = load(config=out, environ={})
+    mapping = {"Kundennummer": "external_id", "Firma": "name", "Segment": "metadata.segment"}
+    for name in ("api", "flow", "sync", "privacy", "history"):
+        assert getattr(again, name) == getattr(given, name)
+    assert again.imports == msgspec.structs.replace(given.imports, mapping=mapping)
+
+
+@pytest.mark.parametrize("header", ["a\x7fb", "a\tb", 'a"b', "a\\b", "\x85", "\u2028", "ü"])
+def test_a_mapping_of_any_header_is_a_settings_file(tmp_path: Path, header: str) -> None:
+    """Whatever characters a header has, the written file can be read, and names it."""
+    path, out = tmp_path / "c.csv", tmp_path / "m.toml"
+    doubled = header.replace('"', '""')
+    path.write_text(f'external_id|"x{doubled}y"|"x{doubled}y"\n', newline="")
+    write_mapping(load(environ={}, delimiter="|"), path, out)
+    assert f"x{header}y" in load(config=out, environ={}).imports.mapping
 
 
 def test_columns_are_named_on_the_line(tmp_path: Path) -> None:

@@ -356,6 +356,7 @@ def told(entry: Entry) -> dict[str, Any]:
             [] if differ else [["metadata", *("" if value is not None else None for value in entry.set["metadata"])]]
         )
     faults = [[fault.column, fault.value, fault.rule, fault.remedy] for fault in entry.faults]
+    taken = "taken" if entry.writes else "once written"
     all_told = {
         "do": entry.do,
         "line": entry.line,
@@ -367,7 +368,7 @@ def told(entry: Entry) -> dict[str, Any]:
         "notes": entry.notes,
         "doubts": entry.doubts,
         "decision": entry.decision,
-        "advice": [[a.column, a.said, a.better, a.fix, "taken" if a.taken else ""] for a in entry.advice],
+        "advice": [[a.column, a.said, a.better, a.fix, taken if a.taken else ""] for a in entry.advice],
     }
     return {name: value for name, value in all_told.items() if value}
 
@@ -439,7 +440,8 @@ def test_doubts_and_advice_are_shown(tmp_path: Path) -> None:
     first, second = opened(tmp_path, html([made, left], counts=counts)).body
     assert first[:2] == ["9", "held"]
     assert first[4] == (
-        "name#N/ADoubt: name is spoiltLand: file said de, plan writes DEOrt: it means x (--fix trim), file said  x"
+        "name#N/ADoubt: name is spoilt"
+        "Land: file said de, once written it is DEOrt: it means x (--fix trim), file said  x"
     )
     assert (second[1], second[4]) == ("left out", "nameA→BDoubt: dDecided: no")
 

@@ -20,7 +20,8 @@ from connector.api.models import Customer as ApiCustomer
 from connector.countries import COUNTRIES
 from connector.push.account.customer import COMPARED
 from connector.push.file import rules
-from connector.push.file.rules import TAX_KEYS, check, check_metadata, cleared, zones
+from connector.push.file.rules import TAX_KEYS, check, check_metadata, cleared
+from connector.push.file.zone_names import zones
 from connector.sandbox import Sandbox
 from connector.tables.schemas import CUSTOMERS
 

@@ -33,15 +33,15 @@ def read_key(given: str) -> Secret:
         mode = path.stat().st_mode
         if os.name == "posix" and mode & _OPEN:
             raise FixInput(
-                f"key_file {path} is open to others (mode {stat.S_IMODE(mode):04o}).",
-                remedy=f"Run chmod 600 {path}; for a mounted secret set mode 0400 (defaultMode in Kubernetes).",
+                f"key_file {given} is open to others (mode {stat.S_IMODE(mode):04o}).",
+                remedy=f"Run chmod 600 {given}; for a mounted secret set mode 0400 (defaultMode in Kubernetes).",
             )
         key = Secret(path.read_text(encoding="ascii", errors="replace")[:_MOST].strip())
     except OSError as error:
         raise FixInput(
-            f"key_file {path} cannot be read: {error.strerror}.",
+            f"key_file {given} cannot be read: {error.strerror}.",
             remedy="Correct [api] key_file, or its owner and mode.",
         ) from None
     if not key:
-        raise FixInput(f"key_file {path} is empty.", remedy="Write the API key into it, on one line.")
+        raise FixInput(f"key_file {given} is empty.", remedy="Write the API key into it, on one line.")
     return key

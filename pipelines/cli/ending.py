@@ -58,7 +58,9 @@ def exit_with(error: FlexsyncError, *, as_json: bool, shown: bool = False) -> No
         shown: the message is on stderr already.
     """
     if not shown:
-        message, remedy = map(_without_control_characters, (error.message, error.remedy))
+        from pipelines.report.values import visible
+
+        message, remedy = visible(error.message), visible(error.remedy)  # which may quote a file or a server
         sys.stderr.write(f"error: {message}\n" + (f"       {remedy}\n" if remedy else ""))
     if as_json:
         from pipelines.report.streams import write_json
@@ -71,8 +73,3 @@ def exit_with(error: FlexsyncError, *, as_json: bool, shown: bool = False) -> No
 
 def _interrupted() -> Interrupted:
     return Interrupted("interrupted.", remedy="State is kept: the same command continues from there.")
-
-
-def _without_control_characters(text: str) -> str:
-    """Replace what could control the terminal: a message may quote a file or a server."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

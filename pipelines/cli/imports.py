@@ -176,7 +176,7 @@ def _write_mapping(settings: Settings, file: str, out: Path, sheet: str | None) 
     from pipelines.import_customers.mapping import write_mapping
     from pipelines.report.streams import write_report
 
-    for line in write_mapping(settings.imports, file, out, sheet):
+    for line in write_mapping(settings, file, out, sheet):
         write_report(line)
     return DONE
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
+from msgspec import UNSET
+
 from connector.clock import Clock, exact_now
 from connector.errors import FixInput
 from connector.plurals import counted
@@ -289,5 +291,5 @@ def _source(rows: Rows, checked: Checked) -> Source:
     header = rows.given(next(r.raw for r in source.records() if r.line == rows.columns.line))
     return Source(
         source.name, source.sha256, source.encoding, source.delimiter, header, source.bom.hex(), source.unit,
-        checked.rows, checked.blank, source.sheet,
+        checked.rows, checked.blank, source.sheet or UNSET,
     )  # fmt: skip

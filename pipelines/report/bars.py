@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from pipelines.progress import CALLS, Progress, Unit
+from pipelines.report.values import visible
 
 __all__ = ["BarProgress"]
 
@@ -81,7 +82,7 @@ class BarProgress(Progress):
 
     def note(self, text: str) -> None:
         """Write a note above the bars."""
-        self._bars.console.print(f"note: {text}", highlight=False, markup=False)
+        self._bars.console.print(f"note: {visible(text)}", highlight=False, markup=False)
 
     def end(self) -> None:
         """Remove the bars."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from connector.push.plan.entry import Entry
 from pipelines.import_customers import Planned
-from pipelines.report.values import one_line
+from pipelines.report.values import one_line, visible
 
 __all__ = ["write_changes"]
 
@@ -25,7 +25,7 @@ def write_changes(found: Planned) -> None:
         return
     planned = (entry for entry in found.plan.entries() if entry.writes)
     for entry in islice(planned, MAX_CHANGES):
-        sys.stdout.write(f"{_change(entry)}\n")
+        sys.stdout.write(f"{visible(_change(entry))}\n")
     rest = found.counts.create + found.counts.update + found.counts.archive - MAX_CHANGES
     if rest > 0:
         sys.stdout.write(f"… and {rest} more in {found.plan.path}\n")

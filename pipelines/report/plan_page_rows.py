@@ -43,7 +43,8 @@ def _row(entry: Entry, neutralise: bool) -> dict[str, Any]:
     """The fields of an entry that the page shows; empty ones are left out."""
     changes = [change for name, (before, after) in entry.set.items() for change in _changes(name, before, after)]
     faults = [[fault.column, fault.value, fault.rule, fault.remedy] for fault in entry.faults]
-    advice = [[one.column, one.said, one.better, one.fix, "taken" if one.taken else ""] for one in entry.advice]
+    taken = "taken" if entry.writes else "once written"
+    advice = [[one.column, one.said, one.better, one.fix, taken if one.taken else ""] for one in entry.advice]
     fields = {"external_id": entry.external_id, "id": entry.id, "changes": changes, "faults": faults}
     doubts = {"doubts": entry.doubts, "decision": entry.decision, "advice": advice}
     shown = {**fields, "why": entry.why, "notes": entry.notes, **doubts}

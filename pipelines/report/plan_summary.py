@@ -122,7 +122,8 @@ def _advice(found: Planned) -> list[str]:
     if not (found.counts.fixed or found.counts.advice):
         return []
     groups = Groups(MAX_FAULTS)
-    for one in (one for entry in entries_of(found) for one in entry.advice):
+    told = (one for entry in entries_of(found) for one in entry.advice if entry.writes or not one.taken)
+    for one in told:
         place = f"{found.source.unit} {one.line}, column {one_line(one.column)}"
         better = one_line(one.better) if one.better else "nothing"
         writes = f"plan writes {better}" if one.taken else f"it means {better}"

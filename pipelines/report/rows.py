@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.report.values import as_text, jsonable
+from pipelines.report.values import as_text, jsonable, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,7 @@ def write_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: IO[st
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
-    return "" if value is None else escape(as_text(value))
+    return "" if value is None else escape(visible(as_text(value)))
 
 
 def write_csv(found: pa.Table, out: IO[str]) -> None:

@@ -1,6 +1,7 @@
-"""One value as text or as JSON.
+"""One value as text or as JSON, and text from outside as a terminal may show it.
 
-Promised: nothing is rounded; decimals keep every digit that counts.
+Promised: nothing is rounded; decimals keep every digit that counts. What is shown on a terminal controls nothing and
+hides nothing. Never done: changing what JSON and files hold.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from connector.push.file.wording import one_line
+from connector.visible import visible
 
-__all__ = ["as_text", "jsonable", "one_line"]
+__all__ = ["as_text", "jsonable", "one_line", "visible"]
 
 
 def as_text(value: Any) -> str:

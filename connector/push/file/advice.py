@@ -4,7 +4,8 @@
 way.
 
 Promised: advice passes the rules of its field; where two things could be meant there is none. At most one piece of
-advice a cell. Never done: an external_id, but for the spaces around it; a change that nobody named.
+advice a cell, in time that grows with its length. Never done: an external_id, but for the spaces around it; a change
+that nobody named.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from functools import cache
 
 import msgspec
 
+from connector.api.fields import FIELDS
 from connector.push.file import rules
 from connector.push.file.cells import escaped
 from connector.push.file.country_names import country_meant
 from connector.push.file.signs import AROUND
+from connector.push.file.zone_names import zone_meant
 
 __all__ = ["FIXES", "Advice", "advised", "loose"]
 
 FIXES = ("trim", "country", "timezone", "email", "id-spaces")
 _FIELD_OF = {"address_country": "country", "timezone": "timezone", "email": "email"}
-_BRACKETS = re.compile(r"[^<>@]*<\s*(?:mailto:)?\s*([^<>\s]+@[^<>\s]+)\s*>[\s.,;]*")
-_MAILTO = re.compile(r"(?:mailto:)?\s*(.*?)[\s.,;]*", re.IGNORECASE | re.DOTALL)
+_BRACKETS = re.compile(r"[^<>@]*<([^<>]*)>")
+_MAILTO = re.compile(r"mailto:", re.IGNORECASE)
+_BEHIND = " \t\r\n.,;"  # an address in a list
+_SLACK = 200  # characters beside a value: a display name
 
 
 class Advice(msgspec.Struct, frozen=True, gc=False):
@@ -78,31 +83,22 @@ def _formed(field: str, kind: str, text: str, plain: str) -> tuple[str, str] | N
     check = _check(field)
     if plain != text and (not plain or check(plain) is None):
         return "trim", plain  # even where the rule accepts what is around it, such as a no-break space in an e-mail
-    if check(text) is None:
+    if check(text) is None or len(plain) > FIELDS[field].characters + _SLACK:
         return None
     better = _MEANT[kind](plain)
     return (kind, better) if better and check(better) is None else None
 
 
-def _zone(text: str) -> str:
-    """The zone of that spelling, or the only one of that city; "" where there are several or none."""
-    wanted = re.sub(r"\s*/\s*", "/", text).casefold().replace(" ", "_")
-    known = rules.zones()
-    if wanted in dict(known):
-        return known[wanted]
-    cities = [name for folded, name in known.items() if folded.endswith(f"/{wanted}")]
-    return cities[0] if len(cities) == 1 else ""
-
-
 def _address(text: str) -> str:
     """The one address in a text: in angle brackets, behind mailto:, before a last comma or full stop."""
-    if found := _BRACKETS.fullmatch(text):
-        return found[1]
-    found = _MAILTO.fullmatch(text)
-    return found[1] if found else ""
+    plain = text.rstrip(_BEHIND)
+    found = _BRACKETS.fullmatch(plain)
+    plain = found[1].strip() if found else plain
+    prefix = _MAILTO.match(plain)
+    return plain[prefix.end() :].strip() if prefix else plain
 
 
-_MEANT: dict[str, Callable[[str], str]] = {"country": country_meant, "timezone": _zone, "email": _address}
+_MEANT: dict[str, Callable[[str], str]] = {"country": country_meant, "timezone": zone_meant, "email": _address}
 
 
 @cache

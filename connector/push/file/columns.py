@@ -13,7 +13,7 @@ from typing import Any
 from connector.api.fields import TEXTS
 from connector.errors import FixInput
 from connector.push.file import rules
-from connector.push.file.headers import PREFIX, Bound, Headers, Unknown, is_target
+from connector.push.file.headers import PREFIX, Bound, Headers, Unknown, bare, is_target
 from connector.push.file.marks import ROW
 from connector.push.file.record import Record, is_readable
 from connector.push.file.wording import cut, listed
@@ -93,6 +93,10 @@ class Columns:
             constants=dict(constants or {}),
             bound=headers.bound,
         )
+
+    def is_name(self, external_id: str) -> bool:
+        """Whether an external_id is the header of its own column: joined files repeat theirs."""
+        return external_id == bare(self.header[self.keys["external_id"]]) if "external_id" in self.keys else False
 
     def named(self) -> dict[int, str]:
         """Position → field, `external_id` or ``metadata.KEY``, of the columns that are read; and the row itself."""

@@ -43,11 +43,19 @@ _NAMES = {
     "ZA": "South Africa|Südafrika|Afrique du Sud|ZAF",
 }  # fmt: skip
 
+_WORDS = frozenset(("NA", "NO"))
+"""Codes that are also words for nothing: in small letters nobody knows what is meant."""
+
 
 def country_meant(text: str) -> str:
     """The upper-case ISO code that is meant; "" where it is not certain."""
-    code = text.strip().upper()
-    return code if code in COUNTRIES else _meant().get(plain(text), "")
+    said = text.strip()
+    code = said.upper()
+    if code in _WORDS and said != code:
+        return ""
+    if code in COUNTRIES and said.isascii():  # the capitals of ß are SS, which is South Sudan
+        return code
+    return _meant().get(plain(text), "")
 
 
 @cache

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 
 from connector.push.file import marks
 from connector.push.file.doubt import Doubt
+from connector.push.file.rewritten import rewritten
 from connector.push.file.signs import (
     AROUND,
     ESCAPED,
@@ -26,11 +27,15 @@ from connector.push.file.signs import (
     is_boolean,
     is_date,
     is_garbled,
+    is_grouped,
+    is_na,
     is_placeholder,
     is_rounded,
 )
+from connector.push.file.synonyms import field_called, plain
+from connector.push.file.unicode_form import in_form
 
-__all__ = ["DAMAGES", "KINDS", "TWIN", "Damage", "changed", "spoilt", "tidy"]
+__all__ = ["DAMAGES", "HEADER", "KINDS", "TWIN", "Damage", "changed", "missing", "spoilt", "tidy"]
 
 KEY = frozenset({"external_id"})
 CODES = KEY | {"contact", "address_postal_code"}
@@ -41,8 +46,15 @@ ALL = TEXTS | {"metadata"}
 EMAIL = frozenset({"email"})
 TWIN = "twin"
 ZEROS = "zeros"
+HEADER = "the name of a column: is this row a header?"
+_DIGIT = re.compile(r"\d")
+_LONGEST_HEADER = 40  # characters
 _SCIENTIFIC = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}|-?\d[.,]\d+E\d{1,3}", re.IGNORECASE)
-_ERROR = re.compile(r"#[A-Z0-9/_À-Ý]+[!?]|#(?:N/A|NV|N/D|ND|NB|N/DISP|GETTING_DATA)|#{3,}|Err:\d{3}", re.IGNORECASE)
+_ERROR = re.compile(
+    r"#[¡¿]?[\w/]+[!?]|#(?:N/A|N/B|N/D|NV|ND|NB|N/DISP|I/T|Н/Д|YOK|HIÁNYZIK|GETTING_DATA)|#{3,}"
+    r"|(?:Err|Fehler|Fout|Erreur) ?:\d{3}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -70,24 +82,33 @@ def _part(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern).search
 
 
+def _is_header(text: str) -> bool:
+    """Whether a text is what files call the column of external_ids. Most ids have a digit, and cost no more."""
+    if _DIGIT.search(text) or len(text) > _LONGEST_HEADER:
+        return False
+    return plain(text) in ("id", "externalid") or field_called(text) == "external_id"
+
+
+_MISSING = "a word for a missing value"
 _BLANK = Damage("blank", ALL, lambda text: not text.strip(AROUND), "blanks only")
 _SPACES = Damage("spaces", KEY, lambda text: text != text.strip(AROUND), "written with spaces around it")
 DAMAGES = (
     _BLANK,
     Damage("error", ALL, _ERROR.fullmatch, "an error value of a spreadsheet"),
-    Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), "a word for a missing value"),
-    Damage("placeholder", TEXTS, is_placeholder, "a word for a missing value"),
-    Damage("header", KEY, _full(r"external[_ ]?id|id", re.IGNORECASE), "the name of a column: is this row a header?"),
+    Damage("placeholder", ALL, lambda text: is_placeholder(text, narrow=True), _MISSING),
+    Damage("placeholder", TEXTS, is_placeholder, _MISSING),
+    Damage("placeholder", TEXTS - {"address_state"}, is_na, _MISSING),
+    Damage("header", KEY, _is_header, HEADER),
     Damage("zero", TEXTS, _full(r"[-+]?0+(?:[.,]0+)?"), "a zero, as a look-up writes for nothing found"),
     Damage("boolean", TEXTS, is_boolean, "a truth value of a spreadsheet"),
+    Damage("boolean", KEY, lambda text: is_boolean(text, wide=True), "a truth value of a spreadsheet"),
     Damage("formula", TEXTS, _full(r'="[^"]*"'), "written as a formula, to keep a spreadsheet from changing it"),
     Damage("formula", CODES, _full(r"'.+"), "written with an apostrophe in front, as a spreadsheet marks texts"),
     Damage("date", TEXTS, is_date, "a date, as a spreadsheet makes of numbers and codes"),
     Damage("scientific", ALL, _SCIENTIFIC.fullmatch, "a number in scientific notation, as spreadsheets write them"),
     Damage("rounded", ALL, is_rounded, "a number rounded to 15 digits, as a spreadsheet does with long ones"),
+    Damage("grouped", KEY, is_grouped, "a number with thousands marks"),
     Damage("decimal", TEXTS, _full(r"[-+]?\d+[.,]0+"), "a whole number with decimals, as a spreadsheet writes it"),
-    Damage("grouped", KEY, _full(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:([.'’\xa0\u202f])\d{3})(?:\1\d{3})+"),
-           "a number with thousands marks"),
     Damage("encoding", ALL | EMAIL, is_garbled, "read in a wrong encoding"),
     Damage("letters", WORDS, _part("\ufffd|(?<=[^\\W\\d_])\\?(?=[a-zà-ÿ])"), "written with lost letters"),
     Damage("escape", TEXTS, ESCAPED.search, "written with the codes of a web page or a workbook"),
@@ -122,16 +143,16 @@ def spoilt(name: str, text: str) -> Doubt | None:
     Returns:
         The doubt, or None.
     """
-    if not text or _harmless(text):
+    if not text or (_harmless(text) and not (name == "external_id" and _is_header(text))):
         return None
     return _shown(name, text)
 
 
 def _shown(name: str, text: str) -> Doubt | None:
     """The first damage of the table that a value shows."""
-    plain = text.strip(AROUND)
+    bare = text.strip(AROUND)
     for damage in _BY_FIELD.get("metadata" if name.startswith("metadata.") else name, ()):
-        if damage.shows(text if damage in _RAW else plain):
+        if damage.shows(text if damage in _RAW else bare):
             return Doubt(damage.kind, f"{name} is {damage.doubt}")
     return None
 
@@ -144,7 +165,13 @@ def _harmless(text: str) -> bool:
 
 
 def _is_word(text: str) -> object:
-    return is_placeholder(text) or is_boolean(text) or is_date(text) or text.lower().endswith("id")
+    return (
+        is_placeholder(text)
+        or is_na(text)
+        or is_boolean(text, wide=True)
+        or is_date(text)
+        or text.lower().endswith("id")
+    )
 
 
 def changed(name: str, before: str, after: str) -> Doubt | None:
@@ -153,9 +180,25 @@ def changed(name: str, before: str, after: str) -> Doubt | None:
         return None
     if before and (damaged := _damaged(before, after)):
         return Doubt(damaged[0], f"{name} is {damaged[1]}")
+    saved = rewritten(before, after)
+    if saved and not (saved[0] == "decimal" and spoilt(name, before)):  # which is repaired then
+        return Doubt(saved[0], f"{name} is {saved[1]}")
     found = spoilt(name, after)
     was = spoilt(name, before) if found else None
     return None if was and found and was.kind == found.kind else found
+
+
+def missing(values: Mapping[str, str]) -> Iterator[Doubt]:
+    """Doubt the word NA where it may be a code: Namibia, Naples, North America. R writes it in every missing cell.
+
+    Args:
+        values: field or ``metadata.KEY`` → new value, of one row. The word is doubted where it stands twice.
+    """
+    found = [name for name, text in values.items() if is_na(text)]
+    if len(found) > 1:
+        yield from (
+            Doubt("placeholder", f"{name} is {_MISSING}") for name in found if spoilt(name, values[name]) is None
+        )
 
 
 def _damaged(before: str, after: str) -> tuple[str, str] | None:
@@ -169,13 +212,19 @@ def _damaged(before: str, after: str) -> tuple[str, str] | None:
         return "scientific", "a number in scientific notation, where digits are stored"
     if _lost(before, after):
         return "letters", "the stored value with lost letters"
-    if unescape(after) == before:
+    if "&" in after and _unescaped(after) == before:
         return "escape", "the stored value, written with the codes of a web page"
     if after in (f"'{before}", f'="{before}"'):
         return "formula", "the stored value, marked as text for a spreadsheet"
-    if before.isdigit() and after in (f"{before}.0", f"{before},0"):
-        return "decimal", "the stored number with decimals"
     return None
+
+
+def _unescaped(text: str) -> str:
+    """A text with the characters for the codes of a web page; itself where a code has thousands of digits."""
+    try:
+        return unescape(text)
+    except ValueError:  # more digits than Python makes a number of
+        return text
 
 
 def _lost(before: str, after: str) -> bool:
@@ -188,4 +237,4 @@ def _lost(before: str, after: str) -> bool:
 def tidy(key: str) -> str:
     """A key without invisible differences: surrounding spaces, zero-width characters, two forms of accents."""
     seen = "".join(c for c in key if unicodedata.category(c) != "Cf")
-    return unicodedata.normalize("NFC", seen).strip()
+    return in_form("NFC", seen).strip()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from connector.push.file.folding import differences, fold
+from connector.push.file.folding import differences, folds
 from connector.push.file.row import Row
 from connector.push.file.wording import cut, listed
 
@@ -40,8 +40,9 @@ class Hashes:
         for value_of, keep in self._kept:
             if value := value_of(row):
                 keep(hashed(value))
-        if (value := row.external_id) and (folded := fold(value)):
-            self._folded.append(hashed(folded))
+        if value := row.external_id:
+            for folded in folds(value):
+                self._folded.append(hashed(folded))
 
     @property
     def exact(self) -> array[int]:
@@ -78,15 +79,17 @@ def compared(
             value = getattr(row, key)
             if value and hashed(value) in hashes:
                 found[key].setdefault(value, []).append(row.line)
-        if row.external_id and hashed(folded := fold(row.external_id)) in near and folded:
-            alike.setdefault(folded, {}).setdefault(row.external_id, row.line)
+        for folded in folds(row.external_id) if near and row.external_id else ():
+            if hashed(folded) in near:
+                alike.setdefault(folded, {}).setdefault(row.external_id, row.line)
     doubles = {key: {v: lines for v, lines in values.items() if len(lines) > 1} for key, values in found.items()}
     return doubles, {folded: values for folded, values in alike.items() if len(values) > 1}
 
 
 def warnings(alike: Mapping[str, Mapping[str, int]], unit: str) -> list[str]:
     """A sentence for each group of external_ids that only look different; `unit` is what line numbers count."""
-    return [*listed([_alike(values, unit) for values in alike.values()])]
+    groups = {tuple(values): values for values in alike.values()}  # two ids may have two folding keys in common
+    return [*listed([_alike(values, unit) for values in groups.values()])]
 
 
 def hashed(text: str) -> int:

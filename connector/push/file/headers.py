@@ -1,8 +1,8 @@
 """Which field each header means: by its own name, by a mapping, or by a name that other systems use for the field.
 
 Promised: a field's own name and a mapping win over a synonym; every header that is unknown, doubled or wrongly mapped
-is told with its place and the nearest known field; what became of each column is kept, to be shown. Never done: reading
-rows; guessing from values.
+is told with its place and the nearest known field, a doubled one whatever is done with unknown ones; what became of
+each column is kept, to be shown. Never done: reading rows; guessing from values.
 """
 
 from __future__ import annotations
@@ -90,11 +90,10 @@ class Headers:
     def _bind(self, position: int, target: str, how: How, own: set[str]) -> None:
         header = self._bare[position]
         taken = self.found.get(target) if target else None
-        if how == "synonym" and (taken is not None or target in own) and self.unknown != "refuse":
-            target, how, taken = "", "unknown", None
         if how == "unknown" and self.unknown != "refuse" and header not in self._given:
             target = self._kept(header)
-        elif how == "unknown":
+            taken = self.found.get(target)
+        if how == "unknown" and (self.unknown == "refuse" or header in self._given):
             self._refuse(position, self._suggestion(header))
         elif taken is not None or (how == "synonym" and target in own):
             first = taken if taken is not None else self._own_place(target)
@@ -107,7 +106,7 @@ class Headers:
     def _kept(self, header: str) -> str:
         """Where the values of an unknown column go."""
         target = f"{PREFIX}{header}"
-        fits = self.unknown == "metadata" and header and is_readable(header) and target not in self.found
+        fits = self.unknown == "metadata" and header and is_readable(header)
         return target if fits else ""
 
     def _own_place(self, target: str) -> int:

@@ -14,16 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import cache
-from importlib.resources import files
 
 import msgspec
 
 from connector.api.fields import FIELDS
 from connector.countries import COUNTRIES
 from connector.push.file.country_names import country_meant
+from connector.push.file.zone_names import city_zone, is_offset, zone_meant, zones
 
-__all__ = ["EXCUSABLE", "TAX_KEYS", "Check", "Fault", "check", "check_metadata", "cleared", "safe_length", "zones"]
+__all__ = ["EXCUSABLE", "TAX_KEYS", "Check", "Fault", "check", "check_metadata", "cleared", "safe_length"]
 
 Verdict = tuple[str, str] | None  # rule and remedy; None is fine
 Check = Callable[[str], Verdict]
@@ -42,8 +41,11 @@ _GSTIN = re.compile(r"[0-9]{2}[A-Z]{5}[0-9]{4}[A-Z][A-Z0-9]Z[A-Z0-9]")
 _PAN = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
 TAX_KEYS = frozenset({"gstin", "pan", "hsn_sac"})
 _HSN = re.compile(r"(?:[0-9]{4}|[0-9]{6}|[0-9]{8})")
-_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Go trims: not \x1c to \x1f
-_AROUND = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+$")
+_SPACES = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f"
+    "\u205f\u3000"
+)
+"""What Go trims: not \\x1c to \\x1f."""
 MOST_GUESSES = 200  # unknown zones of one file that are compared with all known ones: milliseconds each
 _FALSE_FRIENDS = {"EU": "the country's own code"}
 
@@ -152,29 +154,10 @@ _CHECKS: dict[str, Callable[[], Check]] = {
 
 def _nearest(text: str) -> str:
     """The zone that is probably meant: other capitals, a city, or a few different letters; "" for none."""
-    wanted = text.strip().casefold().replace(" ", "_")
-    return (
-        zones().get(wanted)
-        or next((name for folded, name in zones().items() if folded.endswith(f"/{wanted}")), "")
-        or next(iter(get_close_matches(text, zones().values(), n=1, cutoff=0.75)), "")
-    )
-
-
-class _Zones(dict[str, str]):
-    """Folded name → name; `in` asks for the exact name."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name.casefold()) == name
-
-
-@cache
-def zones() -> dict[str, str]:
-    """Every IANA zone of the tzdata package, by its folded name; `in` asks for the exact name.
-
-    The machine's own list is not used: it may be older than the server's, or contain names that are not zones.
-    """
-    names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
-    return _Zones({name.casefold(): name for name in names if name != "Factory"})
+    if is_offset(text):
+        return ""
+    near = get_close_matches(text, zones().values(), n=1, cutoff=0.75)
+    return zone_meant(text) or city_zone(text) or next(iter(near), "")
 
 
 def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -195,7 +178,7 @@ def check_metadata(metadata: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 def _trimmed(text: str) -> str:
     """Trim as Go does: Python would also remove four control characters."""
-    return _AROUND.sub("", text)
+    return text.strip(_SPACES)
 
 
 def _upper(text: str) -> str:

@@ -3,14 +3,17 @@
 `SYNONYMS` is the table: a new name is one word there. Names are compared without case, accents, spaces and punctuation,
 so `E-Mail`, `email` and `E_MAIL` are one.
 
-Promised: a name stands for one field only, and is a whole header: parts of names are never searched. Never done:
-guessing from the values of a column.
+Promised: a name stands for one field only, and is a whole header: parts of names are never searched. A name of two
+meanings stands for the field whose rules notice the other one: `Staat` is a country. Never done: guessing from the
+values of a column.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from functools import cache
+
+from connector.push.file.unicode_form import in_form
 
 __all__ = ["SYNONYMS", "field_called", "plain"]
 
@@ -65,7 +68,7 @@ SYNONYMS: dict[str, str] = {
     "address_state": """
         State|Province|State/Province|State / Region|Region|County|Billing State|Mailing State|State or Province
         Bundesland|Kanton|Bundesland/Kanton|Provinz|Région|Département|Canton|Provincia|Comunidad autónoma
-        Regione|Provincie|Staat|Distrito|Województwo|Län|Maakunta
+        Regione|Provincie|Distrito|Województwo|Län|Maakunta
     """,
     "address_postal_code": """
         ZIP|ZIP Code|ZIP/Postal Code|Postal Code|Post Code|Postcode|Billing ZIP|Billing Postal Code|Mailing Zip
@@ -74,8 +77,8 @@ SYNONYMS: dict[str, str] = {
     """,
     "address_country": """
         Country|Country Code|Billing Country|Mailing Country|Address Country|ISO Country|Country ISO
-        Land|Länderkennzeichen|Länderkürzel|Ländercode|Landescode|Staatencode|Pays|Code pays|País|Código de país|Paese
-        Nazione|Codice paese|Landcode|Kraj|Kod kraju|Landskod|Landekode|Maa|Maakoodi
+        Land|Länderkennzeichen|Länderkürzel|Ländercode|Landescode|Staat|Staatencode|Pays|Code pays|País|Código de país
+        Paese|Nazione|Codice paese|Landcode|Kraj|Kod kraju|Landskod|Landekode|Maa|Maakoodi
     """,
     "timezone": """
         Timezone|Time Zone|TZ|Zeitzone|Fuseau horaire|Zona horaria|Huso horario|Fuso orario|Tijdzone|Fuso horário
@@ -90,7 +93,7 @@ _UNFOLDED = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l
 def plain(header: str) -> str:
     """A header without case, accents, spaces and punctuation."""
     if not header.isascii():
-        parts = unicodedata.normalize("NFKD", header.translate(_UNFOLDED))
+        parts = in_form("NFKD", header.translate(_UNFOLDED))
         header = "".join(c for c in parts if not unicodedata.combining(c))
     return "".join(c for c in header.casefold() if c.isalnum())
 

@@ -14,7 +14,7 @@ from connector.push.account.customer import Customer, fingerprint
 from connector.push.file import rules
 from connector.push.file.advice import Advice
 from connector.push.file.columns import KEYS, Columns
-from connector.push.file.damage import changed
+from connector.push.file.damage import changed, missing
 from connector.push.file.doubt import Doubt
 from connector.push.file.marks import HIDDEN, MERGED
 from connector.push.file.row import Row
@@ -101,34 +101,23 @@ def doubts_of(pairs: Mapping[str, tuple[Any, Any]], marked: Mapping[str, Doubt])
         marked: field, or "" for the row → the doubt that its cell gives. Of two doubts about a value the one that its
             text gives is told; one about a cell without a text, whatever else is written.
     """
+    texts = {name: pair for name, pair in _texts(pairs) if pair[0] != pair[1]}
     told: set[str] = set()
-    for name, found in _of_texts(pairs):
-        told.add(name)
-        yield found
-    written = {*_written(pairs)} if marked else set()
-    for name, found in marked.items():
-        if name not in told and (name in written or found.kind in (HIDDEN, MERGED)):
+    for name, (before, after) in texts.items():
+        if found := changed(name, before, after):
+            told.add(name)
             yield found
+    for name, found in marked.items():
+        if name not in told and (name in texts or found.kind in (HIDDEN, MERGED)):
+            yield found
+    yield from missing({name: after for name, (_, after) in texts.items()})
 
 
-def _written(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    """The fields and metadata keys whose value would change."""
-    for name, (before, after) in pairs.items():
-        if isinstance(after, dict):
-            held = before or {}
-            yield from (f"metadata.{key}" for key, text in after.items() if held.get(key) != text)
-        else:
-            yield name
-
-
-def _of_texts(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Doubt]]:
-    """Field, or metadata key → the doubt that its new text gives."""
+def _texts(pairs: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each text, and each key of metadata, before and after."""
     for name, (before, after) in pairs.items():
         if isinstance(after, str):
-            if found := changed(name, before or "", after):
-                yield name, found
+            yield name, (before or "", after)
         elif isinstance(after, dict):
             held = before or {}
-            for key, text in after.items():
-                if found := changed(f"metadata.{key}", held.get(key) or "", text):
-                    yield f"metadata.{key}", found
+            yield from ((f"metadata.{key}", (held.get(key) or "", text)) for key, text in after.items())

@@ -57,7 +57,8 @@ class Counts:
         for kind in entry.kinds if entry.do == "held" else ():
             _count(self.kinds, kind)
         for one in entry.advice:
-            _count(self.fixed if one.taken else self.advice, one.fix)
+            if entry.writes or not one.taken:
+                _count(self.fixed if one.taken else self.advice, one.fix)
 
     def plain(self) -> dict[str, int]:
         """Counts of entries as JSON-able data."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from connector.push.account.customer import Customer
 from connector.push.file.columns import Columns
-from connector.push.file.damage import TWIN, tidy
+from connector.push.file.damage import HEADER, TWIN, tidy
 from connector.push.file.doubt import Doubt
 from connector.push.file.record import printable
 from connector.push.file.row import Row
@@ -80,7 +80,8 @@ def _absent(row: Row, found: Found, options: Options, columns: Columns) -> Entry
         return invalid(row, [_missing(row, columns, "external_id")])
     if not row.fields.get("name"):
         return invalid(row, [_missing(row, columns, "name")])
-    return _create(row, found.archived.get(row.external_id), found.near.get(tidy(row.external_id)))
+    made = _create(row, found.archived.get(row.external_id), found.near.get(tidy(row.external_id)))
+    return doubt(made, [Doubt("header", f"external_id is {HEADER}")] if columns.is_name(row.external_id) else ())
 
 
 def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry:

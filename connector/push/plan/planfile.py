@@ -59,7 +59,7 @@ class Source(msgspec.Struct, frozen=True):
     unit: str = "line"
     rows: int = 0
     blank: int = 0
-    sheet: str = ""
+    sheet: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Header(msgspec.Struct, kw_only=True):

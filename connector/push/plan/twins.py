@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from connector.push.file.damage import TWIN
 from connector.push.file.doubt import Doubt
 from connector.push.file.duplicates import hashed
-from connector.push.file.folding import differences, fold
+from connector.push.file.folding import differences, folds
 from connector.push.file.rows import Rows
 from connector.push.file.wording import cut
 from connector.push.plan.entry import Entry
@@ -53,13 +53,16 @@ class Twins:
         """Keep those that look like a row's external_id and are not equal to any."""
         import numpy as np
 
-        them = list(customers)
-        self.compared += len(them)
-        keys = np.fromiter((hashed(fold(one.external_id)) for one in them), dtype=np.int64, count=len(them))
-        near = np.flatnonzero(_among(self._folded, keys))
+        them, keys = list[Identified](), array("q")
+        for one in customers:
+            self.compared += 1
+            for folded in folds(one.external_id):
+                them.append(one)
+                keys.append(hashed(folded))
+        near = np.flatnonzero(_among(self._folded, np.array(keys, dtype=np.int64)))
         equal = _among(self._exact, np.array([hashed(them[place].external_id) for place in near], dtype=np.int64))
         for place in near[~equal]:
-            self._keys.append(int(keys[place]))
+            self._keys.append(keys[place])
             self._places.append(len(self._found))
             self._found += "\0".join((*them[place], "")).encode()
         self._order = None
@@ -67,13 +70,14 @@ class Twins:
     def doubts(self, entry: Entry) -> Iterator[Doubt]:
         """The doubts about the new external_id of an entry: of an existing customer, or of another row."""
         new = entry.changes.get("external_id") if entry.do in ("create", "update") else None
-        if not new or not (folded := fold(new)):
+        if not new:
             return
         existing = self.existing(entry)
         yield from (Doubt(TWIN, told(new, one)) for one in existing[:_SHOWN])
         if len(existing) > _SHOWN:
             yield Doubt(TWIN, f"{len(existing) - _SHOWN} more customers look like {cut(new)!r}")
-        others = [(key, line) for key, line in self._alike.get(folded, {}).items() if key != new]
+        alike = {key: line for folded in folds(new) for key, line in self._alike.get(folded, {}).items()}
+        others = [(key, line) for key, line in alike.items() if key != new]
         if others:
             shown = " and ".join(f"{cut(key)!r} ({self._unit} {line})" for key, line in others[:_SHOWN])
             yield Doubt(TWIN, f"{shown} in this file: they differ only by {differences(new, others[0][0])}")
@@ -81,10 +85,12 @@ class Twins:
     def existing(self, entry: Entry) -> list[Identified]:
         """The existing customers of whose external_id the new one of an entry is a twin, in the order of their ids."""
         new = entry.changes.get("external_id") or ""
-        folded = fold(new)
-        kept = dict.fromkeys(self._existing(folded) if folded else ())  # pages of a walk may repeat customers
+        keys = {*folds(new)}
+        kept = dict.fromkeys(one for key in folds(new) for one in self._existing(key))  # a walk may repeat customers
         return sorted(
-            one for one in kept if new != one.external_id and one.id != entry.id and fold(one.external_id) == folded
+            one
+            for one in kept
+            if new != one.external_id and one.id != entry.id and not keys.isdisjoint(folds(one.external_id))
         )
 
     def _existing(self, folded: str) -> Iterator[Identified]:

@@ -74,7 +74,8 @@ function faulty([column, value, rule, remedy]) {
 function advised([column, said, better, fix, taken]) {
   const means = make("ins", "", shown(better, "value", "nothing"));
   const verb = taken ? " file said " : " it means ";
-  const values = taken ? [shown(said), ", plan writes ", means] : [means, ` (--fix ${fix})`, ", file said ", shown(said)];
+  const writes = taken === "taken" ? ", plan writes " : ", once written it is ";
+  const values = taken ? [shown(said), writes, means] : [means, ` (--fix ${fix})`, ", file said ", shown(said)];
   return make("p", "soft", shown(column, "key"), ":", verb, ...values);
 }
 
