@@ -87,6 +87,6 @@ def test_a_plan_shows_what_is_sent(tmp_path: Path) -> None:
     for text in (done.out, done.err):
         assert all(c.isprintable() or c in "\n\t" for c in text), ascii(text)
     assert 'name Acme → "Acme\\u202eelpmaxe"' in done.out
-    assert "k-1\\ufe0f" in done.err
+    assert "k-1\\ufe0f" in done.out
     assert "\u202e" in (tmp_path / "c.plan").read_text()
     json.loads(told.out)

@@ -28,6 +28,7 @@ from pipelines.report.following import Following
 from pipelines.report.fragments import Html, fill, join, read_template
 from pipelines.report.plan_page_aside import NO_ASIDE, Aside, aside_of
 from pipelines.report.plan_page_rows import rows_json
+from pipelines.report.values import visible
 
 __all__ = ["page", "write_page"]
 
@@ -181,7 +182,7 @@ def _guards(header: Header) -> Html:
     count = len(header.guards)
     if not count:
         return _fill("guards_passed", flags=_flags(header))
-    guards = join(_fill("guard", text=_seen(guard.text), name=guard.name) for guard in header.guards)
+    guards = join(_fill("guard", text=visible(guard.text), name=guard.name) for guard in header.guards)
     title = f"{count} guard{'s trip' if count > 1 else ' trips'}"
     return _fill("guards_tripped", title=title, guards=guards, flags=_flags(header))
 
@@ -196,13 +197,8 @@ def _flags(header: Header) -> Html:
 
 def _groups(header: Header) -> Html:
     """The largest groups of like changes."""
-    groups = join(_fill("group", text=_seen(group.text)) for group in header.groups or ())
+    groups = join(_fill("group", text=visible(group.text)) for group in header.groups or ())
     return _fill("groups", groups=groups) if groups else NOTHING
-
-
-def _seen(text: str) -> str:
-    """The text with invisible characters marked, as the script marks them in the rows."""
-    return "".join(char if char.isprintable() else f"[U+{ord(char):04X}]" for char in text)
 
 
 # --- what the plan was made from --------------------------------------------------------------------------------
