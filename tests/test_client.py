@@ -16,6 +16,8 @@ import subprocess
 import threading
 import time
 import traceback
+import tracemalloc
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -272,18 +274,66 @@ def test_reply_without_a_sane_date_has_none() -> None:
     assert reply.date is None
 
 
-def test_compressed_body_is_unpacked() -> None:
-    """A body that a proxy compressed arrives as the JSON it was."""
-    packed = gzip.compress(json.dumps(CUSTOMER).encode())
-    reply = ask(Script((200, packed, {"Content-Encoding": "gzip"})))
+WHOLE = json.dumps(CUSTOMER).encode()
+PACKED = {
+    "one member": ("gzip", gzip.compress(WHOLE)),
+    "its old name": ("x-gzip", gzip.compress(WHOLE)),
+    "in capitals": (" GZip ", gzip.compress(WHOLE)),
+    "two members": ("gzip", gzip.compress(WHOLE[:40]) + gzip.compress(WHOLE[40:])),
+    "an empty member": ("gzip", gzip.compress(WHOLE) + gzip.compress(b"")),
+    "zeros behind": ("gzip", gzip.compress(WHOLE) + bytes(100)),
+    "not compressed": ("identity", WHOLE),
+    "larger than what is inflated at once": ("gzip", gzip.compress(WHOLE + b" " * 3_000_000)),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_compressed_body_is_unpacked(how: str) -> None:
+    """A body that a proxy compressed arrives as the JSON it was, however it is cut into members."""
+    coding, packed = PACKED[how]
+    reply = ask(Script((200, packed, {"Content-Encoding": coding})))
     assert isinstance(reply, calls.Reply)
     assert reply.json() == CUSTOMER
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed", "said"),
+    [
+        ("gzip, gzip", gzip.compress(gzip.compress(WHOLE)), "has the coding 'gzip, gzip', and gzip alone"),
+        ("br", WHOLE, "has the coding 'br', and gzip alone"),
+        ("gzip", gzip.compress(WHOLE)[:-9], "was cut off"),
+        ("gzip", WHOLE, "cannot be decompressed"),
+        ("gzip", gzip.compress(WHOLE) + b"garbage", "cannot be decompressed"),
+    ],
+    ids=["twice", "another", "cut off", "none", "garbage behind"],
+)
+def test_another_coding_is_told(coding: str, packed: bytes, said: str) -> None:
+    """What was not asked for, or is broken, is called so, and not foreign JSON."""
+    error = ask(Script(*[(200, packed, {"Content-Encoding": coding})] * 8))
+    assert isinstance(error, Unreachable)
+    assert said in str(error)
+
+
+def test_a_body_that_grows_is_stopped_while_it_grows() -> None:
+    """A few hundred kilobytes that become 300 MB cost no more than 64 MB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(300)) + packer.flush()
+    tracemalloc.start()
+    try:
+        error = ask(Script((200, bomb, {"Content-Encoding": "gzip"})))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(error, Refused)
+    assert "larger than 48 MiB once it is decompressed" in str(error)
+    assert peak < 64 * 2**20
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_endless_body_is_refused(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
     """A body beyond any page's size is refused, also when it only grows while being unpacked."""
     monkeypatch.setattr(transport, "BIGGEST", 10_000)
+    monkeypatch.setattr(transport, "MOST_INFLATED", 10_000)
     body = b'{"a":"' + b"x" * 200_000 + b'"}'
     step = (200, gzip.compress(body), {"Content-Encoding": "gzip"}) if packed else (200, body)
     error = ask(Script(step))

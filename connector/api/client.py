@@ -270,6 +270,8 @@ class Client(Account):
             if call.repeatable:
                 self.gate.check()  # it was the run's deadline that cut it short, not the call's
             return Failure(answers.no_answer(call, f"no whole answer within {waited:.1f} s", self._key))
+        if isinstance(error, transport.NotDecoded):
+            return Failure(answers.no_answer(call, str(error), self._key))
         sent = not transport.never_sent(error)
         what = "the connection broke" if sent else f"no connection to {urlsplit(self._base).netloc}"
         return Failure(answers.no_answer(call, f"{what}: {cause or type(cause).__name__}", self._key), sent=sent)

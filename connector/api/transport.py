@@ -1,9 +1,9 @@
 """The wire: every detail of httpx and aiohttp. A request of encoded parts goes out, a response and its body come back.
 
 Promised: TLS is verified, and SSL_CERT_FILE and SSL_CERT_DIR are honoured; redirects are never followed; the
-environment's proxy is used, except for loopback; no library below sends a request a second time; a body larger
-than `BIGGEST` is refused. Never done: retries, time limits (the caller sets one deadline around the whole exchange),
-reading what a body says.
+environment's proxy is used, except for loopback; no library below sends a request a second time; a body larger than
+`BIGGEST`, or than `MOST_INFLATED` once it is decompressed, is refused while it comes. Never done: retries, time limits
+(the caller sets one deadline around the whole exchange), reading what a body says.
 
 httpx is the interface (requests, responses, headers, decoders), the aiohttp transport does the work. It is called
 directly: `AsyncClient` on top of it only adds redirects, cookies and auth, all of which are unwanted here. Measured on
@@ -21,9 +21,11 @@ reads the error beneath it.
 
 from __future__ import annotations
 
+import io
 import ssl
 import urllib.request
-from collections.abc import AsyncIterable
+import zlib
+from collections.abc import AsyncIterable, Iterator
 from typing import TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -49,6 +51,9 @@ __all__ = [
 ]
 
 BIGGEST = 256 * 1024 * 1024  # bytes: a page of 1000 is a few MB; beyond this something else is answering
+MOST_INFLATED = 48 * 1024 * 1024  # bytes of a compressed body: few bytes on the wire can grow to any size
+_GZIP = 31  # zlib's number for gzip with its header
+_AT_ONCE = 1024 * 1024  # bytes that are inflated at once
 KEEP_ALIVE = 15.0  # seconds: shorter than the idle time-out of common proxies, so that this side closes first
 Response: TypeAlias = httpx.Response
 Transport: TypeAlias = AiohttpTransport
@@ -58,7 +63,11 @@ class BodyTooLarge(Exception):
     """A body that no page can have."""
 
 
-BROKEN = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError, BodyTooLarge)
+class NotDecoded(Exception):
+    """A body in a coding that was not asked for, or a broken one."""
+
+
+BROKEN = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError, BodyTooLarge, NotDecoded)
 """What an exchange raises when no whole answer came."""
 
 
@@ -93,13 +102,15 @@ async def read_body(response: Response) -> bytes:
     """Read the whole body; it is decompressed where a proxy has compressed it (the server never does, contract.md 1.4).
 
     Raises:
-        BodyTooLarge: more than `BIGGEST` bytes, counted after decompression.
+        BodyTooLarge: more than `BIGGEST` bytes, or more than `MOST_INFLATED` after decompression.
+        NotDecoded: it has another coding than gzip, more than one, or is broken.
     """
-    compressed = "content-encoding" in response.headers
     # The plain stream skips two generators per body, a tenth of the time of a small call.
-    chunks = response.aiter_bytes() if compressed else cast("AsyncIterable[bytes]", response.stream)
-    parts, size = [], 0
+    chunks = cast("AsyncIterable[bytes]", response.stream)
     try:
+        if "content-encoding" in response.headers:
+            return await _decoded(chunks, response.headers["content-encoding"].strip().lower())
+        parts, size = [], 0
         async for chunk in chunks:
             parts.append(chunk)
             size += len(chunk)
@@ -109,6 +120,48 @@ async def read_body(response: Response) -> bytes:
         await response.aclose()  # the rest of this body must not be read as the next answer
         raise
     return b"".join(parts)
+
+
+async def _decoded(chunks: AsyncIterable[bytes], coding: str) -> bytes:
+    """Return the text of a body with a `Content-Encoding`. Raises as `read_body`."""
+    if coding not in ("gzip", "x-gzip", "identity", ""):
+        raise NotDecoded(f"the answer has the coding {coding!r}, and gzip alone was asked for")
+    inflate = _Gzip() if coding in ("gzip", "x-gzip") else None
+    text = io.BytesIO()  # gives its bytes without a copy
+    async for chunk in chunks:
+        for part in inflate.parts(chunk) if inflate else (chunk,):
+            if text.write(part) and text.tell() > MOST_INFLATED:
+                raise BodyTooLarge(f"the answer is larger than {MOST_INFLATED // 2**20} MiB once it is decompressed")
+    if inflate is not None and not inflate.whole:
+        raise NotDecoded("the compressed answer was cut off")
+    return text.getvalue()
+
+
+class _Gzip:
+    """Inflates a body of one or several gzip members, a little at a time: few bytes can grow to any size.
+
+    Attributes:
+        whole: the last member has ended.
+    """
+
+    def __init__(self) -> None:
+        self.whole = True  # a body without a byte is one, too
+        self._member = zlib.decompressobj(_GZIP)
+
+    def parts(self, chunk: bytes) -> Iterator[bytes]:
+        """Inflate what has come. Raises `NotDecoded`."""
+        pending = bool(chunk)
+        while pending:
+            if self._member.eof:
+                self._member = zlib.decompressobj(_GZIP)
+            try:
+                yield (text := self._member.decompress(chunk, _AT_ONCE))
+            except zlib.error as error:
+                raise NotDecoded(f"the answer cannot be decompressed: {error}") from None
+            self.whole = self._member.eof
+            # Zeros may follow a member; text may still come where all of the chunk is taken in.
+            chunk = self._member.unused_data.lstrip(b"\0") if self.whole else self._member.unconsumed_tail
+            pending = bool(chunk) or (not self.whole and len(text) == _AT_ONCE)
 
 
 def cause_of(error: Exception) -> BaseException:
