@@ -270,3 +270,12 @@ def test_a_server_that_ignores_filters_cannot_be_walked(tmp_path: Path) -> None:
     with old.running() as base_url:
         done = Shell(old, base_url, tmp_path)("search", "--all", "--limit", "3", code=1)
     assert "--offset" in done.err
+
+
+def test_an_update_of_nothing_is_refused(shell: Shell) -> None:
+    """Without a field there is nothing to write, and no call is made."""
+    id = shell.make(name="As it was")
+    before = shell.sandbox.calls_total
+    done = shell("update", id, code=2)
+    assert "nothing to change: no field was given." in done.err
+    assert shell.sandbox.calls_total == before

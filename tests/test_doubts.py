@@ -264,3 +264,22 @@ def test_same_needs_one_customer_of_its_own(tmp_path: Path, keys: tuple[str, ...
         assert (found.counts.update + found.counts.held, found.counts.create) == (len(keys), 0)
         assert found.counts.update <= 1
         assert found.counts.held >= len(keys) - 1
+
+
+def test_a_postal_code_that_may_have_lost_zeros_is_doubted(tmp_path: Path) -> None:
+    """By the country of the row, or of the customer where the row names none; other countries have such codes."""
+    stored = [{"external_id": "us", "name": "U", "address_country": "US"}, {"external_id": "at", "name": "A"}]
+    rows = [
+        {"external_id": "us", "address_postal_code": "2138"}, {"external_id": "at", "address_postal_code": "1010"},
+        {"external_id": "de", "name": "D", "address_postal_code": "1067", "address_country": "DE"},
+        {"external_id": "ch", "name": "C", "address_postal_code": "8001", "address_country": "CH"},
+        {"external_id": "au", "name": "S", "address_postal_code": "800", "address_country": "AU"},
+        {"external_id": "fr", "name": "F", "address_postal_code": "75001", "address_country": "FR"},
+        {"external_id": "es", "name": "E", "address_postal_code": "x28", "address_country": "ES"},
+    ]  # fmt: skip
+    with shop(tmp_path, *stored) as it:
+        found = it.plan(table(*rows))
+    assert found.plan is not None
+    held = {entry.external_id: entry.doubts for entry in found.plan.entries() if entry.do == "held"}
+    assert {*held} == {"us", "de", "au"}
+    assert held["us"] == ["address_postal_code is shorter than the codes of US: it may have lost zeros in front"]

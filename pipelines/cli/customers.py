@@ -126,6 +126,8 @@ def update(new_external_id: str | None, metadata_replace: bool, **flags: Any) ->
         )
     if pairs and not isinstance(body.get("metadata"), dict | None):
         raise FixInput("metadata in the body is not an object.", remedy='Write {"metadata": {"tier": "gold"}}.')
+    if not body and not pairs:
+        raise FixInput("nothing to change: no field was given.", remedy="Name one, as --name NAME.")
     merge = operations.Merge(pairs) if pairs else None
     if merge and metadata_replace:
         body, merge = {**body, "metadata": merge.over({})}, None

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from connector.api.fields import FIELDS
 from connector.errors import FixInput
 from connector.files import set_aside
 from connector.plurals import counted
@@ -74,6 +75,7 @@ class Planned:
     existing: int = 0
     guards: list[Guard] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    lasting: dict[str, int] = field(default_factory=dict)
     refused: list[Entry] = field(default_factory=list)
     strangers: int = 0
     rejected: tuple[Path, int] | None = None
@@ -185,10 +187,7 @@ class Draft:
             undoes: the run that is undone, or "".
         """
         planned, counts = self.planned, self.planned.counts
-        planned.guards = tripped(counts, planned.existing, limits)
-        if not undoes:  # an undo puts back what customers had, and must not be asked whether that is a mistake
-            planned.guards += unusual(self.patterns, planned.existing, limits, self.writer.entries)
-        planned.groups = largest(self.patterns, self.writer.entries())
+        self._judge(limits, undoes)
         some = counts.create + counts.update + counts.archive + counts.unchanged + counts.held + counts.left_out
         header = planned.header = Header(
             run=new_run(now) if some else "",
@@ -211,6 +210,15 @@ class Draft:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
         self._write_rejected()
         return planned
+
+    def _judge(self, limits: Limits, undoes: str) -> None:
+        """Find what `apply` has to ask about, what stays for good, and the largest groups of like changes."""
+        planned = self.planned
+        planned.guards = tripped(planned.counts, planned.existing, limits)
+        if not undoes:  # an undo puts back what customers had, and must not be asked whether that is a mistake
+            planned.guards += unusual(self.patterns, planned.existing, limits, self.writer.entries)
+            planned.lasting = _lasting(self.patterns)
+        planned.groups = largest(self.patterns, self.writer.entries())
 
     def _write_rejected(self) -> None:
         path, entries = self.rejected_to or rejected_of(self.writer.path), self.writer.entries()
@@ -244,6 +252,12 @@ class Draft:
         read = self._reads(path)
         kept = set_aside(path)
         self.note(f"{path}, which was planned, is now {kept}" if read else f"the older {path} is now {kept}")
+
+
+def _lasting(patterns: Patterns) -> dict[str, int]:
+    """Field that the API cannot empty → how many existing customers get a value of it where they have none."""
+    filled = {name: patterns.filled(name) for name, field in FIELDS.items() if not field.clearable}
+    return {name: count for name, count in filled.items() if count}
 
 
 def shown_kinds(counts: Mapping[str, int]) -> list[str]:

@@ -51,6 +51,7 @@ def plan_summary(found: Planned, html: Path | None = None, following: Following 
     lines += _doubts(found)
     lines += [f"{'' if number else 'changes':<9} {group.text}" for number, group in enumerate(found.groups)]
     lines += _examples(found, "held", lambda entry: [entry.why] if entry.do == "held" and entry.why else [])
+    lines += _lasting(found)
     lines += [f"guard     {guard.text}" for guard in found.guards]
     lines.append(_calls(found))
     lines += [f"twins     new external_ids are {found.twins}"] if found.twins.startswith("not") else []
@@ -90,14 +91,23 @@ def _calls(found: Planned) -> str:
     return f"calls     {counted(calls, 'read')} made; apply will make {counted(found.counts.writes, 'write')}"
 
 
+def _lasting(found: Planned) -> list[str]:
+    """What an undo could not take back."""
+    if not (count := sum(found.lasting.values())):
+        return []
+    fields = ", ".join(f"{count} {name}" for name, count in found.lasting.items())
+    return [f"note      {counted(count, 'value')} will be filled that the API cannot empty again: {fields}"]
+
+
 def _next(found: Planned, following: Following) -> list[str]:
     """What was written, and the command that applies it."""
     if found.plan is None:
         undo = found.header is not None and found.header.undoes
         return [f"wrote     no plan: {'nothing of the run can be taken back' if undo else 'no row can be applied'}"]
     wrote = f"wrote     {found.plan.path}, run {found.plan.header.run}"
-    if not found.counts.writes and found.counts.held + found.counts.left_out:
-        return [wrote, "next      nothing to apply: every row that would change something is held or left out"]
+    if not found.counts.writes and (waits := found.counts.held + found.counts.left_out) + found.counts.invalid:
+        why = "is held, left out or invalid" if waits else "is invalid"
+        return [wrote, f"next      nothing to apply: every row that would change something {why}"]
     if not found.counts.writes:
         return [wrote, "next      nothing to apply: the account already holds what the valid rows say"]
     return [wrote, f"next      {following.apply(found)}", f"          {asks(found)}"]

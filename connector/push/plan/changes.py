@@ -14,9 +14,10 @@ from connector.push.account.customer import Customer, fingerprint
 from connector.push.file import rules
 from connector.push.file.advice import Advice
 from connector.push.file.columns import KEYS, Columns
-from connector.push.file.damage import changed, missing
+from connector.push.file.damage import ZEROS, changed, missing
 from connector.push.file.doubt import Doubt
 from connector.push.file.marks import HIDDEN, MERGED
+from connector.push.file.postal import shortened
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
 from connector.push.file.wording import SHOWN
@@ -25,6 +26,8 @@ from connector.push.plan.entry import Entry
 from connector.push.plan.options import Options
 
 __all__ = ["advice_of", "changes_of", "doubts_of", "faults_of", "update"]
+
+POSTAL = "address_postal_code"
 
 
 def changes_of(row: Row, held: Customer, options: Options) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def update(row: Row, held: Customer, changes: dict[str, Any]) -> Entry:
     state = fingerprint(held)
     advice = advice_of(row, pairs)
     made = Entry("update", row.line, held.external_id, held.id, pairs, state, notes=notes, raw=row.raw, advice=advice)
-    return doubt(made, doubts_of(pairs, row.doubts))
+    return doubt(made, doubts_of(pairs, row.doubts, held.address_country or ""))
 
 
 def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
@@ -93,13 +96,14 @@ def advice_of(row: Row, pairs: Mapping[str, Any]) -> list[Advice]:
     return [one for one in row.advice if one.field in (*pairs, *KEYS) or ("metadata" in pairs and "." in one.field)]
 
 
-def doubts_of(pairs: Mapping[str, tuple[Any, Any]], marked: Mapping[str, Doubt]) -> Iterator[Doubt]:
+def doubts_of(pairs: Mapping[str, tuple[Any, Any]], marked: Mapping[str, Doubt], country: str) -> Iterator[Doubt]:
     """The doubts about what would be written.
 
     Args:
         pairs: field → (before, after).
         marked: field, or "" for the row → the doubt that its cell gives. Of two doubts about a value the one that its
             text gives is told; one about a cell without a text, whatever else is written.
+        country: that the customer has now, as an ISO code; "" for none.
     """
     texts = {name: pair for name, pair in _texts(pairs) if pair[0] != pair[1]}
     told: set[str] = set()
@@ -109,7 +113,11 @@ def doubts_of(pairs: Mapping[str, tuple[Any, Any]], marked: Mapping[str, Doubt])
             yield found
     for name, found in marked.items():
         if name not in told and (name in texts or found.kind in (HIDDEN, MERGED)):
+            told.add(name)
             yield found
+    code, place = texts.get(POSTAL, ("", ""))[1], texts.get("address_country", ("", country))[1]
+    if POSTAL not in told and shortened(code, place):
+        yield Doubt(ZEROS, f"{POSTAL} is shorter than the codes of {place}: it may have lost zeros in front")
     yield from missing({name: after for name, (_, after) in texts.items()})
 
 

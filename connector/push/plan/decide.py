@@ -94,7 +94,7 @@ def _create(row: Row, namesake: Customer | None, near: Customer | None) -> Entry
         notes.append(f"{namesake.id} had this external_id and is archived: a new customer is made, the old one stays.")
     advice = advice_of(row, pairs)
     made = Entry("create", row.line, row.external_id, set=pairs, notes=notes, raw=row.raw, advice=advice)
-    doubt(made, doubts_of(pairs, row.doubts))
+    doubt(made, doubts_of(pairs, row.doubts, ""))
     if near is not None:
         doubt(made, [Doubt(TWIN, told(row.external_id, Identified(near.external_id, near.id)))])
     return made

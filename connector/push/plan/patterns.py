@@ -146,6 +146,10 @@ class Patterns:
             del self.said[name]
             self._manifold.add(name)
 
+    def filled(self, field: str) -> int:
+        """How many existing customers get a value of a field where they have none."""
+        return sum(pair >> 32 == EMPTY and pair != EMPTY for pair in self.updated.get(field, ()))
+
     def restart(self) -> None:
         """Forget the changes; what customers hold stays known."""
         self.updated, self.created = {}, {}

@@ -11,7 +11,7 @@ Never done: finding which rows are wrong: a plan cannot tell.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from connector.plurals import counted
@@ -20,7 +20,7 @@ from connector.push.file.wording import one_line
 from connector.push.plan.entry import Entry
 from connector.push.plan.groups import value_of
 from connector.push.plan.guards import Guard, Limits, percent
-from connector.push.plan.patterns import EMPTY, SHARED, Patterns, hash_of
+from connector.push.plan.patterns import EMPTY, SHARED, Patterns, changes, hash_of
 
 __all__ = ["unusual"]
 
@@ -51,7 +51,7 @@ def unusual(
         entries: reads the entries of the plan, to name a value.
     """
     yield from _changed(patterns, existing, limits)
-    yield from _moved(patterns, limits)
+    yield from _moved(patterns, limits, entries)
     yield from _same(patterns, limits, entries)
 
 
@@ -82,7 +82,7 @@ def _overwritten(name: str, pairs: Any) -> int:
 # --- values that other customers have -----------------------------------------------------------------------------
 
 
-def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
+def _moved(patterns: Patterns, limits: Limits, entries: Callable[[], Iterable[Entry]]) -> Iterator[Guard]:
     found: _Found = []
     for name, pairs in patterns.updated.items():
         if name in _OWN_GUARD or len(pairs) <= limits.max_moved:
@@ -92,8 +92,20 @@ def _moved(patterns: Patterns, limits: Limits) -> Iterator[Guard]:
             found.append((count, name))
     for count, name, others in _worst(found):
         text = f"{_customers(count)} would take the {name} that another customer has today (limit {limits.max_moved:,})"
+        where = _where(name, {*patterns.held.get(name, ())}, entries())
         asked = "were columns" if others else "was the column"
-        yield Guard("max_moved", count, limits.max_moved, f"{text}{others}: {asked} shifted or sorted?")
+        yield Guard("max_moved", count, limits.max_moved, f"{text}{others}: {asked} shifted or sorted?{where}")
+
+
+def _where(name: str, held: Set[int], entries: Iterable[Entry]) -> str:
+    """Between which lines the values of a field are those of other customers, and the first of them."""
+    found = [
+        (entry.line, one_line(change.after))
+        for entry in entries
+        for change in (changes(entry) if entry.do == "update" else ())
+        if change.field == name and change.after and hash_of(change.after) in held
+    ]
+    return f" From line {found[0][0]} ({found[0][1]}) to line {found[-1][0]}." if found and found[0][0] else ""
 
 
 def _taken(pairs: Any, held: Any, said: Counter[int] | None) -> int:
