@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,33 @@ def test_refused_rows_say_what_their_cells_would_be_doubted_for(tmp_path: Path) 
         found = job.plan(it.settings(mode="update"), path, it.path("b.plan"), rejected_to=out)
         assert (found.counts.invalid, found.counts.conflict) == (1, 1)
         assert number in cells(out)[2][1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_doubt_about_a_cell_outlives_the_round_of_its_row(tmp_path: Path, kind: str) -> None:
+    """Corrected in the file of refused rows, the row is still asked about; without its reason, it is taken as right."""
+    path = sheet(tmp_path / "crm.xlsx", HEADER, (42, "A", "bad"), ("a-1", "B", "worse"))
+    out = tmp_path / f"out.{kind}"
+
+    def mend(at: int, text: str) -> None:
+        rows = cells(out) if kind == "xlsx" else [*csv.reader(out.open(newline=""))]
+        rows[1][at] = text
+        if kind == "xlsx":
+            sheet(out, *rows)
+        else:
+            with out.open("w", newline="") as file:
+                csv.writer(file).writerows(rows)
+
+    with shop(tmp_path) as it:
+        plan(it, path, rejected_to=out)
+        for at, text, counts in ((4, "ok@x.example", (0, 1, 1)), (1, "", (1, 0, 1))):
+            mend(at, text)
+            found = job.plan(it.settings(), out, it.path("next.plan"), rejected_to=tmp_path / f"later.{kind}")
+            assert (found.counts.create, found.counts.held, found.counts.invalid) == counts
+            if found.counts.held:
+                assert found.plan is not None
+                (held,) = (entry for entry in found.plan.entries() if entry.do == "held")
+                assert held.doubts[0].startswith("external_id is a number in the workbook")
 
 
 def test_refused_rows_of_a_csv_file_as_a_workbook(tmp_path: Path) -> None:

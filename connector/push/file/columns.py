@@ -94,6 +94,11 @@ class Columns:
             bound=headers.bound,
         )
 
+    def own(self, name: str) -> int | None:
+        """The position of a column of Flexsync's own; None where the file has none of that name."""
+        own = (at for at, one in enumerate(self.bound) if one.how == "own" and bare(one.header) == name)
+        return next(own, None)
+
     def is_name(self, external_id: str) -> bool:
         """Whether an external_id is the header of its own column: joined files repeat theirs."""
         return external_id == bare(self.header[self.keys["external_id"]]) if "external_id" in self.keys else False

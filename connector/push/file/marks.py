@@ -12,7 +12,20 @@ from typing import NamedTuple
 
 from connector.push.file.doubt import Doubt
 
-__all__ = ["DATE", "FORMULA", "HIDDEN", "KINDS", "MERGED", "NO_RESULT", "NUMBER", "ROW", "Mark", "Marks", "doubt_of"]
+__all__ = [
+    "DATE",
+    "FORMULA",
+    "HIDDEN",
+    "KINDS",
+    "MERGED",
+    "NO_RESULT",
+    "NUMBER",
+    "ROW",
+    "Mark",
+    "Marks",
+    "doubt_of",
+    "recalled",
+]
 
 NUMBER, DATE, MERGED, HIDDEN, FORMULA = "number", "date", "merged", "hidden", "formula"
 KINDS = (NUMBER, MERGED, HIDDEN)
@@ -20,6 +33,8 @@ KINDS = (NUMBER, MERGED, HIDDEN)
 ROW = -1  # the position of a mark that is about the whole row
 NO_RESULT = "#FORMULA!"
 """The text of a formula without a result: it looks like an error value, and is doubted as one wherever it turns up."""
+_SAID = {"a number": NUMBER, "the number": NUMBER, "a date": DATE, "hidden": HIDDEN, "blank, in a cell": MERGED}
+_ONCE = "says flexsync_reason: empty it once the value is right"
 _SHOWN = 60  # characters of the text of another cell
 _DIGITS = 5  # of a postal code where nothing else is known
 _BY_COUNTRY = {
@@ -73,6 +88,25 @@ def doubt_of(name: str, text: str, mark: Mark, country: str) -> Doubt | None:
     if mark.kind == NUMBER:
         return _of_number(name, text, mark.shown, country)
     return None
+
+
+def recalled(reason: str) -> dict[str, Doubt]:
+    """The doubts that a file of refused rows holds as sentences: there every cell is a text and gives none.
+
+    Args:
+        reason: of a row, from the column flexsync_reason.
+
+    Returns:
+        Field, or "" for the row → doubt.
+    """
+    found: dict[str, Doubt] = {}
+    for sentence in reason.split("Also: ")[1:]:
+        text = sentence.strip().removesuffix(".").removesuffix(f" ({_ONCE})")
+        name, verb, what = text.partition(" is ")
+        kind = next((kind for sign, kind in _SAID.items() if what.startswith(sign)), "") if verb else ""
+        if (kind and "in the workbook" in what) or kind == MERGED:
+            found["" if kind == HIDDEN else name] = Doubt(kind, f"{text} ({_ONCE})")
+    return found
 
 
 def _of_number(name: str, text: str, shown: str, country: str) -> Doubt | None:

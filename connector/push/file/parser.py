@@ -17,7 +17,7 @@ from connector.push.file.advice import Advice, advised, loose
 from connector.push.file.cells import CLEAR, Value, unescaped
 from connector.push.file.columns import PREFIX, Columns
 from connector.push.file.duplicates import SHOWN_LINES, Duplicates
-from connector.push.file.marks import FORMULA, Marks, doubt_of
+from connector.push.file.marks import FORMULA, Marks, doubt_of, recalled
 from connector.push.file.record import SURROGATE, Record, is_readable, is_text
 from connector.push.file.row import Row
 from connector.push.file.rules import Fault
@@ -57,6 +57,7 @@ class RowParser:
         keys = {*(key for _, key in columns.metadata), *(name.removeprefix(PREFIX) for name in columns.constants)}
         self._taxed = columns.json is not None or not rules.TAX_KEYS.isdisjoint(keys)
         self._named = columns.named()
+        self._reason = columns.own("flexsync_reason")
         self._used = {*columns.keys.values(), *(at for at, *_ in columns.fields + columns.metadata), columns.json}
 
     def parse(self, record: Record) -> Row | None:
@@ -82,6 +83,8 @@ class RowParser:
             self._tax(row)
         if marks:
             self._doubt(row, cells, marks)
+        if self._reason is not None and "Also: " in cells[self._reason]:
+            row.doubts = {**recalled(cells[self._reason]), **row.doubts}
         return row
 
     def _marked(self, row: Row, cells: list[str], marks: Marks) -> list[str]:
