@@ -199,7 +199,7 @@ def write(path: Path, rows: int = 600, seed: int = 7, writer: Writer | None = No
 
     Args:
         path: where to.
-        rows: how many, 300 at least, so that every kind has its place.
+        rows: how many, 450 at least, so that every kind has its place.
         seed: what everything follows from.
         writer: of another kind of file; without it CSV is written.
         more: what is planted besides, in rows of its own.

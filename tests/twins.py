@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,13 @@ def _method(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 def _tidy(text: str) -> str:
     """Remove unused imports, and format."""
     for how in (["check", "--select", "F401,I", "--fix", "-q"], ["format"]):
-        given = [sys.executable, "-m", "ruff", *how, "--stdin-filename", str(FOLDER / "twin.py"), "-"]
+        given = [
+            shutil.which("ruff") or str(Path(sys.executable).with_name("ruff")),
+            *how,
+            "--stdin-filename",
+            str(FOLDER / "twin.py"),
+            "-",
+        ]
         text = subprocess.run(given, input=text, capture_output=True, text=True, check=True, cwd=FOLDER).stdout
     return text
 

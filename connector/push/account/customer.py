@@ -24,6 +24,7 @@ __all__ = ["Customer", "Send", "everybody", "fingerprint", "look_up", "total"]
 Send = Callable[[Call], Awaitable[Reply]]
 COMPARED = (*TEXTS, "metadata", "status")
 DEFAULTS = {"timezone": "UTC"}  # what the server sets where a create gives nothing (contract.md 5.1)
+LATER: dict[str, str | None] = {}  # fields that older versions did not hash → what their absence means
 
 
 class Customer(CustomerFields, frozen=True, kw_only=True, gc=False):
@@ -49,8 +50,12 @@ _read = msgspec.json.Decoder(_Page).decode
 
 
 def fingerprint(customer: Customer) -> str:
-    """A hash of all compared columns. `updated_at` is not among them: it moves without a change (contract.md 5.3)."""
-    values = [getattr(customer, name) for name in COMPARED]
+    """A hash of all compared columns. `updated_at` is not among them: it moves without a change (contract.md 5.3).
+
+    A field of `LATER` takes part, with its name, only where it differs: plans and journals of older versions stay true.
+    """
+    values: list[Any] = [getattr(customer, name) for name in COMPARED if name not in LATER]
+    values += [(name, value) for name, absent in LATER.items() if (value := getattr(customer, name)) != absent]
     return blake2b(msgspec.json.encode(values, order="deterministic"), digest_size=16).hexdigest()
 
 
