@@ -12,10 +12,6 @@ import docs
 FOLDERS = ("configs", "connector", "docs", "pipelines", "tests")
 # They tell of the list, or of telephones as an example.
 GENERATED = {"docs/develop.md", "tests/test_guide.py", "connector/push/plan/unusual.py"}
-    "docs/develop.md",
-    "tests/test_guide.py",
-    "connector/push/plan/unusual.py",
-}  # they tell of the list, or of telephones
 RECORDED = ("cassettes/", "recorded/", "versions/")  # what a server said, or an older version wrote
 
 
