@@ -30,7 +30,8 @@ IGNORED = (
 _LAKE = "parquet:"
 _WIDTH = 100
 _HEAD = """\
-# Settings of Flexsync, made by `flexsync init`. Every setting that is commented out shows its default.
+# Settings of Flexsync, made by `flexsync init`. Settings that are commented out show their default, or an
+# example where they have none.
 # Flags win over the environment, the environment wins over this file.
 # Never write the API key here: it belongs in the environment variable that key_env names, or in key_file."""
 _NO_DEFAULT = {"calls_per_second": "50.0", "max_calls": "100000", "deadline": '"12h"'}

@@ -327,3 +327,30 @@ def test_the_command_chooses_a_sheet_and_says_so(tmp_path: Path) -> None:
         assert (code, "--rejected r.txt is neither .csv nor .xlsx" in said) == (2, True), said
         code, said = run("plan", "crm.xlsx", "--sheet", "A", "--rejected", "crm.xlsx")
         assert (code, "is not a file of refused rows" in said) == (2, True), said
+
+
+def test_doubted_rows_of_a_workbook_planned_undecided_stay_held(tmp_path: Path) -> None:
+    """Every cell of x.doubts.csv is a text: what the workbook's cells gave to doubt stands beside it, and counts."""
+    path = sheet(tmp_path / "crm.xlsx", HEADER, (42, "A"), ("a-1", "B", "", 49301234567))
+    with shop(tmp_path) as it:
+        job.plan(it.settings(), path, it.path("crm.plan"))
+        doubts = it.path("crm.doubts.csv")
+        for decision, counts in (("", (0, 2, 0)), ("yes", (2, 0, 0))):
+            lines = doubts.read_text().splitlines(keepends=True)
+            doubts.write_text("".join([lines[0], *(decision + line for line in lines[1:])]))
+            found = job.plan(it.settings(), doubts, it.path("crm.plan"))
+            assert (found.counts.create, found.counts.held, found.counts.left_out) == counts
+
+
+def test_what_a_workbook_cannot_hold_stops_a_plan_before_there_is_one(tmp_path: Path) -> None:
+    """A refused row with a cell that no workbook takes: the older plan stays as it is, and no new one appears."""
+    it_file = tmp_path / "long.csv"
+    with shop(tmp_path) as it:
+        it_file.write_text("external_id,name\na,A\n")
+        job.plan(it.settings(), it_file, it.path("long.plan"))
+        older = it.path("long.plan").read_bytes()
+        it_file.write_text(f"external_id,name,email\na,A,\nb,{'x' * 40_000},bad\n")
+        with pytest.raises(FixInput, match="cell"):
+            job.plan(it.settings(), it_file, it.path("long.plan"), rejected_to=it.path("out.xlsx"))
+        assert it.path("long.plan").read_bytes() == older
+        assert not it.path("long.plan~").exists()

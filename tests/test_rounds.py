@@ -18,7 +18,7 @@ from command import command, environment
 from importing import Shop, id_of, shop, table
 from sizes import Size, sizes
 
-from connector.errors import Refused
+from connector.errors import FixInput, Refused
 from connector.push.apply.doubted import read_decisions
 from connector.push.file.own import without
 from connector.push.plan.planfile import Plan
@@ -255,3 +255,18 @@ def test_the_command_of_the_next_round_works_as_it_stands(tmp_path: Path) -> Non
         mend(it.path("x y.rejected.csv"), ("Nowhere", "DE"), ("n-2;;", "n-2;Two;"))
         done = command(*shlex.split(again)[1:], env=environment(it.url), cwd=tmp_path)
         assert (done.code, "2 create" in done.out) == (0, True), done.out + done.err
+
+
+def test_a_file_of_doubts_saved_in_another_form_is_not_planned_by_itself(tmp_path: Path) -> None:
+    """Its decisions would meet no row, and a row that says no would be created: nothing is planned."""
+    with shop(tmp_path) as it:
+        it.path("x.csv").write_text("external_id,name\nn-1,#N/A\nn-2,Two\n")
+        plan(it, "x.csv")
+        doubts = it.path("x.doubts.csv")
+        text = doubts.read_text().replace("\n,2,", "\nno,2,")
+        for edited in (text.replace(",", ";"), text.replace("#N/A", "#N/A ")):
+            doubts.write_text(edited)
+            with pytest.raises(FixInput, match="edited, or saved in another form"):
+                plan(it, "x.doubts.csv")
+        doubts.write_text(text)
+        assert plan(it, "x.doubts.csv").counts.left_out == 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from command import command, environment
 from stores import store_in
 from support import World, calm, empty_store, synced
 
 from connector.errors import BudgetSpent
+from pipelines.report import rows
 
 COUNT = "SELECT count(*) FROM customers"
 
@@ -86,3 +91,14 @@ def test_a_locked_store_names_the_options_that_read_a_publication(tmp_path: Path
         assert "--on FILE" in refused("sql", COUNT)
         assert "publish under [sync]" in refused("state", "show")
         assert "no run is published as duckdb:none.duckdb yet" in refused("status", "--publish", "duckdb:none.duckdb")
+
+
+def test_a_map_is_json_in_every_format() -> None:
+    """An empty map is {} and none is null, in JSON and CSV: never a list in one row and an object in another."""
+    pairs = pa.array([[("k", 'v,"q"\n2')], [], None], pa.map_(pa.string(), pa.string()))
+    found, as_json, as_csv = pa.table({"n": [1, 2, 3], "m": pairs}), io.StringIO(), io.StringIO()
+    rows.write_json(found, as_json)
+    assert json.loads(as_json.getvalue()) == [{"n": 1, "m": {"k": 'v,"q"\n2'}}, {"n": 2, "m": {}}, {"n": 3, "m": None}]
+    rows.write_csv(found, as_csv)
+    cells = [row[1] for row in csv.reader(io.StringIO(as_csv.getvalue()))][1:]
+    assert [json.loads(cell) if cell else None for cell in cells] == [{"k": 'v,"q"\n2'}, {}, None]

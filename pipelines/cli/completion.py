@@ -14,16 +14,19 @@ from pipelines.cli.exit_codes import DONE
 __all__ = ["completion"]
 
 
-@click.command()
+_HELP = """Print the completion script of a shell: bash, zsh or fish.
+
+\b
+bash: add  eval "$(flexsync completion bash)"   to ~/.bashrc
+zsh:  add  eval "$(flexsync completion zsh)"    to ~/.zshrc
+fish: flexsync completion fish > ~/.config/fish/completions/flexsync.fish
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
-    r"""Print the completion script of a shell: bash, zsh or fish.
-
-    \b
-    bash: add  eval "$(flexsync completion bash)"   to ~/.bashrc
-    zsh:  add  eval "$(flexsync completion zsh)"    to ~/.zshrc
-    fish: flexsync completion fish > ~/.config/fish/completions/flexsync.fish
-    """
+    """Print the completion script of a shell: bash, zsh or fish."""
     kind = get_completion_class(shell)
     if kind is None:
         raise FixInput(f"there is no completion for {shell}.", remedy="Give bash, zsh or fish.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["imports"]
 
 # Options that the next plan does not repeat.
-ONE_PLAN = ("out", "html", "quiet", "as_json", "decisions", "write_mapping", "archive_missing", "rejected")
+ONE_PLAN = ("out", "html", "quiet", "as_json", "decisions", "write_mapping", "archive_missing", "rejected", "sheet")
 
 quiet_option = click.option(
     "--quiet", is_flag=True, help="Print nothing when every row can be applied; --json still prints its object."
@@ -210,7 +210,8 @@ def _following(file: str = "") -> Following:
     """The commands that can follow this one; a file that is corrected is planned with the flags of this plan."""
     from pipelines.report.following import Following
 
-    return Following(file, given_flags(ACCOUNT_FLAGS), given_flags(without=ONE_PLAN), given_flags(("out",)))
+    planning, once = given_flags(without=ONE_PLAN), given_flags(("out", "sheet"))
+    return Following(file, given_flags(ACCOUNT_FLAGS), planning, once)
 
 
 @imports.command("apply")

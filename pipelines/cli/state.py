@@ -43,7 +43,9 @@ def status(max_age: timedelta | None, as_json: bool, **flags: Any) -> int:
 
     found = jobs.status(load_known(**flags), max_age)
     if as_json:
-        write_json({"status": "stale" if found["stale"] else "fresh", **found, "error": None})
+        first = found["age_seconds"] is None and found["running"]
+        status = "stale" if found["stale"] else "running" if first else "fresh"
+        write_json({"status": status, **found, "error": None})
     else:
         lines = [report.status_line(found, max_age), report.running_line(found), report.green_line(found)]
         for line in filter(None, (*lines, *report.publication_lines(found))):

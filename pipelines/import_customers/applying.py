@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from connector.api.client import Client
 from connector.clock import Clock, exact_now
+from connector.files import set_aside
 from connector.plurals import counted
 from connector.push.account.customer import total
 from connector.push.apply.apply import Apply
@@ -166,6 +167,9 @@ class _Applying:
         refused = [line for line in journal.settled.values() if line.outcome != "done"]
         return Applied(plan, tally, rejected, written, calls, seconds, refused, can_be_undone(read(journal.path)))
 
+    def _aside(self, path: Path) -> None:
+        self.progress.note(f"the older {path} is now {set_aside(path)}")
+
     def _write_files(self, plan: Plan, journal: Journal) -> tuple[tuple[Path, int], tuple[Path, int]]:
         """Write what became of every row so far.
 
@@ -175,8 +179,8 @@ class _Applying:
         rejected = self.out.rejected or plan.beside(f".{plan.header.run}.rejected.csv")
         out = results_of(plan, self.out.results)
         writing = (entry for entry in plan.entries() if entry.writes)
-        refused = write_rejected(rejected, plan.header.source, writing, journal.settled)
         written = write_results(out, plan.entries(), journal.settled, neutralise=self.out.neutralise)
+        refused = write_rejected(rejected, plan.header.source, writing, journal.settled, aside=self._aside)
         return (rejected, refused), (out, written)
 
 

@@ -204,11 +204,11 @@ class Draft:
             twins=planned.twins or UNSET,
             groups=planned.groups or UNSET,
         )
+        self._write_rejected()  # first: what a workbook cannot hold is found before there is a plan
         if some:
             planned.plan = self.writer.finish(header, _summary(header), self._older_aside)
         else:
             planned.refused = list(islice(self.writer.entries(), MOST_REFUSED))
-        self._write_rejected()
         return planned
 
     def _judge(self, limits: Limits, undoes: str) -> None:

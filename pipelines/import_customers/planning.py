@@ -202,6 +202,12 @@ class _Planning:
             async for entries in planned(rows, self._options(), send, only, draft.patterns.meet):
                 draft.take_meant(entries, as_they_stand, self.decided)
         found.unmet, found.lapsed = self.decided.without_row, self.decided.lapsed
+        if found.unmet and _same_file(draft.read, self.asked.decisions):
+            raise FixInput(
+                f"{found.source.name} holds {counted(len(found.unmet), 'decision')} about rows that are not in it as"
+                " they were: it was edited, or saved in another form.",
+                remedy=f"Plan the file that it was written for, with --decisions {found.source.name}.",
+            )
 
     def _options(self) -> Options:
         return Options(self.given.mode, self.given.match, self.given.metadata)

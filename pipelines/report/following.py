@@ -29,13 +29,13 @@ class Following:
         file: that was planned, as it was named.
         account: flags that name the account, each with a space in front.
         planning: flags with which the file was planned, apart from those that only fit that one plan.
-        out: the flag that named the plan, where one was given.
+        once: flags of that very file, to plan it again: where the plan goes, the sheet.
     """
 
     file: str = ""
     account: str = ""
     planning: str = ""
-    out: str = ""
+    once: str = ""
 
     def apply(self, found: Planned) -> str:
         """The command that applies a plan; "" where there is nothing to apply."""
@@ -64,7 +64,9 @@ class Following:
 
     def decided(self, doubts: Path) -> str:
         """The command that plans the file again, once its doubted rows are decided."""
-        return f"flexsync import plan {shell_word(self.file)}{self.planning}{self.out} --decisions {shell_word(doubts)}"
+        return (
+            f"flexsync import plan {shell_word(self.file)}{self.planning}{self.once} --decisions {shell_word(doubts)}"
+        )
 
 
 def asks(found: Planned) -> str:

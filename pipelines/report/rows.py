@@ -59,7 +59,8 @@ def write_csv(found: pa.Table, out: IO[str]) -> None:
 
 def write_json(found: pa.Table, out: IO[str]) -> None:
     """Write an Arrow table as a JSON array, one object a row."""
-    out.write(msgspec.json.encode([jsonable(row) for row in found.to_pylist()]).decode() + "\n")
+    rows = found.to_pylist(maps_as_pydicts="strict")
+    out.write(msgspec.json.encode([jsonable(row) for row in rows]).decode() + "\n")
 
 
 def write_parquet(found: pa.Table, path: Path) -> None:
@@ -70,4 +71,4 @@ def write_parquet(found: pa.Table, path: Path) -> None:
 
 
 def _rows(found: pa.Table) -> list[tuple[Any, ...]]:
-    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+    return list(zip(*(column.to_pylist(maps_as_pydicts="strict") for column in found.columns), strict=True))

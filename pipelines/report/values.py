@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from connector.push.file.wording import one_line
 from connector.visible import visible
 
@@ -17,7 +19,9 @@ __all__ = ["as_text", "jsonable", "one_line", "visible"]
 
 
 def as_text(value: Any) -> str:
-    """A value for people: decimals without trailing zeros, timestamps in ISO 8601."""
+    """A value for people: decimals without trailing zeros, timestamps in ISO 8601, maps and lists as JSON."""
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(jsonable(value)).decode()
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
@@ -31,8 +35,6 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: jsonable(item) for key, item in value.items()}
     if isinstance(value, list):
-        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):  # how Arrow gives a map
-            return {key: jsonable(item) for key, item in value}
         return [jsonable(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -90,22 +90,24 @@ def doubt_of(name: str, text: str, mark: Mark, country: str) -> Doubt | None:
     return None
 
 
-def recalled(reason: str) -> dict[str, Doubt]:
-    """The doubts that a file of refused rows holds as sentences: there every cell is a text and gives none.
+def recalled(reason: str, doubts: str) -> dict[str, Doubt]:
+    """The doubts that a file of refused or doubted rows holds as sentences: there every cell is a text and gives none.
 
     Args:
         reason: of a row, from the column flexsync_reason.
+        doubts: likewise, from flexsync_doubt.
 
     Returns:
         Field, or "" for the row → doubt.
     """
     found: dict[str, Doubt] = {}
-    for sentence in reason.split("Also: ")[1:]:
+    sentences = [(text, f" ({_ONCE})") for text in reason.split("Also: ")[1:]]
+    for sentence, more in [*sentences, *((text, "") for text in doubts.split("; "))]:
         text = sentence.strip().removesuffix(".").removesuffix(f" ({_ONCE})")
         name, verb, what = text.partition(" is ")
         kind = next((kind for sign, kind in _SAID.items() if what.startswith(sign)), "") if verb else ""
         if (kind and "in the workbook" in what) or kind == MERGED:
-            found["" if kind == HIDDEN else name] = Doubt(kind, f"{text} ({_ONCE})")
+            found["" if kind == HIDDEN else name] = Doubt(kind, f"{text}{more}")
     return found
 
 

@@ -57,7 +57,7 @@ class RowParser:
         keys = {*(key for _, key in columns.metadata), *(name.removeprefix(PREFIX) for name in columns.constants)}
         self._taxed = columns.json is not None or not rules.TAX_KEYS.isdisjoint(keys)
         self._named = columns.named()
-        self._reason = columns.own("flexsync_reason")
+        self._told = [columns.own(name) for name in ("flexsync_reason", "flexsync_doubt")]
         self._used = {*columns.keys.values(), *(at for at, *_ in columns.fields + columns.metadata), columns.json}
 
     def parse(self, record: Record) -> Row | None:
@@ -83,8 +83,9 @@ class RowParser:
             self._tax(row)
         if marks:
             self._doubt(row, cells, marks)
-        if self._reason is not None and "Also: " in cells[self._reason]:
-            row.doubts = {**recalled(cells[self._reason]), **row.doubts}
+        if self._told != [None, None]:
+            reason, doubts = ("" if at is None else cells[at] for at in self._told)
+            row.doubts = {**recalled(reason, doubts), **row.doubts}
         return row
 
     def _marked(self, row: Row, cells: list[str], marks: Marks) -> list[str]:

@@ -13,7 +13,7 @@ _DIGITS = {
     for digits, countries in {
         4: "AU NO NZ ZA",
         5: "DE ES FI FR IT KR LT MX MY PR SM TR UA US VA",
-        6: "CN RO",
+        6: "CN RO SG",
         7: "JP",
         8: "BR",
     }.items()
