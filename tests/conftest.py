@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave full sizes to `-m thorough`. Where a seed is given, as in CI, draw a part of what `-m sampled` adds.
 
     Proofs that have a size of their own, and the files of `WHOLE`, run for every seed. Of the
-    others, variants of what the default suite shows, a twentieth is drawn, another one for each commit.
+    others, variants of what the default suite shows, a fortieth is drawn, another one for each commit.
     """
     if config.getoption("markexpr") != "sampled":
         return
@@ -86,4 +86,4 @@ def _copied_stores() -> Iterator[None]:
 
 def _is_drawn(item: pytest.Item) -> bool:
     sized = "size" in getattr(item, "fixturenames", ()) or (item.path.name in WHOLE and item.name not in DRAWN)
-    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 20 == 0
+    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 40 == 0

@@ -29,7 +29,7 @@ def decided_at_random(it: Shop, path: Path, chance: random.Random) -> dict[str, 
     return {row["external_id"]: row["decision"] for row in rows if row["external_id"]}
 
 
-@sizes(3, 20, 400)
+@sizes(3, 6, 400)
 def test_nothing_is_written_against_a_decision(tmp_path: Path, size: Size) -> None:
     """Whatever the settings and the account become: no row is written that was refused or not agreed to."""
     chance = size.chance()

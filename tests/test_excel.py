@@ -368,7 +368,7 @@ def test_a_workbook_from_a_pipe_or_an_object(tmp_path: Path) -> None:
         assert [row.external_id for row in rows_of(file)] == ["c1"]
 
 
-@sizes(60, 600, 4000)
+@sizes(60, 200, 4000)
 def test_a_damaged_workbook_is_read_or_refused(size: Size, tmp_path: Path) -> None:
     """Whatever bytes of a workbook are damaged, it is read or refused with a message: nothing else happens."""
     chance = size.chance()

@@ -205,7 +205,7 @@ def test_our_own_columns_are_taken_off_exactly(raw: str, cells: int, left: str) 
     assert without(raw, cells, ",") == left
 
 
-@sizes(default=2, sampled=20, thorough=200)
+@sizes(default=2, sampled=6, thorough=200)
 def test_every_row_is_somewhere_whatever_is_done(tmp_path: Path, size: Size) -> None:
     """Rows are mended at random over random rounds, applied or not, failing or not: none is ever only in the past."""
     for seed in range(size.count):
