@@ -22,10 +22,10 @@ from connector.store import opening
 settings.register_profile("flexsync", max_examples=sizes.examples(100), deadline=None, derandomize=True, database=None)
 settings.load_profile("flexsync")
 
-WHOLE = ("test_docs.py", "test_notebooks.py")
+WHOLE = ("test_notebooks.py",)
 """Files whose sampled tests run for every seed."""
-DRAWN = ("test_a_page_shows_what_its_commands_print[docs/asking.md]",)
-"""Their exceptions, drawn like any other test: that page plays thirty nights."""
+SHARE, PAGES = 40, 3
+"""One of so many further tests is drawn, and one of so many pages of docs/."""
 
 
 def pytest_report_header() -> str:
@@ -36,8 +36,8 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave full sizes to `-m thorough`. Where a seed is given, as in CI, draw a part of what `-m sampled` adds.
 
-    Proofs that have a size of their own, and the files of `WHOLE`, run for every seed. Of the
-    others, variants of what the default suite shows, a fortieth is drawn, another one for each commit.
+    Proofs that have a size of their own, and the files of `WHOLE`, run for every seed. Of the others, variants of what
+    the default suite shows and the pages, a part is drawn, another one for each commit.
     """
     if config.getoption("markexpr") != "sampled":
         return
@@ -85,5 +85,6 @@ def _copied_stores() -> Iterator[None]:
 
 
 def _is_drawn(item: pytest.Item) -> bool:
-    sized = "size" in getattr(item, "fixturenames", ()) or (item.path.name in WHOLE and item.name not in DRAWN)
-    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % 40 == 0
+    sized = "size" in getattr(item, "fixturenames", ()) or item.path.name in WHOLE
+    share = PAGES if item.path.name == "test_docs.py" else SHARE
+    return sized or sha256(f"{sizes.SEED} {item.nodeid}".encode()).digest()[0] % share == 0

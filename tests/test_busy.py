@@ -68,7 +68,7 @@ def _copy_under_churn(folder: Path, customers: int) -> None:
         assert all(now[id][2] >= began_at for id in behind), "a change from before the second run is not in the copy"
 
 
-@sizes(default=0, sampled=1000, thorough=5000)
+@sizes(default=0, sampled=400, thorough=5000)
 def test_a_busy_account_is_copied_whole(tmp_path: Path, size: Size) -> None:
     """Twenty creates, updates and archives a second: a full and an incremental run are green, and nobody is missing."""
     _copy_under_churn(tmp_path, size.count)

@@ -34,7 +34,7 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-@sizes(default=30, sampled=400, thorough=5000)
+@sizes(default=30, sampled=100, thorough=5000)
 def test_one_process_at_a_time_holds_a_lock_whose_file_goes_and_comes(tmp_path: Path, size: Size) -> None:
     """Four processes that take a lock and give it back as fast as they can are never inside together."""
     (tmp_path / "number").write_text("0")
